@@ -26,7 +26,8 @@
     │   ├── StoreCorruptError       the file is damaged
     │   ├── StoreVersionError       the file was written by a newer version
     │   └── StoreLocationError      the directory cannot hold a store
-    └── ManifestError               a connector manifest is wrong
+    ├── ManifestError               a connector manifest is wrong
+    └── ReportError                 a report cannot be read
 
 Every one of them says what was wrong (`message`) and what to do next (`remedy`), in words that are safe to show to a
 model: no secret, no stack trace. Tools turn them into tool errors; nothing else is shown.
@@ -167,3 +168,7 @@ class StoreLocationError(StoreError):
 
 class ManifestError(TpMcpError):
     """A connector manifest is wrong."""
+
+
+class ReportError(TpMcpError):
+    """A report cannot be read."""

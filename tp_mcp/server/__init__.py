@@ -1,0 +1,1 @@
+"""The tools over MCP: assembly, conversations, the inbox on every result."""

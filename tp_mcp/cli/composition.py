@@ -1,0 +1,118 @@
+"""The composition root: joins TP, the store, the watch and the tools."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import httpx2
+
+from tp_mcp.api.client import TpClient
+from tp_mcp.cli.configuration import TpAccess
+from tp_mcp.clock import Clock
+from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
+from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
+from tp_mcp.jobs.reader import TpReader
+from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
+from tp_mcp.redaction import Redactor
+from tp_mcp.settings import Settings
+from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.tools.services import Services
+from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
+from tp_mcp.watch.poller import Poller
+from tp_mcp.watch.registry import WatchRegistry
+from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.watch.timer import ApschedulerTimer
+from tp_mcp.watch.waiting import Changes
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings,
+    access: TpAccess,
+    *,
+    state_dir: Path,
+    clock: Clock,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    interval_factor: float = 1.0,
+) -> AsyncIterator[Services]:
+    """Open everything behind the tools, take up the watches that were left, and close it all at the end.
+
+    Args:
+        settings: what is configured.
+        access: the TP to speak to.
+        state_dir: where watches are kept.
+        clock: the time.
+        transport: what carries requests to TP; the network by default.
+        interval_factor: multiplies every poll interval.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+        ManifestError: the connector manifest cannot be used.
+        StoreError: the store cannot be opened.
+
+    """
+    manifest = _manifest(settings.connector)
+    changes = Changes()
+    execution_rule, upgrade_rule = ExecutionRule(access.base_url), UpgradeRule()
+    async with (
+        TpClient(
+            base_url=access.base_url,
+            credentials=access.credentials,
+            clock=clock,
+            transport=transport,
+            verify=access.verify,
+        ) as client,
+        _opened_store(state_dir) as store,
+        anyio.create_task_group() as tasks,
+    ):
+        poller = Poller(
+            store=store,
+            reader=TpReader(client),
+            rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
+            settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
+            clock=clock,
+            timer=ApschedulerTimer(),
+            task_group=tasks,
+            on_change=changes.tell,
+            interval_factor=interval_factor,
+        )
+        registry = WatchRegistry(
+            store=store, poller=poller, changes=changes, clock=clock, server=access.base_url, task_group=tasks
+        )
+        await registry.resume()
+        poller.start()
+        try:
+            yield Services(
+                client=client,
+                catalogue=Catalogue(client, clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
+                registry=registry,
+                inbox=Inbox(store=store, clock=clock),
+                manifest=manifest,
+                clock=clock,
+                allowed_pytest_options=settings.allowed_pytest_options,
+                redactor=Redactor(access.secrets),
+            )
+        finally:
+            poller.stop()
+            with anyio.CancelScope(shield=True):
+                await registry.drain()
+                await poller.flush()
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _opened_store(state_dir: Path) -> AsyncIterator[SqliteStore]:
+    store = await SqliteStore.open(state_dir)
+    try:
+        yield store
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.close()
+
+
+def _manifest(connector: Path | None) -> Manifest:
+    loaded = load_builtin_manifest() if connector is None else load_manifest(connector)
+    return loaded.manifest

@@ -1,0 +1,65 @@
+"""`tp-mcp serve`: the MCP server for a chat client."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from tp_mcp.cli.environment import process_identity
+from tp_mcp.clock import SystemClock
+from tp_mcp.server.app import TpServer
+from tp_mcp.server.backend import Backend
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from tp_mcp.tools.services import Services
+    from tp_mcp.tools.toolkit import ToolDefinition
+
+    Opening = Callable[..., AbstractAsyncContextManager[Services]]
+
+
+def serve_stdio(*, profile: str | None, simulator: bool, speed: float) -> None:
+    """Serve MCP over standard input and output until the client closes them, or a signal asks to end."""
+    clock = SystemClock()
+
+    @asynccontextmanager
+    async def open_when_needed() -> AsyncIterator[Services]:
+        # On a thread, so that importing what is behind the tools does not hold up an answer.
+        opening = await anyio.to_thread.run_sync(_load_opening)
+        async with opening(profile=profile, simulator=simulator, speed=speed, clock=clock) as services:
+            yield services
+
+    server = TpServer(Backend(open_when_needed, clock), process_identity(), clock, _load_tools)
+    anyio.run(_serve_until_signal, server)
+
+
+async def _serve_until_signal(server: TpServer) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        await server.run_stdio_async()
+        tasks.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+def _load_opening() -> Opening:
+    from tp_mcp.cli.opening import open_configured
+
+    return open_configured
+
+
+def _load_tools() -> tuple[ToolDefinition[Any], ...]:
+    from tp_mcp.server.toolset import DEFAULT_TOOLS
+
+    return DEFAULT_TOOLS

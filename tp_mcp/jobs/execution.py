@@ -1,0 +1,187 @@
+"""The rule of executions.
+
+`Done` says only that pytest ended: what came of it is read from the counts, and a run in which nothing ran never
+passed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue, TypeAdapter
+
+from tp_mcp.api.lenient import each_valid, rows_of
+from tp_mcp.api.models import Execution, ExecutionSummary
+from tp_mcp.api.reports import report_url
+from tp_mcp.errors import InputError
+from tp_mcp.jobs.answers import parsed, word
+from tp_mcp.watch.ports import Interpretation, Settlement
+from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.states import Watch
+
+EXECUTION_RULE = "execution"
+POLL_TOOL = "get_execution"
+LIST_TOOL = "list_executions"
+DONE = "Done"
+ENDED_OTHERWISE = frozenset({"Failed", "Cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionBaseline:
+    """What was known before a run was started.
+
+    Attributes:
+        lab: where it runs; None where that is not known.
+        highest_exec_id: the highest number there was; a run started later has a higher one. None where TP did not tell.
+        only_collects: it lists tests, and is meant to run none.
+
+    """
+
+    lab: str | None = None
+    highest_exec_id: int | None = None
+    only_collects: bool = False
+
+    def to_json(self) -> JsonValue:
+        """Return it as it is kept with a watch."""
+        kept: JsonValue = _BASELINE.dump_python(self, mode="json")
+        return kept
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionMemory:
+    """The total of the last poll, and whether it is the planned number of tests rather than a running sum."""
+
+    total: int | None = None
+    planned: bool = False
+
+
+_BASELINE = TypeAdapter(ExecutionBaseline)
+_MEMORY = TypeAdapter(ExecutionMemory)
+
+
+def execution_job(exec_id: int) -> str:
+    """Return the key of an execution."""
+    return f"execution:{exec_id}"
+
+
+def highest_exec_id(executions: Iterable[ExecutionSummary]) -> int:
+    """Return the highest number among executions; 0 where there are none."""
+    return max((execution.exec_id or 0 for execution in executions), default=0)
+
+
+def outcome_of(execution: Execution, *, only_collects: bool) -> Outcome:
+    """Return what an execution came to whose status is `Done`."""
+    if only_collects:
+        return Outcome.LISTING
+    if execution.pass_count is None and execution.fail_count is None and execution.error_count is None:
+        return Outcome.UNKNOWN
+    if (execution.fail_count or 0) + (execution.error_count or 0) > 0:
+        return Outcome.FAILED
+    return Outcome.PASSED if execution.pass_count else Outcome.NO_TEST_RAN
+
+
+def counts_of(execution: Execution, *, total_is_planned: bool) -> Counts:
+    """Return an execution's counts; the total only where it is known to be the planned number of tests."""
+    return Counts(
+        passed=execution.pass_count,
+        failed=execution.fail_count,
+        skipped=execution.skip_count,
+        errors=execution.error_count,
+        total=execution.total_count if total_is_planned else None,
+    )
+
+
+class ExecutionRule:
+    """Tells how a pytest run stands from its execution."""
+
+    def __init__(self, server: str) -> None:
+        """Prepare for the TP at base URL `server`, under which its reports are."""
+        self._server = server
+
+    def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
+        """Tell what an execution says of the watched run.
+
+        Raises:
+            TpNotJsonError: the answer has not the shape that TP promises.
+
+        """
+        execution = parsed(Execution, answer)
+        baseline = _baseline(watch)
+        if baseline.lab is not None and execution.lab and execution.lab != baseline.lab:
+            detail = f"Its number now belongs to a run on {word(execution.lab)}, not on {word(baseline.lab)}"
+            reading = Reading(verdict=Verdict.FOREIGN, phase=word(execution.status), detail=detail)
+            return Interpretation(reading, watch.memory)
+        memory = _with_total(_memory(watch), execution)
+        verdict = _verdict(execution)
+        reading = Reading(
+            verdict=verdict,
+            phase=word(execution.status),
+            outcome=outcome_of(execution, only_collects=baseline.only_collects) if verdict is Verdict.DONE else None,
+            sign_of_life=f"{word(execution.status)} {execution.log_size}",
+            counts=counts_of(execution, total_is_planned=memory.planned and verdict is Verdict.UNDERWAY),
+            detail=f"TP ended it with status {word(execution.status)}" if verdict is Verdict.FAILED else "",
+            report_url=self._report_url(execution),
+        )
+        return Interpretation(reading, _MEMORY.dump_python(memory, mode="json"))
+
+    def _report_url(self, execution: Execution) -> str | None:
+        try:
+            return report_url(self._server, execution.report_file_path)
+        except InputError:
+            # None there yet, or a path that leads away from TP: nothing to send a reader to.
+            return None
+
+    def settling_read(self, _watch: Watch) -> tuple[str, Mapping[str, JsonValue]]:
+        """Return the call that lists the user's executions."""
+        return LIST_TOOL, {}
+
+    def settle(self, watch: Watch, answer: JsonValue) -> Settlement:
+        """Tell whether a run whose start was never answered exists after all: the first above the baseline on its lab.
+
+        Raises:
+            TpNotJsonError: the answer has not the shape that TP promises.
+
+        """
+        baseline = _baseline(watch)
+        if baseline.highest_exec_id is None:
+            return Settlement(started=None, evidence="the executions before the request are not known.")
+        later = [
+            execution.exec_id
+            for execution in each_valid(ExecutionSummary, rows_of(answer))
+            if execution.exec_id is not None
+            and execution.exec_id > baseline.highest_exec_id
+            and execution.lab == baseline.lab
+        ]
+        if not later:
+            evidence = f"TP lists no execution above {baseline.highest_exec_id} on {baseline.lab}."
+            return Settlement(started=None, evidence=evidence)
+        exec_id = min(later)
+        return Settlement(
+            started=True,
+            answer={"exec_id": exec_id, "lab": baseline.lab},
+            spec_args={"exec_id": exec_id},
+            job=execution_job(exec_id),
+            evidence=f"execution {exec_id} on {baseline.lab} began after the request was sent.",
+        )
+
+
+def _verdict(execution: Execution) -> Verdict:
+    if execution.status == DONE:
+        return Verdict.DONE
+    return Verdict.FAILED if execution.status in ENDED_OTHERWISE else Verdict.UNDERWAY
+
+
+def _with_total(before: ExecutionMemory, execution: Execution) -> ExecutionMemory:
+    total = execution.total_count
+    finished = counts_of(execution, total_is_planned=False).finished
+    # Mid-run it is not known whether the total is the planned number or a running sum: it is taken for the plan once
+    # it stood still over two polls and exceeded what had finished.
+    planned = total is not None and total == before.total and (before.planned or total > finished)
+    return ExecutionMemory(total, planned)
+
+
+def _baseline(watch: Watch) -> ExecutionBaseline:
+    return ExecutionBaseline() if watch.baseline is None else _BASELINE.validate_python(watch.baseline)
+
+
+def _memory(watch: Watch) -> ExecutionMemory:
+    return ExecutionMemory() if watch.memory is None else _MEMORY.validate_python(watch.memory)

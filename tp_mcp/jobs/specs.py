@@ -1,0 +1,60 @@
+"""How a job is watched, as the connector manifest says it."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest
+from tp_mcp.connectors.template import render_value
+from tp_mcp.errors import ManifestError, WatchSpecError
+from tp_mcp.watch.spec import NOT_STARTED_AFTER_SECONDS, STALLED_AFTER_SECONDS, WatchSpec
+
+
+def async_block(manifest: Manifest, tool: str) -> AsyncBlock:
+    """Return the `async` block of a tool that starts something.
+
+    Raises:
+        ManifestError: the manifest has no such tool, or it has no `async` block.
+
+    """
+    entry = manifest.tools.get(tool)
+    if entry is None or entry.async_block is None:
+        raise ManifestError(
+            f"The connector {manifest.id!r} has no tool {tool!r} with an async block, so it cannot be watched.",
+            remedy="Use the connector that comes with tp-mcp, or add the tool to yours.",
+        )
+    return entry.async_block
+
+
+def spec_of(block: AsyncBlock, *, rule: str) -> WatchSpec:
+    """Return how the job of an `async` block is watched; what to poll with is filled in once TP has answered."""
+    return WatchSpec(
+        tool=block.poll,
+        args={},
+        rule=rule,
+        interval_seconds=block.interval_sec,
+        timeout_seconds=block.timeout_sec,
+        max_polls=block.max_polls,
+        not_started_after_seconds=block.not_started_after_sec or NOT_STARTED_AFTER_SECONDS,
+        stalled_after_seconds=block.stalled_after_sec or STALLED_AFTER_SECONDS,
+        on_done=_message(block.on_done),
+        on_fail=_message(block.on_fail),
+        progress=block.progress.message if block.progress is not None and block.progress.show else "",
+    )
+
+
+def poll_args(block: AsyncBlock, *, args: Mapping[str, JsonValue], result: JsonValue) -> dict[str, JsonValue]:
+    """Return the arguments to poll with, once the start was answered.
+
+    Raises:
+        WatchSpecError: the answer lacks what the manifest takes from it.
+
+    """
+    rendered = render_value(dict(block.poll_args), {"args": dict(args), "result": result})
+    if not isinstance(rendered, dict):
+        raise WatchSpecError("The arguments to poll with are not an object.")  # pragma: no cover -- a dict stays one
+    return rendered
+
+
+def _message(follow_up: FollowUp | None) -> str:
+    return "" if follow_up is None else follow_up.message

@@ -1,0 +1,117 @@
+"""The MCP server: tools listed and called, the inbox on every result."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp_types import CallToolResult, Tool, ToolAnnotations
+
+from tp_mcp import __version__
+from tp_mcp.server.instructions import INSTRUCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+
+    from tp_mcp.clock import Clock
+    from tp_mcp.server.backend import Backend
+    from tp_mcp.server.conversations import ProcessIdentity
+    from tp_mcp.tools.toolkit import ToolDefinition
+
+SERVER_NAME = "tp-mcp"
+
+
+class TpServer(MCPServer[None]):
+    """An MCP server whose tools are `ToolDefinition`s.
+
+    The tools' modules are loaded when they are first listed or called: a client waits for the first answer, and what
+    only later answers need must not delay it.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        identity: ProcessIdentity,
+        clock: Clock,
+        load_tools: Callable[[], tuple[ToolDefinition[Any], ...]],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            backend: gives tools what they work with.
+            identity: what the process knows of who uses it.
+            clock: the time.
+            load_tools: loads the tools' definitions.
+
+        """
+        self._backend = backend
+        self._identity = identity
+        self._clock = clock
+        self._load_tools = load_tools
+
+        @asynccontextmanager
+        async def lifespan(_: MCPServer[None]) -> AsyncIterator[None]:
+            async with backend.running():
+                yield
+
+        super().__init__(
+            SERVER_NAME,
+            title="TP test platform",
+            instructions=INSTRUCTIONS,
+            version=__version__,
+            log_level="WARNING",
+            lifespan=lifespan,
+            middleware=[self._tell_backend_of_answers],
+        )
+
+    async def list_tools(self) -> list[Tool]:
+        """Return the tools with their schemas."""
+        return [listed(definition) for definition in self._definitions.values()]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+    ) -> CallToolResult:
+        """Call a tool. What the model can mend comes back as a result marked as an error, in plain words."""
+        from tp_mcp.server.calling import call_tool  # noqa: PLC0415 -- after the first answer
+
+        if context is None:
+            raise ValueError("tools are called over a connection")
+        return await call_tool(
+            self._definitions,
+            name,
+            arguments,
+            backend=self._backend,
+            owner=self._identity.owner(context.request_context.meta),
+            clock=self._clock,
+            send_progress=context.report_progress,
+        )
+
+    @functools.cached_property
+    def _definitions(self) -> Mapping[str, ToolDefinition[Any]]:
+        return {definition.name: definition for definition in self._load_tools()}
+
+    async def _tell_backend_of_answers(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        try:
+            return await call_next(ctx)
+        finally:
+            self._backend.answered()
+
+
+def listed(definition: ToolDefinition[Any]) -> Tool:
+    """Return a tool as it is listed."""
+    return Tool(
+        name=definition.name,
+        title=definition.title,
+        description=definition.description,
+        input_schema=definition.schema(),
+        annotations=ToolAnnotations(
+            read_only_hint=definition.read_only,
+            destructive_hint=None if definition.read_only else definition.destructive,
+            idempotent_hint=None if definition.read_only else definition.idempotent,
+            open_world_hint=False,
+        ),
+    )

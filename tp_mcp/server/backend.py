@@ -1,0 +1,114 @@
+"""What is behind the tools, opened after the first answer.
+
+A client waits for the server's first answer; the store, the timer and the imports behind them can come after it. They
+are opened once, in a task of their own, and opened anew when a call finds that it failed before.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from tp_mcp.errors import TpMcpError
+
+if TYPE_CHECKING:
+    # Only named here: importing them is what has to come after the first answer.
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from tp_mcp.clock import Clock
+    from tp_mcp.tools.services import Services
+
+    OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+
+logger = logging.getLogger(__name__)
+
+OPEN_AFTER_ANSWER_SECONDS = 0.05
+OPEN_AT_LATEST_SECONDS = 1.0
+CLOSE_SECONDS = 2.5
+
+
+class Backend:
+    """Gives tools their services; opens them soon after the first answer, or when they are first needed."""
+
+    def __init__(self, open_services: OpenServices, clock: Clock) -> None:
+        self._open_services = open_services
+        self._clock = clock
+        self._services: Services | None = None
+        self._error = TpMcpError("The server is closing.")
+        self._answered = anyio.Event()
+        self._wanted = anyio.Event()
+        self._settled = anyio.Event()
+        self._closing = anyio.Event()
+        self._closed = anyio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be ready to open, and close at the end, within `CLOSE_SECONDS`."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_open)
+            tasks.start_soon(self._open_soon)
+            try:
+                yield
+            finally:
+                self._closing.set()
+                self._wanted.set()
+                with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                    await self._closed.wait()
+                tasks.cancel_scope.cancel()
+
+    def answered(self) -> None:
+        """Take in that the first answer was given, so that opening delays it no longer."""
+        self._answered.set()
+
+    async def services(self) -> Services:
+        """Return the services, opening them where they are not open yet.
+
+        Raises:
+            TpMcpError: they cannot be opened; says why. The next call tries again.
+
+        """
+        if self._services is None:
+            settled = self._settled
+            self._wanted.set()
+            await settled.wait()
+        if self._services is None:
+            raise self._error
+        return self._services
+
+    async def _open_soon(self) -> None:
+        with anyio.move_on_after(OPEN_AT_LATEST_SECONDS):
+            await self._answered.wait()
+        await self._clock.sleep(OPEN_AFTER_ANSWER_SECONDS)
+        self._wanted.set()
+
+    async def _keep_open(self) -> None:
+        try:
+            while not self._closing.is_set():
+                await self._wanted.wait()
+                if not self._closing.is_set():
+                    await self._open_once()
+        finally:
+            self._closed.set()
+
+    async def _open_once(self) -> None:
+        try:
+            async with self._open_services() as services:
+                self._services = services
+                self._settled.set()
+                await self._closing.wait()
+        except TpMcpError as error:
+            logger.warning("The server cannot work yet: %s", error)
+            self._error = error
+        except Exception:
+            logger.exception("The server's services ended unexpectedly")
+            self._error = TpMcpError(
+                "The server cannot work for an internal reason; see its log.", remedy="tp-mcp doctor may tell more."
+            )
+        finally:
+            self._services = None
+            settled, self._settled, self._wanted = self._settled, anyio.Event(), anyio.Event()
+            settled.set()

@@ -1,0 +1,96 @@
+"""One call of a tool, from its arguments to the text a client gets."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mcp_types import CallToolResult
+
+from tp_mcp.clock import Clock
+from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.document import Document
+from tp_mcp.results.text import nearest
+from tp_mcp.server.backend import Backend
+from tp_mcp.server.progress import ProgressReporter
+from tp_mcp.server.results import error_text, inbox_text, result_text, tool_result
+from tp_mcp.tools.services import Services
+from tp_mcp.tools.toolkit import Call, ToolDefinition
+from tp_mcp.watch.inbox import Visit
+from tp_mcp.watch.owner import Owner
+
+logger = logging.getLogger(__name__)
+
+SendProgress = Callable[[float, float | None, str], Awaitable[None]]
+
+
+async def call_tool(
+    definitions: Mapping[str, ToolDefinition[Any]],
+    name: str,
+    arguments: dict[str, Any],
+    *,
+    backend: Backend,
+    owner: Owner,
+    clock: Clock,
+    send_progress: SendProgress,
+) -> CallToolResult:
+    """Call a tool by name.
+
+    Whatever goes wrong comes back as a result marked as an error, in plain words: the model can read it there.
+    """
+    definition = definitions.get(name)
+    if definition is None:
+        return tool_result(error_text(_unknown(name, definitions), "", Redactor()), is_error=True)
+    try:
+        services = await backend.services()
+    except TpMcpError as error:
+        return tool_result(error_text(error, "", Redactor()), is_error=True)
+    visit = await _begin(services, owner)
+    reporter = ProgressReporter(send_progress, clock)
+    call = Call(owner=owner, visit=visit, services=services, report=reporter.report)
+    outcome = await _outcome(definition, arguments, call)
+    inbox, shown = await _inbox(services, visit)
+    if isinstance(outcome, TpMcpError):
+        text = error_text(outcome, inbox, services.redactor)
+    else:
+        text = result_text(outcome, inbox, services.redactor)
+    services.inbox.handed_over(visit, shown)
+    return tool_result(text, is_error=isinstance(outcome, TpMcpError))
+
+
+async def _outcome(definition: ToolDefinition[Any], arguments: dict[str, Any], call: Call) -> Document | TpMcpError:
+    try:
+        return await definition.call(arguments, call)
+    except TpMcpError as error:
+        logger.info("%s: %s", definition.name, error)
+        return error
+    except Exception:
+        # The words of an unexpected error may hold anything; they stay in the log.
+        logger.exception("%s failed unexpectedly", definition.name)
+        return TpMcpError(
+            f"{definition.name} failed for an internal reason; what happened is in the server's log.",
+            remedy="list_watches shows whether anything was started.",
+        )
+
+
+async def _begin(services: Services, owner: Owner) -> Visit:
+    try:
+        return await services.inbox.begin(owner)
+    except StoreError as error:
+        logger.warning("The inbox could not be read: %s", error)
+        return Visit(owner)
+
+
+async def _inbox(services: Services, visit: Visit) -> tuple[str, tuple[str, ...]]:
+    # The inbox rides on the result, and must not break it.
+    try:
+        return inbox_text(await services.inbox.to_show(visit))
+    except StoreError as error:
+        logger.warning("The inbox could not be read: %s", error)
+        return "", ()
+
+
+def _unknown(name: str, definitions: Mapping[str, ToolDefinition[Any]]) -> InvalidArgumentError:
+    near = nearest(name, definitions)
+    remedy = f"Did you mean {' or '.join(near)}? " if near else ""
+    return InvalidArgumentError(f"There is no tool {name!r}.", remedy=f"{remedy}There are: {', '.join(definitions)}.")

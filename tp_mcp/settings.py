@@ -1,0 +1,201 @@
+"""What can be configured, and how it is read.
+
+A setting comes from a `TP_MCP_*` environment variable or, for what describes one TP, from a profile in a TOML file:
+
+    default_profile = "test"
+
+    [profiles.test]
+    base_url = "http://tp-test:8000"
+    username = "alice"
+    password = "..."
+
+    [profiles.production]
+    base_url = "https://tp.example"
+    token = "..."                      # production hands out no tokens: paste one issued elsewhere
+
+A variable outranks the profile. Nothing here reads the process environment until `load_settings` is called.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tp_mcp.errors import ConfigurationError
+
+ENV_PREFIX = "TP_MCP_"
+MIN_INTERVAL_FACTOR = 0.001
+MAX_INTERVAL_FACTOR = 100.0
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class Profile(BaseModel):
+    """One TP and how to log in to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: str | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    token: SecretStr | None = None
+    ca_file: Path | None = None
+
+
+class ProfileFile(BaseModel):
+    """The configuration file: named profiles, and which of them is used when none is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default_profile: str | None = None
+    profiles: dict[str, Profile] = Field(default_factory=dict)
+
+
+class Settings(BaseSettings):
+    """Every setting, from `TP_MCP_*` variables and the chosen profile."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    profile: str | None = Field(default=None, description="Which profile of the configuration file to use.")
+    base_url: str | None = Field(default=None, description="Where TP is, e.g. http://tp-test:8000.")
+    username: str | None = Field(default=None, description="TP user name to log in with.")
+    password: SecretStr | None = Field(default=None, description="Password of that user.")
+    token: SecretStr | None = Field(default=None, description="A TP token issued elsewhere, instead of a login.")
+    ca_file: Path | None = Field(default=None, description="PEM file with the authority that signed TP's certificate.")
+    state_dir: Path | None = Field(default=None, description="Where watches are kept; by default the user's state dir.")
+    log_level: LogLevel = Field(default="WARNING", description="What goes to standard error.")
+    interval_factor: float = Field(
+        default=1.0,
+        ge=MIN_INTERVAL_FACTOR,
+        le=MAX_INTERVAL_FACTOR,
+        description="Multiplies every poll interval; 0.5 polls twice as often.",
+    )
+    testcases_ttl_seconds: float = Field(
+        default=600.0, ge=0, description="How long the test tree is kept: reading it makes TP pull its repository."
+    )
+    allowed_pytest_options: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(), description="Further pytest options a run may use, separated by commas, e.g. --topology."
+    )
+    connector: Path | None = Field(
+        default=None, description="A connector manifest of your own, for other intervals, limits and messages."
+    )
+
+    @field_validator("allowed_pytest_options", mode="before")
+    @classmethod
+    def _split_on_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return frozenset(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _http_only(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address such as http://tp-test:8000")
+        if parts.username or parts.password:
+            raise ValueError("must not carry a user name or password; use TP_MCP_USERNAME and TP_MCP_PASSWORD")
+        if parts.query or parts.fragment:
+            raise ValueError("must not carry a query or a fragment")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        if self.token is None and (self.username is None) != (self.password is None):
+            missing = "PASSWORD" if self.password is None else "USERNAME"
+            raise ValueError(f"a login needs both a user name and a password: set {ENV_PREFIX}{missing}")
+        return self
+
+    def require_base_url(self) -> str:
+        """Return the base URL.
+
+        Raises:
+            ConfigurationError: no TP is configured.
+
+        """
+        if self.base_url is None:
+            raise ConfigurationError(
+                "No TP is configured.",
+                remedy=f"Set {ENV_PREFIX}BASE_URL (and a login), name a profile with {ENV_PREFIX}PROFILE, "
+                "or start with --simulator to use the embedded TP.",
+            )
+        return self.base_url
+
+
+def load_settings(config_file: Path, *, profile: str | None = None) -> Settings:
+    """Read the environment and the configuration file.
+
+    Args:
+        config_file: the TOML file with profiles; it need not exist.
+        profile: which profile to use; outranks the variable.
+
+    Raises:
+        ConfigurationError: a setting is wrong; names the variable or the place in the file.
+
+    """
+    try:
+        chosen: dict[str, Any] = {} if profile is None else {"profile": profile}
+        explicit = Settings(**chosen).model_dump(exclude_unset=True)
+        file = _read_profile_file(config_file)
+        described = _chosen_profile(file, explicit.get("profile"), config_file).model_dump(exclude_none=True)
+        # A login in the environment replaces the profile's token, and the other way round.
+        if {"username", "password"} & explicit.keys():
+            described.pop("token", None)
+        if "token" in explicit:
+            described.pop("password", None)
+        return Settings(**{**described, **explicit})
+    except ValidationError as error:
+        raise ConfigurationError(_said_in_variables(error)) from None
+
+
+def variable_names() -> dict[str, str]:
+    """Return every variable with what it is for, in the order of `Settings`."""
+    return {ENV_PREFIX + name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
+
+
+def _read_profile_file(config_file: Path) -> ProfileFile:
+    try:
+        text = config_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ProfileFile()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The configuration file {config_file} cannot be read ({error}).") from None
+    try:
+        return ProfileFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"The configuration file {config_file} is not valid TOML: {error}.") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False)
+        )
+        raise ConfigurationError(f"The configuration file {config_file} is wrong: {problems}.") from None
+
+
+def _chosen_profile(file: ProfileFile, name: str | None, config_file: Path) -> Profile:
+    wanted = name or file.default_profile
+    if wanted is None:
+        return Profile()
+    if wanted not in file.profiles:
+        known = ", ".join(sorted(file.profiles)) or "none"
+        raise ConfigurationError(
+            f"There is no profile {wanted!r} in {config_file}.",
+            remedy=f"Known profiles: {known}. Set {ENV_PREFIX}PROFILE to one of them.",
+        )
+    return file.profiles[wanted]
+
+
+def _said_in_variables(error: ValidationError) -> str:
+    # The rejected value is left out: it may be a secret that landed in the wrong variable.
+    problems: list[str] = []
+    for problem in error.errors(include_input=False):
+        words = problem["msg"].removeprefix("Value error, ")
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        if name == "log_level":
+            words = "must be one of " + ", ".join(get_args(LogLevel))
+        problems.append(f"{ENV_PREFIX}{name.upper()}: {words}" if name else words)
+    return "; ".join(problems) + "."

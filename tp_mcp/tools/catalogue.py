@@ -1,0 +1,136 @@
+"""The labs and tests there are, to check a name before anything is sent."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+import anyio
+
+from tp_mcp.api.client import TpClient
+from tp_mcp.api.models import Lab
+from tp_mcp.api.testcases import TestTree
+from tp_mcp.clock import Clock
+from tp_mcp.errors import InvalidArgumentError, TpNotFoundError, TpNotJsonError, TpServerFaultError
+from tp_mcp.results.text import nearest, shorten
+
+logger = logging.getLogger(__name__)
+
+RECENT_SECONDS = 30.0
+"""A tree at most this old is not read again because a test is missing from it."""
+
+NAMES_SHOWN = 10
+NAME_MAX_CHARACTERS = 160
+
+# The calls behind this page are older ones, which a deployment may have changed or switched off. Where they cannot say
+# what there is, TP itself still refuses a wrong name.
+_CANNOT_SAY = (TpNotFoundError, TpNotJsonError, TpServerFaultError)
+
+
+class Catalogue:
+    """Knows labs, read anew each time, and the test tree, kept for a while because reading it makes TP pull."""
+
+    def __init__(self, client: TpClient, clock: Clock, *, testcases_ttl_seconds: float) -> None:
+        self._client = client
+        self._clock = clock
+        self._ttl_seconds = testcases_ttl_seconds
+        self._tree: TestTree | None = None
+        self._read_at = float("-inf")
+        # Single-flight: whoever comes second waits for the first one's answer.
+        self._reading = anyio.Lock()
+
+    async def labs(self) -> tuple[Lab, ...]:
+        """Return the labs that the user may use.
+
+        Raises:
+            TpError: TP could not tell.
+
+        """
+        return await self._client.list_labs()
+
+    async def tests(self, *, max_age_seconds: float | None = None) -> TestTree:
+        """Return the test tree, at most as old as the configured time or `max_age_seconds`.
+
+        Raises:
+            TpError: TP could not tell.
+
+        """
+        max_age = self._ttl_seconds if max_age_seconds is None else min(max_age_seconds, self._ttl_seconds)
+        async with self._reading:
+            if self._tree is None or self._clock.now() - self._read_at > max_age:
+                self._tree = await self._client.list_testcases()
+                self._read_at = self._clock.now()
+            return self._tree
+
+    @property
+    def tree_age_seconds(self) -> float:
+        """Return how old the kept test tree is."""
+        return max(self._clock.now() - self._read_at, 0.0)
+
+    async def require_lab(self, argument: str, name: str) -> Lab | None:
+        """Return the lab of this name; None where TP cannot say which labs there are.
+
+        Raises:
+            InvalidArgumentError: there is no such lab for this user; names the nearest.
+            TpError: TP could not be asked.
+
+        """
+        try:
+            labs = await self.labs()
+        except _CANNOT_SAY as error:
+            logger.warning("The lab %s could not be checked: %s", name, error)
+            return None
+        for lab in labs:
+            if lab.name == name:
+                return lab
+        names = tuple(lab.name for lab in labs)
+        raise InvalidArgumentError(
+            f"{argument} is {name!r}, which is not a lab you may use.", remedy=_near(name, names)
+        )
+
+    async def require_tests(self, test_ids: Sequence[str]) -> bool:
+        """Check that tests exist; return whether TP could say.
+
+        Raises:
+            InvalidArgumentError: there is no such test; names the nearest.
+            TpError: TP could not be asked.
+
+        """
+        try:
+            unknown = _unknown(test_ids, await self.tests())
+            if unknown and self.tree_age_seconds > RECENT_SECONDS:
+                # It may have been added since.
+                unknown = _unknown(test_ids, await self.tests(max_age_seconds=RECENT_SECONDS))
+            if not unknown:
+                return True
+            tree = await self.tests()
+        except _CANNOT_SAY as error:
+            logger.warning("The test ids could not be checked: %s", error)
+            return False
+        listed = ", ".join(repr(shorten(test_id, NAME_MAX_CHARACTERS)) for test_id in unknown[:NAMES_SHOWN])
+        more = f" and {len(unknown) - NAMES_SHOWN} more" if len(unknown) > NAMES_SHOWN else ""
+        raise InvalidArgumentError(
+            f"testcase has {listed}{more}, which TP does not know.",
+            remedy=_near(unknown[0], (*tree.paths(), *tree.ids, *_classes(tree.ids)), hint="list_testcases finds ids."),
+        )
+
+
+def _unknown(test_ids: Iterable[str], tree: TestTree) -> list[str]:
+    known = {*tree.paths(), *tree.ids, *_classes(tree.ids)}
+    return [test_id for test_id in test_ids if _without_parameters(test_id) not in known and test_id not in known]
+
+
+def _without_parameters(test_id: str) -> str:
+    bare = test_id.rstrip("/")
+    return bare.partition("[")[0] if "::" in bare else bare
+
+
+def _classes(test_ids: Iterable[str]) -> set[str]:
+    return {test_id.rpartition("::")[0] for test_id in test_ids if test_id.count("::") > 1}
+
+
+def _near(name: str, names: Sequence[str], *, hint: str = "list_labs shows them all.") -> str:
+    near = nearest(name, names)
+    if near:
+        return f"Did you mean {' or '.join(shorten(found, NAME_MAX_CHARACTERS) for found in near)}? {hint}"
+    if 0 < len(names) <= NAMES_SHOWN:
+        return f"There are: {', '.join(names)}."
+    return hint

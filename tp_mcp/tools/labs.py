@@ -1,0 +1,67 @@
+"""The labs a user may use."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tp_mcp.api.models import Lab
+from tp_mcp.jobs.answers import word
+from tp_mcp.results.document import Document, ItemList
+from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+
+DEVICES_SHOWN = 6
+PEOPLE_SHOWN = 6
+
+
+class ListLabsArguments(ToolArguments):
+    """What `list_labs` takes."""
+
+    search: Annotated[
+        str, Field(description="Only labs whose name contains this, case ignored.", examples=["AT16"])
+    ] = ""
+
+
+async def list_labs(arguments: ListLabsArguments, call: Call) -> Document:
+    """List the labs the user may use."""
+    labs = await call.services.catalogue.labs()
+    found = [lab for lab in labs if arguments.search.casefold() in lab.name.casefold()]
+    user = await call.services.client.username()
+    if not found:
+        why = f"none of the {len(labs)} matches {arguments.search!r}" if labs else "TP lists none"
+        return Document(f"No lab for {user}: {why}.", next_step="Leave search empty to see all." if labs else "")
+    free = sum(1 for lab in found if lab.status == "Available")
+    return Document(
+        f"{len(found)} of {len(labs)} labs that {user} may use; {free} available.",
+        (ItemList(heading="Labs", items=tuple(_line(lab) for lab in found), rest="narrow it with search"),),
+        "The name is the testbed of start_upgrade and the lab of run_pytest.",
+    )
+
+
+def _line(lab: Lab) -> str:
+    parts = [word(lab.status) or "status unknown"]
+    if lab.usedby:
+        parts.append(f"used by {_few(lab.usedby, PEOPLE_SHOWN)}")
+    if lab.devices:
+        devices = [f"{word(device.name)} {word(device.ip)}".strip() for device in lab.devices]
+        parts.append(f"devices: {_few(devices, DEVICES_SHOWN)}")
+    return f"{word(lab.name)}: {'; '.join(parts)}"
+
+
+def _few(names: list[str] | tuple[str, ...], most: int) -> str:
+    shown = ", ".join(word(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+TOOLS = (
+    ToolDefinition(
+        name="list_labs",
+        title="List labs",
+        description=(
+            "List the labs (testbeds) you may use, with status, who uses them, and their devices. Use it to "
+            "find the exact name before start_upgrade or run_pytest."
+        ),
+        arguments=ListLabsArguments,
+        run=list_labs,
+        read_only=True,
+    ),
+)

@@ -1,0 +1,37 @@
+"""What tools work with. The composition root makes it, once TP and the store are opened."""
+
+from dataclasses import dataclass
+
+from tp_mcp.api.client import TpClient
+from tp_mcp.clock import Clock
+from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.redaction import Redactor
+from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.registry import WatchRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything behind the tools.
+
+    Attributes:
+        client: speaks to TP.
+        catalogue: the labs and tests there are.
+        registry: makes and finds watches.
+        inbox: the ends that wait to be seen.
+        manifest: how jobs are watched.
+        clock: the time.
+        allowed_pytest_options: pytest options that the operator allows beyond the known ones.
+        redactor: takes secrets out of whatever is shown.
+
+    """
+
+    client: TpClient
+    catalogue: Catalogue
+    registry: WatchRegistry
+    inbox: Inbox
+    manifest: Manifest
+    clock: Clock
+    allowed_pytest_options: frozenset[str]
+    redactor: Redactor

@@ -1,0 +1,143 @@
+"""Watches: making one, listing, waiting, and ending one."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tp_mcp.results.document import Document, ItemList, Paragraph
+from tp_mcp.results.text import format_duration
+from tp_mcp.tools import telling
+from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.watch import words
+from tp_mcp.watch.states import Watch, WatchState
+
+DEFAULT_WAIT_SECONDS = 45
+MAX_WAIT_SECONDS = 240
+"""Longer than most clients let a call live."""
+
+WATCH_ID_PATTERN = r"^w_[0-9a-z]{8}$"
+UNENDED = (WatchState.STARTING, WatchState.ACTIVE)
+ENDED = tuple(state for state in WatchState if state.ended)
+
+WatchId = Annotated[
+    str, Field(description="A watch's id, as a start told it.", examples=["w_7k3m9q2d"], pattern=WATCH_ID_PATTERN)
+]
+
+
+class ListWatchesArguments(ToolArguments):
+    """What `list_watches` takes."""
+
+    state: Annotated[Literal["active", "ended", "all"], Field(description="Which: still going on, ended, or all.")] = (
+        "all"
+    )
+    all_conversations: Annotated[bool, Field(description="Also those of your other conversations.")] = False
+
+
+class WaitForWatchArguments(ToolArguments):
+    """What `wait_for_watch` takes."""
+
+    watch_id: WatchId
+    max_wait_seconds: Annotated[
+        float, Field(description="How long to wait at most; 0 only looks.", ge=0, le=MAX_WAIT_SECONDS)
+    ] = DEFAULT_WAIT_SECONDS
+
+
+class CancelWatchArguments(ToolArguments):
+    """What `cancel_watch` takes."""
+
+    watch_id: WatchId
+
+
+async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
+    """List watches with how they stand."""
+    services = call.services
+    states = {"active": UNENDED, "ended": ENDED, "all": tuple(WatchState)}[arguments.state]
+    watches = await services.registry.list(call.owner, all_conversations=arguments.all_conversations, states=states)
+    whose = "all your conversations" if arguments.all_conversations else "this conversation"
+    if not watches:
+        hint = "" if arguments.all_conversations else "all_conversations=true shows those of your other conversations."
+        return Document(f"No watches in {whose}.", next_step=hint)
+    # Naming an end lets it count as seen, and a list shows every id there is.
+    await services.inbox.name(call.visit, watch_ids=[watch.id for watch in watches if watch.state.ended])
+    going_on = sum(1 for watch in watches if not watch.state.ended)
+    now = services.clock.now()
+    return Document(
+        f"{len(watches)} watches in {whose}; {going_on} going on.",
+        (
+            ItemList(
+                heading="Newest first", items=tuple(_line(watch, now) for watch in watches), rest="filter by state"
+            ),
+        ),
+        "wait_for_watch(watch_id=...) waits for one.",
+    )
+
+
+async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Document:
+    """Wait for the end of a watch, or tell how it stands."""
+    services = call.services
+    await services.inbox.name(call.visit, watch_ids=[arguments.watch_id])
+    watch = await services.registry.wait(
+        arguments.watch_id, call.owner, seconds=arguments.max_wait_seconds, report=call.report
+    )
+    if watch.state.ended:
+        call.visit.reported.add(watch.id)
+        return telling.ended(watch)
+    return telling.interim(watch, services.clock.now(), waited=arguments.max_wait_seconds or None)
+
+
+async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
+    """Stop watching; the job goes on."""
+    services = call.services
+    watch = await services.registry.get(arguments.watch_id, call.owner)
+    if watch.state.ended:
+        call.visit.reported.add(watch.id)
+        return Document(f"{words.headline(watch)}: it had ended already.", (Paragraph(words.end_message(watch)),))
+    watch = await services.registry.cancel(watch.id, call.owner, reason="Cancelled by the conversation.")
+    kind, _, subject = watch.job.partition(":")
+    step = f"cancel_execution(exec_id={subject}) would end the run itself." if kind == "execution" else ""
+    if kind == "upgrade":
+        step = "The upgrade itself cannot be cancelled."
+    return Document(f"{words.headline(watch)}. The job itself goes on; its end will not be reported.", next_step=step)
+
+
+def _line(watch: Watch, now: float) -> str:
+    if not watch.state.ended:
+        return f"{words.headline(watch)} ({words.progress_line(watch, now)})"
+    ago = format_duration(max(now - (watch.ended_at or now), 0.0))
+    return f"{words.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))})"
+
+
+TOOLS = (
+    ToolDefinition(
+        name="list_watches",
+        title="List watches",
+        description=(
+            "List this conversation's watches (everything started or watched) with state, progress and "
+            "outcome. Use it to find a watch's id again."
+        ),
+        arguments=ListWatchesArguments,
+        run=list_watches,
+        read_only=True,
+    ),
+    ToolDefinition(
+        name="wait_for_watch",
+        title="Wait for a watch",
+        description=(
+            "Wait for a watch to end, at most max_wait_seconds (default 45, at most 240), with progress. "
+            "Running out of time is normal: the answer says how it stands and it goes on. Example: "
+            '{"watch_id": "w_7k3m9q2d"}'
+        ),
+        arguments=WaitForWatchArguments,
+        run=wait_for_watch,
+        read_only=True,
+    ),
+    ToolDefinition(
+        name="cancel_watch",
+        title="Stop watching",
+        description="Stop watching. The upgrade or run itself goes on on TP; its end is no longer reported.",
+        arguments=CancelWatchArguments,
+        run=cancel_watch,
+        read_only=False,
+        idempotent=True,
+    ),
+)

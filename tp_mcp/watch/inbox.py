@@ -1,0 +1,90 @@
+"""Ends that wait to be seen.
+
+A showing is sure once the result that carried it was handed over and a later request of the same conversation began:
+a client that dropped the result would not have gone on from it. An end counts as seen after two sure showings, after
+one in the result of a call that named its watch or its job, or when a call made after a showing names it. Where two
+chats may share a conversation's key only naming counts, because another showing may have gone to the other chat.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from tp_mcp.clock import Clock
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.ports import Store
+from tp_mcp.watch.states import InboxEntry
+
+SHOWINGS_UNTIL_SEEN = 2
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request of a conversation, from its beginning to its result.
+
+    Attributes:
+        owner: whose request it is.
+        named: watches that the request names, itself or by their job.
+        reported: watches whose end the result itself tells, so that they need not be appended to it.
+
+    """
+
+    owner: Owner
+    named: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Unconfirmed:
+    """Ends that were handed over, and that no later request has confirmed yet."""
+
+    shown: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+
+
+class Inbox:
+    """The ends of watches, per conversation, until they are seen."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        # They die with the process on purpose: what it wrote last may never have been read, so it is shown once more.
+        self._unconfirmed: dict[Owner, _Unconfirmed] = {}
+
+    async def begin(self, owner: Owner) -> Visit:
+        """Take in that a conversation makes a request: what it was shown before, it surely has."""
+        unconfirmed = self._unconfirmed.pop(owner, None)
+        if unconfirmed is not None:
+            await self._store.count_showings(sorted(unconfirmed.shown))
+            seen = unconfirmed.named
+            if owner.exact:
+                entries = await self._store.unseen(owner)
+                seen = seen | {entry.watch_id for entry in entries if entry.showings >= SHOWINGS_UNTIL_SEEN}
+            await self._see(seen)
+        return Visit(owner)
+
+    async def name(self, visit: Visit, *, watch_ids: Collection[str] = (), job: str | None = None) -> None:
+        """Take in that a request names watches, or a job: their ends count as seen if they were shown before."""
+        visit.named.update(watch_ids)
+        named = [
+            entry
+            for entry in await self._store.unseen(visit.owner)
+            if entry.watch_id in watch_ids or (job is not None and entry.job == job)
+        ]
+        visit.named.update(entry.watch_id for entry in named)
+        await self._see({entry.watch_id for entry in named if entry.showings > 0})
+
+    async def to_show(self, visit: Visit) -> tuple[InboxEntry, ...]:
+        """Return the ends to append to the visit's result, oldest first."""
+        return tuple(entry for entry in await self._store.unseen(visit.owner) if entry.watch_id not in visit.reported)
+
+    def handed_over(self, visit: Visit, watch_ids: Collection[str]) -> None:
+        """Take in that a result with these ends was handed over to the conversation."""
+        shown = visit.reported.union(watch_ids)
+        if shown:
+            unconfirmed = self._unconfirmed.setdefault(visit.owner, _Unconfirmed())
+            unconfirmed.shown |= shown
+            unconfirmed.named |= shown & visit.named
+
+    async def _see(self, watch_ids: set[str]) -> None:
+        if watch_ids:
+            await self._store.mark_seen(sorted(watch_ids), self._clock.now())

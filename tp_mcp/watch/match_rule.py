@@ -1,0 +1,27 @@
+"""The rule for a watch whose caller said what the end looks like."""
+
+import json
+
+from pydantic import JsonValue
+
+from tp_mcp.connectors.match import matches
+from tp_mcp.watch.ports import Interpretation
+from tp_mcp.watch.readings import Outcome, Reading, Verdict
+from tp_mcp.watch.states import Watch
+
+MATCH_RULE = "match"
+
+
+class MatchRule:
+    """Compares each answer with `done_match` and `fail_match`; the latter is looked at first."""
+
+    def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
+        """Tell what an answer says; any change of the answer is a sign of life."""
+        verdict, outcome = Verdict.UNDERWAY, None
+        if watch.spec.fail_match is not None and matches(watch.spec.fail_match, answer):
+            verdict, outcome = Verdict.FAILED, Outcome.FAILED
+        elif watch.spec.done_match is not None and matches(watch.spec.done_match, answer):
+            verdict, outcome = Verdict.DONE, None
+        # A digest would do, but a change must be told apart across processes: hash() is salted per process.
+        sign = json.dumps(answer, sort_keys=True, separators=(",", ":"))[-256:]
+        return Interpretation(Reading(verdict=verdict, phase="", outcome=outcome, sign_of_life=sign), memory=None)

@@ -1,0 +1,159 @@
+"""What the watch needs of the world outside it. The composition root fills these in."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.readings import Reading
+from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+
+
+class Reader(Protocol):
+    """Polls a tool by name."""
+
+    async def read(self, tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
+        """Return the tool's own JSON, asked for once, without retries.
+
+        Raises:
+            TpError: there was no answer that could be read.
+
+        """
+        ...
+
+
+class Timer(Protocol):
+    """Calls back once at a time that can be moved."""
+
+    def start(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Begin; `callback` runs at each time that is set."""
+        ...
+
+    def set(self, at: float) -> None:
+        """Let the callback run at `at` (seconds since the epoch); replaces an earlier time."""
+        ...
+
+    def stop(self) -> None:
+        """End; nothing is called back afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """What a rule makes of one answer.
+
+    Attributes:
+        reading: what the answer says of the job.
+        memory: what the rule wants to be given back at the next answer.
+
+    """
+
+    reading: Reading
+    memory: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a start whose answer never came is settled by reading.
+
+    Attributes:
+        started: True: TP has the job; False: it surely has not; None: it cannot be told yet.
+        answer: what TP would have answered, as far as it was found.
+        spec_args: arguments to poll with that only the answer could tell.
+        job: the job's key, where only the answer could tell it.
+        evidence: what it was told by, in a sentence.
+
+    """
+
+    started: bool | None
+    answer: JsonValue = None
+    spec_args: Mapping[str, JsonValue] | None = None
+    job: str | None = None
+    evidence: str = ""
+
+
+class Rule(Protocol):
+    """Knows one kind of job. Pure: it is given everything and changes nothing."""
+
+    def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
+        """Tell what an answer of the watch's poll tool says of its job.
+
+        Raises:
+            TpNotJsonError: the answer does not have the shape that the contract promises.
+
+        """
+        ...
+
+
+class Settler(Protocol):
+    """Tells by reading whether a start that was never answered reached TP. Pure, like a rule."""
+
+    def settling_read(self, watch: Watch, /) -> tuple[str, Mapping[str, JsonValue]]:
+        """Return the tool and arguments whose answer can settle a start that was never answered."""
+        ...
+
+    def settle(self, watch: Watch, answer: JsonValue) -> Settlement:
+        """Tell from that answer whether TP has the job."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps watches and inbox entries. Every method may raise StoreError."""
+
+    async def add(self, watch: Watch) -> None:
+        """Write a new watch.
+
+        Raises:
+            WatchLimitError: the owner's principal has too many watches or unseen ends already.
+
+        """
+        ...
+
+    async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
+        """Write a watch, and the entry of its end, in one transaction.
+
+        Returns:
+            The watch with its new revision; None where somebody else wrote it meanwhile, and nothing was written.
+
+        """
+        ...
+
+    async def save_all(self, watches: Sequence[Watch]) -> tuple[Watch | None, ...]:
+        """Write several watches in one transaction; each as `save` would."""
+        ...
+
+    async def get(self, watch_id: str) -> Watch | None:
+        """Return one watch."""
+        ...
+
+    async def unended(self, server: str) -> tuple[Watch, ...]:
+        """Return the watches of one TP that have not ended, oldest first."""
+        ...
+
+    async def of_owner(
+        self, principal: str, *, conversation: str | None, states: Sequence[WatchState], limit: int
+    ) -> tuple[Watch, ...]:
+        """Return a principal's watches, newest first; of one conversation, or of all when it is None."""
+        ...
+
+    async def unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:
+        """Return the entries that this conversation has not seen, oldest first."""
+        ...
+
+    async def count_showings(self, watch_ids: Sequence[str]) -> None:
+        """Count one more sure showing of each entry."""
+        ...
+
+    async def mark_seen(self, watch_ids: Sequence[str], at: float) -> None:
+        """Let entries count as seen."""
+        ...
+
+    async def purge(self, *, ended_before: float, unseen_before: float) -> int:
+        """Drop ended watches whose end was seen, and ends that nobody came for; return how many."""
+        ...
+
+    async def close(self) -> None:
+        """Close the store; it cannot be used afterwards."""
+        ...

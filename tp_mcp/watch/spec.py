@@ -1,0 +1,72 @@
+"""What to poll, how often, until when, and what to say at the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from tp_mcp.connectors.manifest import Match
+from tp_mcp.errors import WatchSpecError
+
+MIN_INTERVAL_SECONDS = 5.0
+MAX_INTERVAL_SECONDS = 3600.0
+MIN_TIMEOUT_SECONDS = 10.0
+MAX_TIMEOUT_SECONDS = 7 * 24 * 3600.0
+MAX_POLLS = 100_000
+NOT_STARTED_AFTER_SECONDS = 300.0
+STALLED_AFTER_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSpec:
+    """How a job is watched.
+
+    Attributes:
+        tool: the tool to poll with; a name the reader knows.
+        args: its arguments.
+        rule: the name of the rule that tells what an answer means.
+        interval_seconds: time between two polls.
+        timeout_seconds: how long after its start the watch gives up.
+        max_polls: how many answered polls before it gives up; None for no limit but time.
+        done_match: what the answer looks like at a good end; used by the `match` rule.
+        fail_match: what the answer looks like at a bad end; used by the `match` rule.
+        not_started_after_seconds: how long a job may go without being picked up before the watch says so.
+        stalled_after_seconds: how long the job's signs of life may stand still before the watch says so.
+        on_done: message template for a good end.
+        on_fail: message template for any other end.
+        progress: message template for the time between.
+
+    """
+
+    tool: str
+    args: Mapping[str, JsonValue]
+    rule: str
+    interval_seconds: float
+    timeout_seconds: float
+    max_polls: int | None = None
+    done_match: Match | None = None
+    fail_match: Match | None = None
+    not_started_after_seconds: float = NOT_STARTED_AFTER_SECONDS
+    stalled_after_seconds: float = STALLED_AFTER_SECONDS
+    on_done: str = ""
+    on_fail: str = ""
+    progress: str = ""
+
+
+def check_limits(*, interval_seconds: float, timeout_seconds: float, max_polls: int | None) -> None:
+    """Check the intervals and limits that a caller chose.
+
+    Raises:
+        WatchSpecError: one of them is out of range; names it and the range.
+
+    """
+    _within("interval_sec", interval_seconds, MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS)
+    _within("timeout_sec", timeout_seconds, MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS)
+    if max_polls is not None:
+        _within("max_polls", max_polls, 1, MAX_POLLS)
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    # Written so that NaN, which compares false with everything, is refused.
+    if not low <= value <= high:
+        raise WatchSpecError(f"{name} is {value:g}, but must be between {low:g} and {high:g}.")

@@ -1,0 +1,138 @@
+"""Watches and inbox entries as rows, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import JsonValue, TypeAdapter
+
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.readings import Outcome, Reading
+from tp_mcp.watch.spec import WatchSpec
+from tp_mcp.watch.states import Advisory, InboxEntry, Origin, Watch, WatchState
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """The part of a watch that is only ever read together with it."""
+
+    baseline: JsonValue
+    memory: JsonValue
+    answer: JsonValue
+    last_answer: JsonValue
+    reading: Reading | None
+    polled_at: float | None
+    lively_at: float | None
+    missing_since: float | None
+    missing_polls: int
+
+
+_ORIGIN = TypeAdapter(Origin)
+_SPEC = TypeAdapter(WatchSpec)
+_RECORD = TypeAdapter(_Record)
+
+
+def watch_to_row(watch: Watch) -> dict[str, Any]:
+    """Return the values of a row by column."""
+    record = _Record(
+        baseline=watch.baseline,
+        memory=watch.memory,
+        answer=watch.answer,
+        last_answer=watch.last_answer,
+        reading=watch.reading,
+        polled_at=watch.polled_at,
+        lively_at=watch.lively_at,
+        missing_since=watch.missing_since,
+        missing_polls=watch.missing_polls,
+    )
+    return {
+        "id": watch.id,
+        **_owner_columns(watch.owner),
+        "server": watch.server,
+        "job": watch.job,
+        "title": watch.title,
+        "origin": _ORIGIN.dump_json(watch.origin).decode(),
+        "spec": _SPEC.dump_json(watch.spec, by_alias=True).decode(),
+        "state": watch.state.value,
+        "advisory": watch.advisory and watch.advisory.value,
+        "outcome": watch.outcome and watch.outcome.value,
+        "reason": watch.reason,
+        "record": _RECORD.dump_json(record).decode(),
+        "polls": watch.polls,
+        "created_at": watch.created_at,
+        "started_at": watch.started_at,
+        "ended_at": watch.ended_at,
+        "revision": watch.revision,
+    }
+
+
+def row_to_watch(row: Row) -> Watch:
+    """Return the watch of a row."""
+    record = _RECORD.validate_json(row["record"])
+    return Watch(
+        id=row["id"],
+        owner=_owner(row),
+        server=row["server"],
+        origin=_ORIGIN.validate_json(row["origin"]),
+        title=row["title"],
+        job=row["job"],
+        spec=_SPEC.validate_json(row["spec"]),
+        state=WatchState(row["state"]),
+        created_at=row["created_at"],
+        advisory=None if row["advisory"] is None else Advisory(row["advisory"]),
+        outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
+        reason=row["reason"],
+        baseline=record.baseline,
+        memory=record.memory,
+        answer=record.answer,
+        last_answer=record.last_answer,
+        reading=record.reading,
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        polled_at=record.polled_at,
+        lively_at=record.lively_at,
+        missing_since=record.missing_since,
+        missing_polls=record.missing_polls,
+        polls=row["polls"],
+        revision=row["revision"],
+    )
+
+
+def entry_to_row(entry: InboxEntry) -> dict[str, Any]:
+    """Return the values of a row by column."""
+    return {
+        "watch_id": entry.watch_id,
+        **_owner_columns(entry.owner),
+        "job": entry.job,
+        "text": entry.text,
+        "created_at": entry.created_at,
+        "showings": entry.showings,
+        "seen_at": entry.seen_at,
+    }
+
+
+def row_to_entry(row: Row) -> InboxEntry:
+    """Return the inbox entry of a row."""
+    return InboxEntry(
+        watch_id=row["watch_id"],
+        owner=_owner(row),
+        text=row["text"],
+        job=row["job"],
+        created_at=row["created_at"],
+        showings=row["showings"],
+        seen_at=row["seen_at"],
+    )
+
+
+def _owner_columns(owner: Owner) -> dict[str, Any]:
+    return {
+        "principal": owner.principal,
+        "conversation": owner.conversation,
+        "conversation_exact": int(owner.exact),
+    }
+
+
+def _owner(row: Row) -> Owner:
+    return Owner(row["principal"], row["conversation"], bool(row["conversation_exact"]))

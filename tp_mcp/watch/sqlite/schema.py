@@ -1,0 +1,48 @@
+"""The tables, as a list of steps that only ever add.
+
+`PRAGMA user_version` counts the steps a file has taken. A newer process takes the missing ones; an older process that
+meets a newer file refuses it, because it could not keep promises it does not know.
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE watches (
+        id                 TEXT PRIMARY KEY,
+        principal          TEXT NOT NULL,
+        conversation       TEXT NOT NULL,
+        conversation_exact INTEGER NOT NULL,
+        server             TEXT NOT NULL,
+        job                TEXT NOT NULL,
+        title              TEXT NOT NULL,
+        origin             TEXT NOT NULL,  -- JSON
+        spec               TEXT NOT NULL,  -- JSON
+        state              TEXT NOT NULL,
+        advisory           TEXT,
+        outcome            TEXT,
+        reason             TEXT NOT NULL,
+        record             TEXT NOT NULL,  -- JSON: what was read before, at and since the start
+        polls              INTEGER NOT NULL,
+        created_at         REAL NOT NULL,
+        started_at         REAL,
+        ended_at           REAL,
+        revision           INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX watches_of_owner ON watches (principal, conversation, created_at);
+    CREATE INDEX watches_unended ON watches (server, created_at) WHERE ended_at IS NULL;
+
+    CREATE TABLE inbox (
+        watch_id           TEXT PRIMARY KEY REFERENCES watches (id),
+        principal          TEXT NOT NULL,
+        conversation       TEXT NOT NULL,
+        conversation_exact INTEGER NOT NULL,
+        job                TEXT NOT NULL,
+        text               TEXT NOT NULL,
+        created_at         REAL NOT NULL,
+        showings           INTEGER NOT NULL,
+        seen_at            REAL
+    ) STRICT;
+    CREATE INDEX inbox_unseen ON inbox (principal, conversation, created_at) WHERE seen_at IS NULL;
+    """,
+)
+
+VERSION = len(MIGRATIONS)

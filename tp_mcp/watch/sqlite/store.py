@@ -1,0 +1,166 @@
+"""The store port over one SQLite file, which several processes may share."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tp_mcp.errors import WatchLimitError
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.sqlite.connection import Connection
+from tp_mcp.watch.sqlite.rows import entry_to_row, row_to_entry, row_to_watch, watch_to_row
+from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+
+FILE_NAME = "watches.sqlite3"
+MAX_UNENDED_WATCHES = 20_000
+MAX_UNSEEN_ENDS = 10_000
+
+
+class SqliteStore:
+    """Keeps watches and inbox entries. Made by `SqliteStore.open`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, directory: Path) -> "SqliteStore":
+        """Open the store of a state directory, making it where there is none.
+
+        Raises:
+            StoreError: it cannot be used; says why and the way out.
+
+        """
+        connection = Connection(directory / FILE_NAME)
+        await connection.open()
+        return cls(connection)
+
+    async def add(self, watch: Watch) -> None:
+        """Write a new watch.
+
+        Raises:
+            WatchLimitError: the principal has too many watches or unseen ends already. An unseen end is never dropped
+                to make room.
+
+        """
+
+        def write(db: sqlite3.Connection) -> None:
+            _check_room(db, watch.owner.principal)
+            row = watch_to_row(watch)
+            db.execute(_insert("watches", row), row)
+
+        await self._connection.write(write)
+
+    async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
+        """Write a watch, and the entry of its end, in one transaction.
+
+        Returns:
+            The watch with its new revision; None where somebody else wrote it meanwhile, and nothing was written.
+
+        """
+
+        def write(db: sqlite3.Connection) -> Watch | None:
+            saved = _update(db, watch)
+            if saved is not None and entry is not None:
+                row = entry_to_row(entry)
+                db.execute(_insert("inbox", row), row)
+            return saved
+
+        return await self._connection.write(write)
+
+    async def save_all(self, watches: Sequence[Watch]) -> tuple[Watch | None, ...]:
+        """Write several watches in one transaction; each as `save` would."""
+        return await self._connection.write(lambda db: tuple(_update(db, watch) for watch in watches))
+
+    async def get(self, watch_id: str) -> Watch | None:
+        """Return one watch."""
+
+        def read(db: sqlite3.Connection) -> Watch | None:
+            row = db.execute("SELECT * FROM watches WHERE id = ?", (watch_id,)).fetchone()
+            return None if row is None else row_to_watch(row)
+
+        return await self._connection.run(read)
+
+    async def unended(self, server: str) -> tuple[Watch, ...]:
+        """Return the watches of one TP that have not ended, oldest first."""
+        sql = "SELECT * FROM watches WHERE server = ? AND ended_at IS NULL ORDER BY created_at, id"
+        return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, (server,))))
+
+    async def of_owner(
+        self, principal: str, *, conversation: str | None, states: Sequence[WatchState], limit: int
+    ) -> tuple[Watch, ...]:
+        """Return a principal's watches, newest first; of one conversation, or of all when it is None."""
+        marks = ", ".join("?" * len(states))
+        sql = (
+            "SELECT * FROM watches WHERE principal = ? AND (? IS NULL OR conversation = ?) "  # noqa: S608 -- marks only
+            f"AND state IN ({marks}) ORDER BY created_at DESC, id LIMIT ?"
+        )
+        values = (principal, conversation, conversation, *(state.value for state in states), limit)
+        return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, values)))
+
+    async def unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:
+        """Return the entries that this conversation has not seen, oldest first."""
+        sql = (
+            "SELECT * FROM inbox WHERE principal = ? AND conversation = ? AND seen_at IS NULL "
+            "ORDER BY created_at, watch_id"
+        )
+        values = (owner.principal, owner.conversation)
+        return await self._connection.run(lambda db: tuple(row_to_entry(row) for row in db.execute(sql, values)))
+
+    async def count_showings(self, watch_ids: Sequence[str]) -> None:
+        """Count one more sure showing of each entry."""
+        sql = "UPDATE inbox SET showings = showings + 1 WHERE watch_id = ?"
+        await self._connection.write(lambda db: db.executemany(sql, [(watch_id,) for watch_id in watch_ids]))
+
+    async def mark_seen(self, watch_ids: Sequence[str], at: float) -> None:
+        """Let entries count as seen."""
+        sql = "UPDATE inbox SET seen_at = ? WHERE watch_id = ? AND seen_at IS NULL"
+        await self._connection.write(lambda db: db.executemany(sql, [(at, watch_id) for watch_id in watch_ids]))
+
+    async def purge(self, *, ended_before: float, unseen_before: float) -> int:
+        """Drop ended watches whose end was seen, and ends that nobody came for; return how many watches."""
+
+        def write(db: sqlite3.Connection) -> int:
+            db.execute(
+                "DELETE FROM inbox WHERE (seen_at IS NOT NULL AND created_at < ?) OR created_at < ?",
+                (ended_before, unseen_before),
+            )
+            return db.execute(
+                "DELETE FROM watches WHERE ended_at < ? AND id NOT IN (SELECT watch_id FROM inbox)", (ended_before,)
+            ).rowcount
+
+        return await self._connection.write(write)
+
+    async def close(self) -> None:
+        """Close the store; it cannot be used afterwards."""
+        await self._connection.close()
+
+
+def _insert(table: str, row: dict[str, object]) -> str:
+    # Table and column names are ours; every value is a parameter.
+    columns, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+
+
+def _update(db: sqlite3.Connection, watch: Watch) -> Watch | None:
+    saved = replace(watch, revision=watch.revision + 1)
+    row = watch_to_row(saved)
+    changes = ", ".join(f"{name} = :{name}" for name in row if name != "id")
+    sql = f"UPDATE watches SET {changes} WHERE id = :id AND revision = :revision - 1"  # noqa: S608 -- names are ours
+    return saved if db.execute(sql, row).rowcount == 1 else None
+
+
+def _check_room(db: sqlite3.Connection, principal: str) -> None:
+    unended = db.execute(
+        "SELECT count(*) FROM watches WHERE principal = ? AND ended_at IS NULL", (principal,)
+    ).fetchone()[0]
+    if unended >= MAX_UNENDED_WATCHES:
+        raise WatchLimitError(
+            f"There are {unended} watches under way already, and {MAX_UNENDED_WATCHES} is the limit.",
+            remedy="Wait for some to end, or cancel_watch those that are not needed.",
+        )
+    unseen = db.execute("SELECT count(*) FROM inbox WHERE principal = ? AND seen_at IS NULL", (principal,)).fetchone()
+    if unseen[0] >= MAX_UNSEEN_ENDS:
+        raise WatchLimitError(
+            f"There are {unseen[0]} finished watches that nobody has looked at, and {MAX_UNSEEN_ENDS} is the limit.",
+            remedy="list_watches shows them; naming them in a call lets them count as seen.",
+        )

@@ -1,0 +1,183 @@
+"""A watch: its states, and everything that is kept of it.
+
+    starting ──► active ──► done | failed | timed_out | lost | cancelled
+        │                    ▲
+        └────────────────────┘   a start that TP refused, or that never reached it
+
+`starting` is written before the request is sent, so that a crash between the two leaves a trace. An advisory rides on
+an active watch, and goes away again when its reason does.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.readings import Outcome, Reading
+from tp_mcp.watch.spec import WatchSpec
+
+WATCH_ID_PREFIX = "w_"
+WATCH_ID_BYTES = 5
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class WatchState(StrEnum):
+    """Where a watch is in its life."""
+
+    STARTING = "starting"
+    ACTIVE = "active"
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Return whether a watch in this state never changes again."""
+        return self not in {WatchState.STARTING, WatchState.ACTIVE}
+
+
+class Advisory(StrEnum):
+    """What is worth knowing of an active watch; taken back when it no longer holds."""
+
+    UNREACHABLE = "unreachable"
+    """TP does not answer, or does not let us in."""
+    STALLED = "stalled"
+    """The job's own signs of life stand still."""
+    NOT_STARTED = "not_started"
+    """Nothing has picked the job up yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The call that made a watch.
+
+    Attributes:
+        tool: the name of the tool that was called.
+        arguments: its arguments, secrets masked.
+
+    """
+
+    tool: str
+    arguments: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Everything that is kept of one watch. Times are seconds since the epoch.
+
+    Attributes:
+        id: `w_...`.
+        owner: whose it is.
+        server: the base URL of the TP that it watches.
+        origin: the call that made it.
+        title: what is watched, in a few words: "upgrade of AT16_Combined_FSW to build 6957".
+        job: the job's key, e.g. `execution:446`; two watches of one job have the same.
+        spec: how it is watched.
+        state: where it is in its life.
+        created_at: when its row was written.
+        advisory: what is worth knowing of it now.
+        outcome: what the job came to, once it ended.
+        reason: why it ended, or what the advisory rests on, in a sentence.
+        baseline: what the rule read before the job was started.
+        memory: what the rule keeps between two readings.
+        answer: TP's own answer to the start.
+        last_answer: TP's own answer to the latest poll.
+        reading: what that poll said.
+        started_at: when TP accepted the job.
+        ended_at: when the end was seen.
+        polled_at: when the latest poll was answered.
+        lively_at: when the job last showed a sign of life.
+        missing_since: when TP first said that it does not know the job.
+        missing_polls: how many answers in a row said so.
+        polls: how many polls were answered.
+        revision: counts the writes; a write with an older one is refused by the store.
+
+    """
+
+    id: str
+    owner: Owner
+    server: str
+    origin: Origin
+    title: str
+    job: str
+    spec: WatchSpec
+    state: WatchState
+    created_at: float
+    advisory: Advisory | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    baseline: JsonValue = None
+    memory: JsonValue = None
+    answer: JsonValue = None
+    last_answer: JsonValue = None
+    reading: Reading | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    polled_at: float | None = None
+    lively_at: float | None = None
+    missing_since: float | None = None
+    missing_polls: int = 0
+    polls: int = 0
+    revision: int = 0
+
+    @property
+    def since(self) -> float:
+        """Return when the job was accepted or, before that, when it was asked for."""
+        return self.created_at if self.started_at is None else self.started_at
+
+    def elapsed(self, now: float) -> float:
+        """Return the seconds from the start to the end, or to `now` while there is none."""
+        return max((now if self.ended_at is None else self.ended_at) - self.since, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """The end of a watch, waiting to be seen by the conversation that asked.
+
+    Attributes:
+        watch_id: the watch that ended; an entry has no other id.
+        owner: whose it is.
+        text: what happened, in a few lines.
+        job: the job's key: a later call that names it counts as having seen the entry.
+        created_at: when the end was written.
+        showings: how often it was surely shown.
+        seen_at: when it counted as seen; None before that.
+
+    """
+
+    watch_id: str
+    owner: Owner
+    text: str
+    job: str
+    created_at: float
+    showings: int = 0
+    seen_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an observation made of a watch.
+
+    Attributes:
+        watch: the watch afterwards.
+        entry: the inbox entry that must be written with it; only at an end.
+        durable: whether it has to be written at once; otherwise only counters moved, and a later batch will do.
+        notes: what a log should say, e.g. that an advisory began or ended.
+
+    """
+
+    watch: Watch
+    entry: InboxEntry | None = None
+    durable: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+
+def new_watch_id() -> str:
+    """Return a fresh id such as `w_7k3m9q2d`: short enough to say, too large to guess."""
+    number = int.from_bytes(secrets.token_bytes(WATCH_ID_BYTES))
+    digits = [_ALPHABET[(number >> shift) & 31] for shift in range(0, WATCH_ID_BYTES * 8, 5)]
+    return WATCH_ID_PREFIX + "".join(digits)

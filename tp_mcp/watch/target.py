@@ -1,0 +1,76 @@
+"""What is polled: one target for every watch that wants the same answer."""
+
+import heapq
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class TargetKey:
+    """A poll tool and its arguments, so written that equal calls are equal keys."""
+
+    tool: str
+    args_json: str
+
+
+@dataclass(slots=True)
+class Target:
+    """One thing to poll, and who waits for its answer.
+
+    Attributes:
+        key: what tells it from other targets.
+        args: the arguments to poll with.
+        watch_ids: the watches that want the answer.
+        due: when it is polled next, seconds since the epoch.
+        polling: whether a poll is under way.
+        failures: how many polls in a row were not answered.
+
+    """
+
+    key: TargetKey
+    args: Mapping[str, JsonValue]
+    due: float
+    watch_ids: set[str] = field(default_factory=set)
+    polling: bool = False
+    failures: int = 0
+
+
+def key_of(tool: str, args: Mapping[str, JsonValue]) -> TargetKey:
+    """Return the key under which equal calls share one poll."""
+    return TargetKey(tool, json.dumps(args, sort_keys=True, separators=(",", ":")))
+
+
+class DueQueue:
+    """Targets by the time they are due. Moving one costs O(log n); outdated places in the heap are passed over."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Target]] = []
+        self._pushed = 0
+
+    def put(self, target: Target, due: float) -> None:
+        """Let a target be due at `due`."""
+        target.due = due
+        self._pushed += 1
+        heapq.heappush(self._heap, (due, self._pushed, target))
+
+    def pop_due(self, now: float) -> list[Target]:
+        """Take out every target that is due, the most overdue first."""
+        due: list[Target] = []
+        while self._heap and self._heap[0][0] <= now:
+            at, _, target = heapq.heappop(self._heap)
+            if _in_place(target, at):
+                due.append(target)
+        return due
+
+    def next_due(self) -> float | None:
+        """Return when the next target is due; None when there is none."""
+        while self._heap and not _in_place(self._heap[0][2], self._heap[0][0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+
+def _in_place(target: Target, due: float) -> bool:
+    return bool(target.watch_ids) and not target.polling and target.due == due

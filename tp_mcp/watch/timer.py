@@ -1,0 +1,54 @@
+"""The timer, by APScheduler: one job in memory, moved to whenever the next target is due."""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+
+GRID_SECONDS = 0.05
+_JOB_ID = "tick"
+
+
+class ApschedulerTimer:
+    """Calls back at a time that can be moved, on the running asyncio loop.
+
+    Times are rounded up to a grid, so that thousands of targets due in one second make at most twenty ticks.
+    """
+
+    def __init__(self) -> None:
+        # A late run must never be dropped (misfire_grace_time), and two late ones are one (coalesce).
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+        self._callback: Callable[[], Awaitable[None]] | None = None
+        self._at: float | None = None
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+    def start(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Begin; `callback` runs at each time that is set."""
+        self._callback = callback
+        self._scheduler.start()
+
+    def set(self, at: float) -> None:
+        """Let the callback run at `at` (seconds since the epoch); replaces an earlier time."""
+        on_grid = math.ceil(at / GRID_SECONDS) * GRID_SECONDS
+        if self._callback is None or on_grid == self._at:
+            return
+        self._at = on_grid
+        self._scheduler.add_job(
+            self._fire, DateTrigger(datetime.fromtimestamp(on_grid, UTC)), id=_JOB_ID, replace_existing=True
+        )
+
+    def stop(self) -> None:
+        """End; nothing is called back afterwards."""
+        if self._callback is not None:
+            self._callback = None
+            self._scheduler.shutdown(wait=False)
+
+    async def _fire(self) -> None:
+        self._at = None
+        if self._callback is not None:
+            await self._callback()

@@ -1,0 +1,129 @@
+"""What is said of a watch, for a reader who may know nothing else of it."""
+
+import json
+
+from pydantic import JsonValue
+
+from tp_mcp.connectors.template import render_text
+from tp_mcp.results.text import format_duration, shorten
+from tp_mcp.watch.readings import Counts, Outcome, Verdict
+from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
+
+REQUEST_MAX_CHARACTERS = 240
+ARGUMENT_MAX_CHARACTERS = 80
+MESSAGE_MAX_CHARACTERS = 400
+REASON_MAX_CHARACTERS = 300
+
+_STATE_WORDS = {
+    WatchState.STARTING: "is being started",
+    WatchState.ACTIVE: "is under way",
+    WatchState.DONE: "is done",
+    WatchState.FAILED: "failed",
+    WatchState.TIMED_OUT: "was not finished when its watch reached its limit",
+    WatchState.LOST: "is lost",
+    WatchState.CANCELLED: "is no longer watched",
+}
+
+
+def headline(watch: Watch) -> str:
+    """Return how a watch stands, in one sentence that begins with its id."""
+    probably = "probably " if watch.reading is not None and watch.reading.probable and watch.state.ended else ""
+    words = _STATE_WORDS[watch.state]
+    verb, _, rest = words.partition(" ")
+    stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
+    outcome = f": {outcome_words(watch)}" if watch.outcome is not None else ""
+    return f"[{watch.id}] {watch.title} {stands}{outcome}"
+
+
+def outcome_words(watch: Watch) -> str:
+    """Return what the job came to, with its counts where it has some."""
+    counts = watch.reading.counts if watch.reading is not None else None
+    told = f" ({count_words(counts)})" if counts is not None else ""
+    match watch.outcome:
+        case Outcome.NO_TEST_RAN:
+            return f"no test ran{told}, so nothing was shown to pass"
+        case Outcome.LISTING:
+            return "tests were listed, none was run"
+        case Outcome.UNKNOWN:
+            return "what came of it is not known"
+        case Outcome.PASSED | Outcome.FAILED:
+            return f"{watch.outcome}{told}"
+        case None:
+            return ""
+
+
+def count_words(counts: Counts) -> str:
+    """Return counts such as "41 of 60: 38 passed, 3 failed"; the total only where it says more than the sum."""
+    named = (
+        (counts.passed, "passed"),
+        (counts.failed, "failed"),
+        (counts.errors, "errors"),
+        (counts.skipped, "skipped"),
+    )
+    parts = [f"{count} {name}" for count, name in named if count]
+    told = ", ".join(parts) or "nothing finished"
+    if counts.total is not None and counts.total > counts.finished:
+        return f"{counts.finished} of {counts.total}: {told}"
+    return told
+
+
+def request_words(origin: Origin) -> str:
+    """Return the call that made a watch, as a reader would write it."""
+    arguments = ", ".join(
+        f"{name}={shorten(json.dumps(value, ensure_ascii=False), ARGUMENT_MAX_CHARACTERS)}"
+        for name, value in origin.arguments.items()
+        if value not in (None, "", [])
+    )
+    return shorten(f"{origin.tool}({arguments})", REQUEST_MAX_CHARACTERS)
+
+
+def end_message(watch: Watch) -> str:
+    """Return what the conversation is told at the end, in a few lines."""
+    template = watch.spec.on_done if watch.state is WatchState.DONE else watch.spec.on_fail
+    message = render_text(template, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS)
+    lines = [f"{headline(watch)}, after {format_duration(watch.elapsed(watch.since))}."]
+    if watch.state is not WatchState.DONE or (watch.reading is not None and watch.reading.probable):
+        lines.append(shorten(watch.reason, REASON_MAX_CHARACTERS))
+    lines.append(message or f"Asked as: {request_words(watch.origin)}")
+    return "\n".join(line for line in lines if line)
+
+
+def progress_line(watch: Watch, now: float) -> str:
+    """Return one line a person likes to read while it goes on."""
+    elapsed = format_duration(watch.elapsed(now))
+    if watch.state is WatchState.STARTING:
+        return f"being sent to TP, {elapsed}"
+    if watch.advisory is not None:
+        return f"{watch.advisory.replace('_', ' ')}: {shorten(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
+    if watch.reading is None:
+        return f"started, not looked at yet, {elapsed}"
+    if watch.reading.verdict is Verdict.STALE:
+        return f"not picked up yet, TP still shows the job before it, {elapsed}"
+    told = count_words(watch.reading.counts) if watch.reading.counts is not None else watch.reading.detail
+    return ", ".join(part for part in (watch.reading.phase, told, elapsed) if part)
+
+
+def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
+    """Return what is known of a watch that goes on: time, phase, last sign of life, advisory."""
+    lines = [f"Now: {progress_line(watch, now)}."]
+    if watch.spec.progress and watch.last_answer is not None and watch.advisory is None:
+        lines.append(render_text(watch.spec.progress, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS))
+    if watch.lively_at is not None and watch.reading is not None and watch.reading.verdict is Verdict.UNDERWAY:
+        lines.append(f"Last sign of life: {format_duration(max(now - watch.lively_at, 0.0))} ago.")
+    if watch.polled_at is None:
+        lines.append(f"TP is asked every {format_duration(watch.spec.interval_seconds)}.")
+    if watch.advisory is Advisory.STALLED:
+        lines.append("If it stays so, the worker behind it has probably died; it is taken back if it moves again.")
+    return tuple(lines)
+
+
+def message_roots(watch: Watch) -> dict[str, JsonValue]:
+    """Return what a message template may use."""
+    return {
+        "settings": {"base_url": watch.server},
+        "args": dict(watch.origin.arguments),
+        "result": watch.answer,
+        "poll": watch.last_answer,
+        "poll_count": watch.polls,
+        "max_polls": watch.spec.max_polls,
+    }
