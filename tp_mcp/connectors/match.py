@@ -1,0 +1,165 @@
+"""Matches: conditions on a polled document.
+
+The path is a dotted one, as in Forge (`per_device.0.status`), or a JMESPath expression. Values are compared by JSON
+type and value: the text "3" is not the number 3, `true` is not 1, and 3 and 3.0 are the same number. A path that is
+missing, is null, or finds a list or an object never matches.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tp_mcp.connectors.manifest import JsonScalar, Match
+from tp_mcp.connectors.template import render_value
+from tp_mcp.errors import WatchSpecError
+
+PATH_MAX_CHARACTERS = 300
+"""Longest path of a match: evaluating one must cost no more than reading its document."""
+
+ALLOWED_FUNCTIONS = frozenset(
+    {"contains", "ends_with", "length", "max", "min", "not_null", "starts_with", "sum", "to_number", "type"}
+)
+
+# What can copy its input several times over is not among them: a chain of such expressions grows exponentially.
+_ALLOWED_NODES = frozenset(
+    {
+        "and_expression",
+        "comparator",
+        "current",
+        "field",
+        "filter_projection",
+        "flatten",
+        "function_expression",
+        "identity",
+        "index",
+        "index_expression",
+        "literal",
+        "not_expression",
+        "or_expression",
+        "pipe",
+        "projection",
+        "subexpression",
+        "value_projection",
+    }
+)
+_DOTTED = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INDEX = re.compile(r"[0-9]{1,9}")
+
+
+def to_jmespath(path: str) -> str:
+    """Return the JMESPath expression for a path.
+
+    A dotted path has its numbers made indexes (`a.0.b` becomes `a[0].b`) and its unusual names quoted; anything else is
+    taken as JMESPath already.
+    """
+    if not _DOTTED.fullmatch(path):
+        return path
+    expression = ""
+    for part in path.split("."):
+        if _INDEX.fullmatch(part):
+            expression += f"[{part}]"
+            continue
+        name = part if _PLAIN_NAME.fullmatch(part) else f'"{part}"'
+        expression += f".{name}" if expression else name
+    return expression
+
+
+def path_problem(path: str) -> str | None:
+    """Say what is wrong with a match's path; None where nothing is."""
+    # Imported here: it is needed long after the server has given its first answer.
+    import jmespath  # noqa: PLC0415 - start-up time
+    from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - start-up time
+
+    if len(path) > PATH_MAX_CHARACTERS:
+        return f"the path has {len(path):,} characters, and {PATH_MAX_CHARACTERS} are allowed"
+    try:
+        expression = jmespath.compile(to_jmespath(path))
+    except (JMESPathError, ValueError, RecursionError):
+        return (
+            f"the path {path!r} cannot be read: give names and numbers joined by dots, such as per_device.0.status, "
+            "or a JMESPath expression"
+        )
+    for node in _nodes(expression.parsed):
+        kind = node["type"]
+        if kind not in _ALLOWED_NODES:
+            return f"the path {path!r} uses {kind.replace('_', ' ')}, which a match does not allow"
+        if kind == "function_expression" and node["value"] not in ALLOWED_FUNCTIONS:
+            allowed = ", ".join(sorted(ALLOWED_FUNCTIONS))
+            return f"the path {path!r} calls {node['value']}, and a match may call {allowed}"
+    return None
+
+
+def check_match(match: Match) -> None:
+    """Refuse a match that cannot be evaluated.
+
+    Raises:
+        WatchSpecError: its path cannot be read, is too long, or uses what could cost too much.
+
+    """
+    problem = path_problem(match.path)
+    if problem is not None:
+        raise WatchSpecError(
+            f"The match cannot be used: {problem}.",
+            remedy="A match is a path and what its value must be, for example path: status, equals: Done.",
+        )
+
+
+def resolve_match(match: Match, roots: Mapping[str, object]) -> Match:
+    """Return the match with the templates in its values filled, as they stand when the watch is made.
+
+    Raises:
+        WatchSpecError: a template has no value, or its value is null, a list or an object.
+
+    """
+    if match.in_ is None:
+        return match.model_copy(update={"equals": _resolved(match.equals, roots)})
+    return match.model_copy(update={"in_": tuple(_resolved(value, roots) for value in match.in_)})
+
+
+def matches(match: Match, document: object) -> bool:
+    """Return whether a document meets a match.
+
+    The match is one that `check_match` accepts. A function inside its path that is given a value it cannot work on,
+    such as the null of a missing path, does not match.
+    """
+    # Imported here: it is needed long after the server has given its first answer.
+    import jmespath  # noqa: PLC0415 - start-up time
+    from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - start-up time
+
+    try:
+        found = jmespath.search(to_jmespath(match.path), document)
+    except (JMESPathError, TypeError):
+        # The library raises a bare TypeError where it compares a number with a text.
+        return False
+    if match.in_ is not None:
+        return any(_same(found, value) for value in match.in_)
+    return _same(found, match.equals)
+
+
+def _resolved(value: JsonScalar | None, roots: Mapping[str, object]) -> JsonScalar:
+    filled = render_value(value, roots)
+    if isinstance(filled, bool | int | float | str):
+        return filled
+    raise WatchSpecError(
+        f"The value {value!r} of a match is null, a list or an object once it is filled.",
+        remedy="Compare with a text, a number, true or false.",
+    )
+
+
+def _same(found: object, expected: JsonScalar | None) -> bool:
+    # bool is a kind of int in Python, and not in JSON.
+    if isinstance(found, bool) or isinstance(expected, bool):
+        return found is expected
+    if isinstance(found, int | float) and isinstance(expected, int | float):
+        return found == expected
+    return isinstance(found, str) and found == expected
+
+
+def _nodes(root: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        # All children are nodes but those of a slice, which is not allowed: whoever asks stops at it.
+        waiting.extend(node["children"])
