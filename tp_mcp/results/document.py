@@ -1,0 +1,62 @@
+"""The shape of a result: the conclusion first, the next step last, and sections between them."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Plain text; where it is too long its middle is left out."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemList:
+    """A list; where it is too long its tail is left out and counted.
+
+    Attributes:
+        heading: what the items are, without a colon; may be empty.
+        items: one text each; an item may have several lines.
+        rest: how to get the items that were left out, such as "list_testcases with offset 20"; may be empty.
+
+    """
+
+    heading: str
+    items: tuple[str, ...]
+    rest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogExcerpt:
+    """Text from outside, always fenced; where it is too long the lines that matter least are left out.
+
+    Attributes:
+        heading: what it is, without a colon; may be empty.
+        text: the log as it came.
+        source: where it came from, such as "TP".
+
+    """
+
+    heading: str
+    text: str
+    source: str = "TP"
+
+
+Section: TypeAlias = Paragraph | ItemList | LogExcerpt
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole result.
+
+    Attributes:
+        conclusion: what the reader needs if nothing else is read.
+        sections: what supports it, the most important first.
+        next_step: what to do next; may be empty.
+
+    """
+
+    conclusion: str
+    sections: tuple[Section, ...] = ()
+    next_step: str = ""

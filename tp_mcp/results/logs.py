@@ -1,0 +1,81 @@
+"""Cutting a log: its head, its tail, and the lines that matter between them."""
+
+import re
+
+from tp_mcp.results.text import Size, cut_mark, shorten_middle, size_of
+
+LINE_MAX_CHARACTERS = 400
+"""Longest line of a log of many lines that had to be cut, in characters and in bytes."""
+
+_SMALLEST = 200
+
+# Tracebacks and assertion lines of pytest, its headings and its summary, and what programs say when they fail.
+_MATTERS = re.compile(
+    r"^E  |^> |^={3,} .*={3,}$|^Traceback|\.py:\d+: |^(?:FAILED|ERROR) "
+    r"|(?:Error|Exception|ERROR|CRITICAL|FATAL|FAILED|FAILURE)\b|\b(?:error|fatal|failed|panic)\b"
+)
+
+
+def cut_log(text: str, limit: Size) -> str:
+    """Return a log within a limit, with a mark wherever lines were left out.
+
+    Long lines are shortened in their middle first. Then about a third of the room goes to the tail, a sixth to the
+    head, and the rest to the lines that matter, from the first on; what these do not need extends the tail.
+    """
+    if limit.holds(size_of(text)):
+        return text
+    if min(limit) < _SMALLEST:
+        return shorten_middle(text, limit)
+    original = text.split("\n")
+    mark = size_of(cut_mark(len(text)) + "\n")
+    # One mark before the tail and one after the head; a line that stands alone between them brings its own.
+    room = limit.minus(mark).minus(mark)
+    # Where there are few lines each may be longer than usual.
+    longest = max(min(LINE_MAX_CHARACTERS, min(limit) // 4), min(room) // len(original) - 1)
+    lines = [shorten_middle(line, Size(longest, longest)) for line in original]
+    return _assemble(original, lines, _choose(lines, room, mark))
+
+
+def _choose(lines: list[str], room: Size, mark: Size) -> set[int]:
+    """Return the indexes of the lines to keep, the last one always among them."""
+    costs = [size_of(line).plus(Size(1, 1)) for line in lines]
+    chosen = {len(lines) - 1}
+    room = room.minus(costs[-1])
+    forwards, backwards = range(len(lines)), range(len(lines) - 1, -1, -1)
+    important = [index for index in forwards if _MATTERS.search(lines[index])]
+    room = _take(backwards, costs, chosen, room, share=room.part(3))
+    room = _take(forwards, costs, chosen, room, share=room.part(4))
+    for index in important:
+        cost = costs[index] if chosen & {index - 1, index + 1} else costs[index].plus(mark)
+        if index not in chosen and room.holds(cost):
+            chosen.add(index)
+            room = room.minus(cost)
+    _take(backwards, costs, chosen, room, share=room)
+    return chosen
+
+
+def _take(order: range, costs: list[Size], chosen: set[int], room: Size, *, share: Size) -> Size:
+    """Choose lines in order until the share is used up, and return the room that is left."""
+    for index in order:
+        if index in chosen:
+            continue
+        if not share.holds(costs[index]):
+            break
+        chosen.add(index)
+        share = share.minus(costs[index])
+        room = room.minus(costs[index])
+    return room
+
+
+def _assemble(original: list[str], lines: list[str], chosen: set[int]) -> str:
+    shown: list[str] = []
+    left_out = 0
+    for index, line in enumerate(lines):
+        if index not in chosen:
+            left_out += len(original[index]) + 1
+            continue
+        if left_out:
+            shown.append(cut_mark(left_out))
+            left_out = 0
+        shown.append(line)
+    return "\n".join(shown)

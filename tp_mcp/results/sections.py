@@ -1,0 +1,87 @@
+"""Writing one section, whole or within a limit."""
+
+from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
+from tp_mcp.results.fence import clean, fence, mask, one_line
+from tp_mcp.results.logs import cut_log
+from tp_mcp.results.text import Size, shorten_middle, size_of
+
+SECTION_MINIMUM = 240
+"""Room, in characters and in bytes, in which every section can be written."""
+
+
+def cleaned(document: Document, marker: str) -> Document:
+    """Return the document with nothing in it that is invisible or could be taken for the marker."""
+
+    def text(value: str) -> str:
+        return mask(clean(value), marker).strip()
+
+    def line(value: str) -> str:
+        return mask(one_line(value), marker)
+
+    def section(value: Section) -> Section:
+        if isinstance(value, Paragraph):
+            return Paragraph(text(value.text))
+        if isinstance(value, ItemList):
+            return ItemList(line(value.heading), tuple(text(item) for item in value.items), line(value.rest))
+        # Spaces at the start of a log's first line belong to it.
+        log = mask(clean(value.text), marker).rstrip().lstrip("\n")
+        return LogExcerpt(line(value.heading), log, line(value.source) or "outside")
+
+    return Document(
+        conclusion=text(document.conclusion),
+        sections=tuple(section(value) for value in document.sections),
+        next_step=text(document.next_step),
+    )
+
+
+def whole(section: Section, marker: str) -> str:
+    """Return a cleaned section in full."""
+    if isinstance(section, Paragraph):
+        return section.text
+    if isinstance(section, ItemList):
+        return "\n".join([*_heading(section.heading, empty=not section.items), *map(_item, section.items)])
+    if not section.text:
+        return "\n".join(_heading(section.heading, empty=True))
+    return "\n".join([*_heading(section.heading), fence(section.text, marker, source=section.source)])
+
+
+def within(section: Section, limit: Size, marker: str) -> str:
+    """Return a cleaned section within a limit of `SECTION_MINIMUM` at least, saying what was left out."""
+    if isinstance(section, Paragraph):
+        return shorten_middle(section.text, limit)
+    if isinstance(section, ItemList):
+        return _list_within(section, limit)
+    heading = shorten_middle(section.heading, limit.part(6))
+    source = shorten_middle(section.source, limit.part(6))
+    frame = whole(LogExcerpt(heading, "-", source), marker)
+    return whole(LogExcerpt(heading, cut_log(section.text, limit.minus(size_of(frame))), source), marker)
+
+
+def _list_within(section: ItemList, limit: Size) -> str:
+    heading = _heading(shorten_middle(section.heading, limit.part(4)), empty=not section.items)
+    items = [shorten_middle(_item(item), limit.part(4)) for item in section.items]
+    everything = "\n".join([*heading, *items])
+    if limit.holds(size_of(everything)):
+        return everything
+    rest = shorten_middle(section.rest, limit.part(4))
+    room = limit.minus(size_of("\n".join([*heading, _more(len(items), rest)])))
+    kept = 0
+    # It ends before the last item: all of them do not fit even without the line that counts the rest.
+    while room.holds(cost := size_of(items[kept] + "\n")):
+        room = room.minus(cost)
+        kept += 1
+    return "\n".join([*heading, *items[:kept], _more(len(items) - kept, rest)])
+
+
+def _heading(heading: str, *, empty: bool = False) -> list[str]:
+    if empty:
+        return [f"{heading}: none" if heading else "none"]
+    return [f"{heading}:"] if heading else []
+
+
+def _item(item: str) -> str:
+    return "- " + item.replace("\n", "\n  ")
+
+
+def _more(count: int, rest: str) -> str:
+    return f"and {count:,} more: {rest}" if rest else f"and {count:,} more"

@@ -1,0 +1,135 @@
+"""Small tools for texts that are read by people and models."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+NEAREST_MAX_CANDIDATES = 20_000
+"""How many names `nearest` looks at: comparing takes some 10 microseconds each."""
+
+_NEAREST_MAX_CHARACTERS = 300
+_UTF8_MAX_OCTETS = 4
+
+
+class Size(NamedTuple):
+    """How long a text is, or may be.
+
+    Attributes:
+        characters: code points.
+        octets: bytes of its UTF-8.
+
+    """
+
+    characters: int
+    octets: int
+
+    def part(self, divisor: int) -> "Size":
+        """Return this size divided by a number, rounded down."""
+        return Size(self.characters // divisor, self.octets // divisor)
+
+    def plus(self, other: "Size") -> "Size":
+        """Return the sum."""
+        return Size(self.characters + other.characters, self.octets + other.octets)
+
+    def minus(self, other: "Size") -> "Size":
+        """Return the difference, zero at least."""
+        return Size(max(self.characters - other.characters, 0), max(self.octets - other.octets, 0))
+
+    def holds(self, other: "Size") -> bool:
+        """Return whether a text of the other size fits into this one."""
+        return other.characters <= self.characters and other.octets <= self.octets
+
+
+def size_of(text: str) -> Size:
+    """Return how long a text is."""
+    octets = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return Size(len(text), octets)
+
+
+def cut_mark(left_out: int) -> str:
+    """Return the mark that stands where characters were left out."""
+    return f"[... {left_out:,} characters left out ...]"
+
+
+def shorten_middle(text: str, limit: Size) -> str:
+    """Return the text within a limit, its middle replaced by a mark that counts what was left out.
+
+    No code point is cut in half. A limit too small for the mark gives the beginning and "...", and one too small for
+    that gives dots alone.
+    """
+    size = size_of(text)
+    if limit.holds(size):
+        return text
+    mark = size_of(cut_mark(len(text)))
+    room = limit.minus(mark)
+    if min(room) < 2:
+        return _head(text, limit.minus(Size(3, 3))) + "..."[: max(min(limit), 0)]
+    tail_room = room.part(2)
+    head, tail = _head(text, room.minus(tail_room)), _tail(text, tail_room)
+    return f"{head}{cut_mark(len(text) - len(head) - len(tail))}{tail}"
+
+
+def shorten(text: str, max_characters: int) -> str:
+    """Return the text within so many characters, its middle left out as `shorten_middle` does."""
+    return shorten_middle(text, Size(max_characters, max_characters * _UTF8_MAX_OCTETS))
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration with its two largest units: "350 ms", "45 s", "3 min 20 s", "2 h 5 min", "1 d 3 h".
+
+    A negative duration, as clocks that were set give it, counts as zero; what is not a finite number is "unknown".
+    """
+    if not math.isfinite(seconds):
+        return "unknown"
+    if 0 < seconds < 0.9995:
+        return f"{max(round(seconds * 1000), 1)} ms"
+    whole = max(round(seconds), 0)
+    for size, name, smaller, smaller_name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name}" + (f" {rest} {smaller_name}" if rest else "")
+    return f"{whole} s"
+
+
+def count_of(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: "1 test", "1,234 tests".
+
+    Args:
+        number: how many.
+        singular: the noun for one.
+        plural: the noun for any other number; the singular with an s where it is empty.
+
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def nearest(name: str, candidates: Iterable[str], *, limit: int = 3) -> tuple[str, ...]:
+    """Return the candidates most like a name that was probably misspelt, the most alike first.
+
+    Case is ignored. A name that contains the given one, or makes up half of it, counts as alike. At most
+    `NEAREST_MAX_CANDIDATES` are looked at.
+    """
+    wanted = name[:_NEAREST_MAX_CHARACTERS].casefold()
+    by_folded: dict[str, str] = {}
+    for candidate, _ in zip(candidates, range(NEAREST_MAX_CANDIDATES), strict=False):
+        by_folded.setdefault(candidate[:_NEAREST_MAX_CHARACTERS].casefold(), candidate)
+    alike = difflib.get_close_matches(wanted, by_folded, n=limit)
+    contained = [folded for folded in by_folded if _overlap(wanted, folded)]
+    contained.sort(key=lambda folded: abs(len(folded) - len(wanted)))
+    return tuple(by_folded[folded] for folded in dict.fromkeys([*alike, *contained]))[:limit]
+
+
+def _overlap(wanted: str, candidate: str) -> bool:
+    if len(wanted) < 3:
+        return False
+    return wanted in candidate or (candidate in wanted and 2 * len(candidate) >= len(wanted))
+
+
+def _head(text: str, limit: Size) -> str:
+    return text[: limit.characters].encode("utf-8", "replace")[: limit.octets].decode("utf-8", "ignore")
+
+
+def _tail(text: str, limit: Size) -> str:
+    data = text[len(text) - limit.characters :].encode("utf-8", "replace")
+    return data[max(len(data) - limit.octets, 0) :].decode("utf-8", "ignore")
