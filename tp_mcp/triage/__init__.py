@@ -1,0 +1,1 @@
+"""Understanding a finished run: its report's tests, and where each of them failed."""
