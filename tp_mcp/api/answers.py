@@ -1,0 +1,224 @@
+"""What an answer's status, headers and body mean: JSON, a report, or one error of the tree."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import urljoin, urlsplit
+
+from pydantic import JsonValue
+
+from tp_mcp.api.endpoints import Endpoint
+from tp_mcp.api.words import clean, server_words
+from tp_mcp.errors import (
+    TpBusyError,
+    TpError,
+    TpForbiddenError,
+    TpNotAuthenticatedError,
+    TpNotFoundError,
+    TpNotJsonError,
+    TpRejectedError,
+    TpServerFaultError,
+)
+from tp_mcp.redaction import Redactor
+
+_LOOKED_AT_BYTES = 64_000
+_LOGIN_PAGE = re.compile(
+    rb"type\s*=\s*[\"']?password|<title>[^<]{0,100}(?:log ?in|sign ?in|single sign)|name\s*=\s*[\"']?SAMLRe",
+    re.IGNORECASE,
+)
+_REPORT_PAGE = re.compile(rb"data-jsonblob|results-table|pytest-html", re.IGNORECASE)
+_ABOUT_LOGIN = re.compile(r"credential|authenticat|token|signature|expired|not logged in", re.IGNORECASE)
+_BASE_URL = "Check TP_MCP_BASE_URL: it is probably not the base URL of a TP."
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """An answer as it came: nothing in it was judged yet.
+
+    Attributes:
+        url: what was asked for.
+        status: the HTTP status.
+        headers: names in lower case.
+        body: at most as long as the endpoint allows.
+
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_html(self) -> bool:
+        """Whether the body is a page instead of JSON."""
+        return "html" in self.headers.get("content-type", "").lower() or self.body[:100].lstrip().startswith(b"<")
+
+    @property
+    def is_login_page(self) -> bool:
+        """Whether the body is a page that asks for a login."""
+        return self.is_html and _LOGIN_PAGE.search(self.body[:_LOOKED_AT_BYTES]) is not None
+
+    def json(self) -> JsonValue:
+        """Return the body's JSON.
+
+        Raises:
+            ValueError: it is none.
+
+        """
+        try:
+            value: JsonValue = json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Turns answers into JSON or errors.
+
+    Attributes:
+        login_remedy: what to do about a login that TP does not take; it names the variables.
+        redactor: takes secrets out of TP's words.
+
+    """
+
+    login_remedy: str
+    redactor: Redactor
+
+    def json(self, endpoint: Endpoint, answer: RawAnswer) -> JsonValue:
+        """Return the JSON of a good answer; None for an empty one to a call whose answer says nothing.
+
+        Raises:
+            TpError: one class per failure, as the error tree says.
+
+        """
+        self.check(endpoint, answer)
+        if answer.is_login_page:
+            raise self.not_authenticated(answer, "TP answered with a login page instead of JSON.")
+        if not answer.body.strip() and endpoint.answer_may_be_empty:
+            return None
+        try:
+            return answer.json()
+        except ValueError:
+            raise TpNotJsonError(
+                f"TP's answer to {endpoint.name} is {'an HTML page' if answer.is_html else 'something else'} where "
+                "JSON was expected.",
+                remedy=f"{_BASE_URL} If it is right, the login may have expired: {self.login_remedy}",
+                may_have_acted=not endpoint.reads,
+                status_code=answer.status,
+            ) from None
+
+    def report(self, endpoint: Endpoint, answer: RawAnswer) -> bytes:
+        """Return the body of a report.
+
+        Raises:
+            TpError: one class per failure; TpNotFoundError where there is no such report.
+
+        """
+        if answer.status == 404:
+            raise TpNotFoundError(
+                "TP has no report at this path.", remedy="A report exists once the run has ended.", status_code=404
+            )
+        self.check(endpoint, answer)
+        if answer.is_login_page and not _REPORT_PAGE.search(answer.body[:_LOOKED_AT_BYTES]):
+            raise self.not_authenticated(answer, "TP answered with a login page instead of the report.")
+        return answer.body
+
+    def check(self, endpoint: Endpoint, answer: RawAnswer) -> None:
+        """Return if the status is one of success.
+
+        Raises:
+            TpError: what the status stands for.
+
+        """
+        status = answer.status
+        if 200 <= status < 300:
+            return
+        words = server_words(answer.body, self.redactor)
+        if status < 400:
+            self._raise_redirected(answer)
+        if status == 401 or (status == 403 and _ABOUT_LOGIN.search(words)):
+            raise self.not_authenticated(answer, _told("TP does not accept the login", words))
+        if status == 405:
+            raise self.not_authenticated(
+                answer, _told("TP's proxy answers 'method not allowed', as it does when a login has expired", words)
+            )
+        if status == 404 and not _is_json(answer):
+            raise TpNotJsonError(
+                f"There is no page at {endpoint.name}'s address: the 404 came without JSON, so it says nothing about "
+                "what was asked for.",
+                remedy=_BASE_URL,
+                status_code=status,
+            )
+        raise _refusal(endpoint, status, words)
+
+    def not_authenticated(self, answer: RawAnswer, message: str) -> TpNotAuthenticatedError:
+        """Return the error for a login that is missing, wrong or expired, with the way to mend it."""
+        return TpNotAuthenticatedError(message, remedy=self.login_remedy, status_code=answer.status)
+
+    def _raise_redirected(self, answer: RawAnswer) -> NoReturn:
+        moved_to = _same_page_elsewhere(answer)
+        if moved_to:
+            raise TpNotJsonError(
+                f"TP redirects to {clean(moved_to, self.redactor, longest=200)}; redirects "
+                "are not followed, as they would carry the login elsewhere.",
+                remedy="Set TP_MCP_BASE_URL to that address if it is TP's.",
+                status_code=answer.status,
+            )
+        raise self.not_authenticated(answer, "TP redirects to another page, as it does when a login has expired.")
+
+
+def _refusal(endpoint: Endpoint, status: int, words: str) -> TpError:
+    if status >= 500:
+        return TpServerFaultError(
+            _told(f"TP failed with status {status} while answering {endpoint.name}", words),
+            remedy="Try again in a minute."
+            if endpoint.reads
+            else "Whether it did what was asked has to be read from TP.",
+            may_have_acted=not endpoint.reads,
+            status_code=status,
+        )
+    if status == 403:
+        return TpForbiddenError(
+            _told(f"TP does not allow this user {endpoint.name}", words),
+            remedy="A lab can be used by its owners and by those in its 'usedby'.",
+            status_code=status,
+        )
+    if status == 404:
+        return TpNotFoundError(
+            _told("TP does not know what was asked for", words),
+            remedy="list_labs has the names of labs, list_executions the ids of executions.",
+            status_code=status,
+        )
+    if status == 409:
+        return TpBusyError(_told("TP is busy with another job there", words), status_code=status)
+    if status == 429:
+        return TpRejectedError(
+            _told("TP takes no more requests for now", words), remedy="Wait a minute.", status_code=status
+        )
+    return TpRejectedError(_told(f"TP refused {endpoint.name} with status {status}", words), status_code=status)
+
+
+def _same_page_elsewhere(answer: RawAnswer) -> str:
+    """Return the base of a redirect that keeps the path, as from http to https; empty for any other redirect."""
+    try:
+        asked = urlsplit(answer.url)
+        target = urlsplit(urljoin(answer.url, answer.headers.get("location", "")))
+    except ValueError:
+        return ""
+    moved = (target.scheme, target.netloc) != (asked.scheme, asked.netloc)
+    return f"{target.scheme}://{target.netloc}" if moved and target.path.rstrip("/") == asked.path.rstrip("/") else ""
+
+
+def _told(message: str, words: str) -> str:
+    return f'{message}. It said: "{words}"' if words else f"{message}."
+
+
+def _is_json(answer: RawAnswer) -> bool:
+    try:
+        answer.json()
+    except ValueError:
+        return False
+    return True

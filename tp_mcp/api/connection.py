@@ -1,0 +1,218 @@
+"""One exchange with TP over HTTP: bounded in time and size, redirects not followed, its failures as one error each."""
+
+import ssl
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+from pydantic import JsonValue, SecretStr
+
+from tp_mcp import __version__
+from tp_mcp.api.answers import RawAnswer
+from tp_mcp.api.endpoints import Endpoint
+from tp_mcp.errors import (
+    ConfigurationError,
+    TpError,
+    TpNotJsonError,
+    TpRefusedError,
+    TpTimeoutError,
+    TpUnreachableError,
+)
+
+CONNECT_SECONDS = 5.0
+"""For a free connection, the TCP and the TLS handshake, each."""
+
+MOST_CONNECTIONS = 50
+IDLE_CONNECTION_SECONDS = 15.0
+
+_NOTHING_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, ready to be sent.
+
+    Attributes:
+        endpoint: its row of the table.
+        path: below the base URL, percent-encoded.
+        body: its JSON; None for none.
+        max_bytes: the largest body of an answer that is taken.
+        secrets: what must not be shown of it, beyond the login.
+
+    """
+
+    endpoint: Endpoint
+    path: str
+    body: JsonValue = None
+    max_bytes: int = 0
+    secrets: tuple[SecretStr, ...] = field(default=())
+
+
+class Connection:
+    """A pool of connections to one TP."""
+
+    def __init__(
+        self, base_url: str, *, transport: httpx2.AsyncBaseTransport | None, verify: ssl.SSLContext | bool
+    ) -> None:
+        self.base_url = checked_base_url(base_url)
+        if not isinstance(verify, ssl.SSLContext) and verify is not True:
+            raise ConfigurationError(
+                "TLS certificates are always verified; verify=False is not accepted.",
+                remedy="For a TP with a certificate of its own authority, hand in an SSLContext that trusts it.",
+            )
+        self._transport = transport
+        self._verify = verify
+        self._pool: httpx2.AsyncClient | None = None
+
+    async def aclose(self) -> None:
+        """Close every connection; the next exchange opens new ones."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.aclose()
+
+    async def exchange(self, call: Call, token: SecretStr | None) -> RawAnswer:
+        """Send `call` once and return the answer, whatever its status.
+
+        Raises:
+            TpRefusedError: no connection was made; nothing was sent.
+            TpTimeoutError: no complete answer within the endpoint's time.
+            TpUnreachableError: the connection broke.
+            TpNotJsonError: the answer is too big, or cannot be decoded.
+
+        """
+        endpoint = call.endpoint
+        try:
+            with anyio.fail_after(endpoint.timeout_seconds):
+                return await self._exchange(call, token)
+        except _NOTHING_SENT as error:
+            raise _refused(self.base_url, error) from error
+        except (TimeoutError, httpx2.TimeoutException) as error:
+            raise TpTimeoutError(
+                f"TP did not answer {endpoint.name} within {endpoint.timeout_seconds:g} seconds.",
+                remedy=_remedy(endpoint),
+                may_have_acted=not endpoint.reads,
+            ) from error
+        except httpx2.DecodingError as error:
+            raise TpNotJsonError(
+                f"TP's answer to {endpoint.name} is compressed in a way that cannot be undone.",
+                remedy="Check TP_MCP_BASE_URL, and the proxy in between.",
+                may_have_acted=not endpoint.reads,
+            ) from error
+        except httpx2.TransportError as error:
+            raise TpUnreachableError(
+                f"The connection to TP broke before it had answered {endpoint.name}.",
+                remedy=_remedy(endpoint),
+                may_have_acted=not endpoint.reads,
+            ) from error
+
+    async def _exchange(self, call: Call, token: SecretStr | None) -> RawAnswer:
+        pool = self._opened()
+        request = pool.build_request(
+            call.endpoint.method,
+            f"{self.base_url}{call.path}",
+            json=call.body,
+            headers={} if token is None else {"Authorization": f"JWT {token.get_secret_value()}"},
+            timeout=httpx2.Timeout(call.endpoint.timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+        )
+        response = await pool.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > call.max_bytes:
+                    raise _too_big(call, response.status_code)
+        finally:
+            await response.aclose()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return RawAnswer(str(request.url), response.status_code, headers, bytes(body))
+
+    def _opened(self) -> httpx2.AsyncClient:
+        if self._pool is None:
+            # Without TLS there is nothing to verify, and the system's certificates take long to load.
+            verify = self._verify if self.base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._pool = httpx2.AsyncClient(
+                transport=self._transport,
+                verify=verify,
+                follow_redirects=False,
+                # Proxies and logins of the environment would contact what was not configured.
+                trust_env=False,
+                limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_SECONDS),
+                headers={"User-Agent": f"tp-mcp/{__version__}", "Accept": "application/json, text/html;q=0.5"},
+            )
+        return self._pool
+
+
+def checked_base_url(base_url: str) -> str:
+    """Return the base URL without a trailing slash.
+
+    Raises:
+        ConfigurationError: it is not an http or https URL, or has a login, a query or a fragment.
+
+    """
+    try:
+        parts = urlsplit(base_url.strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    else:
+        usable = usable and parts.username is None and not parts.query and not parts.fragment
+    if not usable or not base_url.strip().isprintable() or " " in base_url.strip():
+        raise ConfigurationError(
+            "TP_MCP_BASE_URL is not the base URL of a TP.",
+            remedy="It looks like https://tp.example.com or http://HOST:8000, without a login, query or fragment.",
+        )
+    return base_url.strip().rstrip("/")
+
+
+def _refused(base_url: str, error: httpx2.TransportError) -> TpRefusedError:
+    host = urlsplit(base_url).netloc
+    causes = tuple(_causes(error))
+    if any(isinstance(each, ssl.SSLError) for each in causes):
+        return TpRefusedError(
+            f"No secure connection to {host} could be made: its TLS certificate or protocol was not accepted.",
+            remedy="Check TP_MCP_BASE_URL; this system has to trust the certificate's authority.",
+        )
+    if any(type(each).__name__ == "gaierror" for each in causes):
+        return TpRefusedError(
+            f"The host name of {host} could not be resolved.", remedy="Check TP_MCP_BASE_URL and the network or VPN."
+        )
+    if isinstance(error, httpx2.PoolTimeout):
+        return TpRefusedError(
+            f"All {MOST_CONNECTIONS} connections to {host} were in use for {CONNECT_SECONDS:g} seconds.",
+            remedy="Nothing was sent. Try again.",
+        )
+    return TpRefusedError(
+        f"No connection to TP at {host} could be made; nothing was sent.",
+        remedy="TP may be down. Check TP_MCP_BASE_URL and the network or VPN, then try again.",
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return causes
+
+
+def _remedy(endpoint: Endpoint) -> str:
+    if endpoint.reads:
+        return "TP may be restarting. Try again in a minute."
+    return "Whether TP did what was asked is not known: read its state before asking again."
+
+
+def _too_big(call: Call, status: int) -> TpError:
+    return TpNotJsonError(
+        f"TP's answer to {call.endpoint.name} is larger than {call.max_bytes:,} bytes and was not read to its end.",
+        remedy="Ask for less, or open it in TP.",
+        may_have_acted=not call.endpoint.reads,
+        status_code=status,
+    )

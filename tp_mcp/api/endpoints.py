@@ -1,0 +1,102 @@
+"""The table of TP's endpoints: what each call is named here, where it goes, and whether it reads or writes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from string import Formatter
+from types import MappingProxyType
+
+KILOBYTE = 1_000
+MEGABYTE = 1_000 * KILOBYTE
+
+LARGEST_ANSWER_BYTES = 1 * MEGABYTE
+"""An answer's body, unless the table says otherwise."""
+
+LARGEST_LIST_BYTES = 8 * MEGABYTE
+"""A list of labs or executions."""
+
+LARGEST_TREE_BYTES = 32 * MEGABYTE
+"""The test tree: hundreds of kilobytes in practice."""
+
+
+class Kind(Enum):
+    """Whether a call changes the world."""
+
+    READ = "read"
+    """Changes nothing, whatever its method: may be repeated."""
+    WRITE = "write"
+    """Starts or ends something: is sent at most once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One call of the TP Automation API.
+
+    Attributes:
+        name: what it is called here.
+        method: the HTTP method.
+        path: below the base URL; `{name}` stands for a percent-encoded argument.
+        kind: whether it reads or writes; a POST that only reads is a read.
+        timeout_seconds: the time for one exchange, from the first byte sent to the last one received.
+        max_bytes: the largest body that is taken.
+        pollable: whether it may be asked again and again.
+        answer_may_be_empty: whether a good answer may have no body.
+
+    """
+
+    name: str
+    method: str
+    path: str
+    kind: Kind
+    timeout_seconds: float = 30.0
+    max_bytes: int = LARGEST_ANSWER_BYTES
+    pollable: bool = False
+    answer_may_be_empty: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether the call changes nothing."""
+        return self.kind is Kind.READ
+
+    @property
+    def path_arguments(self) -> tuple[str, ...]:
+        """The names of the arguments in the path."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
+
+
+MINT_TOKEN = Endpoint("mint_token", "POST", "/token-auth/", Kind.READ, timeout_seconds=15.0)
+START_UPGRADE = Endpoint("start_upgrade", "POST", "/adc/automation/upgrade/", Kind.WRITE)
+GET_UPGRADE = Endpoint("get_upgrade", "GET", "/adc/automation/upgrade/{testbed}/", Kind.READ, pollable=True)
+START_PYTEST = Endpoint("start_pytest", "POST", "/adc/automation/pytest/", Kind.WRITE)
+GET_EXECUTION = Endpoint("get_execution", "GET", "/adc/automation/pytest/{exec_id}/", Kind.READ, pollable=True)
+# TP pulls its mirror of the tests before it answers: slow, and never to be asked in a loop.
+LIST_TESTCASES = Endpoint(
+    "list_testcases", "GET", "/adc/get_testcases", Kind.READ, timeout_seconds=120.0, max_bytes=LARGEST_TREE_BYTES
+)
+LIST_LABS = Endpoint(
+    "list_labs", "POST", "/adc/get_automation_lab", Kind.READ, max_bytes=LARGEST_LIST_BYTES, pollable=True
+)
+LIST_EXECUTIONS = Endpoint(
+    "list_executions", "POST", "/adc/get_test_result", Kind.READ, max_bytes=LARGEST_LIST_BYTES, pollable=True
+)
+CANCEL_EXECUTION = Endpoint("cancel_execution", "POST", "/adc/test_exec_kill", Kind.WRITE, answer_may_be_empty=True)
+GET_REPORT = Endpoint("get_report", "GET", "/{report_file_path}", Kind.READ, timeout_seconds=300.0)
+
+ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
+    {
+        endpoint.name: endpoint
+        for endpoint in (
+            MINT_TOKEN,
+            START_UPGRADE,
+            GET_UPGRADE,
+            START_PYTEST,
+            GET_EXECUTION,
+            LIST_TESTCASES,
+            LIST_LABS,
+            LIST_EXECUTIONS,
+            CANCEL_EXECUTION,
+            GET_REPORT,
+        )
+    }
+)
+"""Every endpoint by its name."""

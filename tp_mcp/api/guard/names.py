@@ -1,0 +1,117 @@
+"""Names and numbers: testbeds and labs, builds, versions, execution ids, report paths."""
+
+import re
+from urllib.parse import unquote
+
+from tp_mcp.api.guard.text import guard_text, shown
+from tp_mcp.errors import InvalidArgumentError, UnsafeArgumentError
+
+LONGEST_NAME = 200
+"""Characters of a testbed's or lab's name."""
+
+LONGEST_REPORT_PATH = 1_000
+"""Characters of a report's path."""
+
+LARGEST_EXECUTION_ID = 2**63 - 1
+
+_ACTIVE = re.compile(r"[/\\$`;&|<>\"'*?{}]")
+_BUILD_NUMBER = re.compile(r"[0-9]{1,10}")
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
+
+
+def guard_name(name: str, value: object) -> str:
+    """Return `value` if it can be the name of a testbed, which is also the name of its lab.
+
+    Args:
+        name: `testbed` or `lab`, for the error.
+        value: the name, such as `AT16_Combined_FSW`.
+
+    Raises:
+        InvalidArgumentError: no text, empty, too long, or with spaces around it.
+        UnsafeArgumentError: it has a slash, `..`, quotes or shell syntax.
+
+    """
+    text = guard_text(name, value, longest=LONGEST_NAME)
+    if not text or text != text.strip():
+        raise InvalidArgumentError(
+            f"{name} is {shown(text)}: it must not be empty or have spaces around it.",
+            remedy="list_labs has the names.",
+        )
+    if _ACTIVE.search(text) or ".." in text or text == "." or text.startswith("-"):
+        raise UnsafeArgumentError(
+            f"{name} is {shown(text)}: a name has no slash, no '..', no leading dash, no quotes and no shell syntax.",
+            remedy="list_labs has the names.",
+        )
+    return text
+
+
+def guard_build_number(value: object) -> str:
+    """Return `value` if it is a build number: a string of up to ten digits, whose leading zeros matter.
+
+    Raises:
+        InvalidArgumentError: it is a number instead of a string, or no digits.
+
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**10:
+        raise InvalidArgumentError(
+            f"build_number must be a string; the number {value} was given, and a leading zero may have been lost.",
+            remedy=f'Pass the build number as it is written in the build, in quotes: "{value}" or, with its zero, '
+            f'"0{value}".',
+        )
+    if not isinstance(value, str) or not _BUILD_NUMBER.fullmatch(value):
+        raise InvalidArgumentError(
+            f"build_number is {shown(value)}; it must be a string of 1 to 10 digits.",
+            remedy='Right: "6957" or "0815".',
+        )
+    return value
+
+
+def guard_version(value: object) -> str:
+    """Return `value` if it is a version such as `7.6.5`.
+
+    Raises:
+        InvalidArgumentError: it is not.
+
+    """
+    if not isinstance(value, str) or not _VERSION.fullmatch(value):
+        raise InvalidArgumentError(
+            f"version is {shown(value)}; it must be a string of three numbers joined by dots.", remedy='Right: "7.6.5".'
+        )
+    return value
+
+
+def guard_execution_id(value: object) -> int:
+    """Return `value` if it can be an execution's id: a whole number above zero.
+
+    Raises:
+        InvalidArgumentError: it is not.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST_EXECUTION_ID:
+        raise InvalidArgumentError(
+            f"exec_id is {shown(value)}; it must be a whole number above zero.", remedy="Right: 446."
+        )
+    return value
+
+
+def guard_report_path(value: object) -> str:
+    """Return the path of a report relative to TP's base URL, without a leading slash.
+
+    Raises:
+        InvalidArgumentError: no text, or empty: the run has no report yet.
+        UnsafeArgumentError: it leads anywhere but below the base URL.
+
+    """
+    text = guard_text("report_file_path", value, longest=LONGEST_REPORT_PATH)
+    path = text.removeprefix("/")
+    if not path:
+        raise InvalidArgumentError(
+            "report_file_path is empty: this execution has no report.", remedy="A report exists once the run has ended."
+        )
+    segments = unquote(path).split("/")
+    if "\\" in unquote(path) or any(each in ("", ".", "..") for each in segments) or re.match(r"[\w+.-]*:", path):
+        raise UnsafeArgumentError(
+            f"report_file_path is {shown(text)}: it must be a path below TP's base URL, without '..'.",
+            remedy="Pass report_file_path as TP gave it.",
+        )
+    return path

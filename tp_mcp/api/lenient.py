@@ -1,0 +1,113 @@
+"""Field types that take what TP sends: missing, null and oddly typed values become "not known", never an error."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
+
+_DIGITS_OF_A_NUMBER = 18
+_LIST_KEYS = ("data", "results", "labs", "executions", "items", "list", "rows")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and len(value) <= _DIGITS_OF_A_NUMBER and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    try:
+        seconds = float(_text(value))
+    except ValueError:
+        return _iso_moment(_text(value))
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if math.isfinite(seconds) else None
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _iso_moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part for each in value.split(",") if (part := each.strip()))
+    if isinstance(value, list | tuple):
+        # People may be given as objects; their name is what counts.
+        named = (each.get("username") or each.get("name") if isinstance(each, Mapping) else each for each in value)
+        return tuple(text for each in named if (text := _text(each)))
+    return ()
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+"""A string; a number is written out, anything else is empty."""
+
+Whole = Annotated[int | None, BeforeValidator(_whole)]
+"""A whole number, also in a string; anything else is None."""
+
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+"""An aware datetime from an ISO 8601 string (UTC where it names no zone) or epoch seconds, also in a string."""
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+"""Strings from a list of strings, of objects with a name, or from one string with commas."""
+
+
+class TpModel(BaseModel):
+    """What TP answered: frozen, tolerant of missing and extra fields."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+ModelT = TypeVar("ModelT", bound=TpModel)
+
+
+def each_valid(model: type[ModelT], value: object) -> tuple[ModelT, ...]:
+    """Return every row of a list that is a `model`; a row that is none is left out and never costs the others."""
+    rows: list[ModelT] = []
+    for row in value if isinstance(value, list | tuple) else ():
+        try:
+            rows.append(model.model_validate(row))
+        except ValidationError:
+            continue
+    return tuple(rows)
+
+
+def rows_of(value: JsonValue) -> list[JsonValue] | None:
+    """Return the list in an answer: the answer itself, or the one wrapped in an object; None where there is none."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict):
+        return None
+    for key in _LIST_KEYS:
+        if isinstance(rows := value.get(key), list):
+            return rows
+    lists = [each for each in value.values() if isinstance(each, list)]
+    return lists[0] if len(lists) == 1 else None
+
+
+def object_of(value: object) -> Mapping[str, object]:
+    """Return an object that TP gives as itself or as a JSON string of it; an empty one where it is neither."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, Mapping) else {}
