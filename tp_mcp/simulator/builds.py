@@ -1,0 +1,63 @@
+"""The build server: which firmware builds exist, and what is wrong with some of them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+BAD_BUILD = "6957"
+_IMAGE_BUILD = re.compile(r"build(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A firmware build.
+
+    Attributes:
+        number: as the build server spells it; leading zeros matter.
+        version: the version it belongs to, `7.6.5`.
+        defects: what is broken in it, by name: `radius-schema` (the RADIUS server table is not loaded after the
+            reboot), `poe-unit` (the PoE budget is shown in milliwatts but labelled as watts).
+
+    """
+
+    number: str
+    version: str
+    defects: frozenset[str] = frozenset()
+
+
+_KNOWN = (
+    Build("0815", "7.4.9"),
+    Build("6950", "7.6.4"),
+    Build("6955", "7.6.5"),
+    Build(BAD_BUILD, "7.6.6", frozenset({"radius-schema", "poe-unit"})),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildServer:
+    """The builds and GA releases that can be asked for.
+
+    Attributes:
+        builds: by number.
+        ga: the build number of the newest GA build, by version.
+
+    """
+
+    builds: Mapping[str, Build] = field(default_factory=lambda: {build.number: build for build in _KNOWN})
+    ga: Mapping[str, str] = field(default_factory=lambda: {"7.4.9": "0815", "7.6.4": "6950", "7.6.5": "6955"})
+
+    def defects(self, number: str) -> frozenset[str]:
+        """Return what is broken in build `number`; nothing for one that is not known."""
+        build = self.builds.get(number)
+        return build.defects if build else frozenset()
+
+    def version(self, number: str) -> str:
+        """Return the version that build `number` belongs to, `0.0.0` for one that is not known."""
+        build = self.builds.get(number)
+        return build.version if build else "0.0.0"
+
+
+def build_of_image(path: str) -> str:
+    """Return the build number that stands in an image's path (`.../FSW_448E-v7.6.6-build6957.out`), or ''."""
+    found = _IMAGE_BUILD.findall(path)
+    return found[-1] if found else ""

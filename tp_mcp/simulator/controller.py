@@ -1,0 +1,239 @@
+"""The simulated controller: writes TP's script and runs it with a real bash, as a process group of its own.
+
+Every run has a directory in the scratch directory: the script, its log, the rack file, bash's trace, the notes of the
+pytest command. The environment of a run is made from nothing, so no secret and no setting of a surrounding pytest gets
+in. Needs bash 4.1 or newer (for a trace in a file of its own).
+"""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tp_mcp.simulator.executions import DONE, FAILED, LOG_TAIL_BYTES, Counts, Execution, Snapshot
+from tp_mcp.simulator.processes import LEFT_BEHIND, TRACE_MARK, SeenProcess, read_processes
+from tp_mcp.simulator.script import script_lines
+
+COLLECT_LIMIT_SECONDS = 60.0
+SUMMARY_TAIL_BYTES = 8192
+
+_PACKAGE = Path(__file__).parent
+_UNQUOTED = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_SUMMARY = re.compile(r"^(?:=+ )?(\d+ [a-z]+[^=\n]*|no tests ran|no tests collected[^=\n]*) in \d+\.\d+s", re.MULTILINE)
+_PART = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
+_PYTEST_ENDED = frozenset({0, 1, 5})
+_PYTEST_INTERRUPTED = 2
+
+
+@dataclass(slots=True)
+class Run:
+    """A script that runs, or ran."""
+
+    exec_id: int
+    directory: Path
+    process: asyncio.subprocess.Process
+    left_behind: bool = False
+
+    async def wait(self) -> int:
+        """Return the script's exit status, once nothing of it is left."""
+        status = await self.process.wait()
+        self.left_behind = self._signal(signal.SIGKILL) or self.left_behind
+        return status
+
+    async def stop(self) -> None:
+        """Kill the whole process group."""
+        if self.process.returncode is None:
+            self._signal(signal.SIGKILL)
+            await self.process.wait()
+
+    def _signal(self, number: signal.Signals) -> bool:
+        try:
+            os.killpg(self.process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+
+class Controller:
+    """Runs executions in a scratch directory.
+
+    Attributes:
+        tests_root: the mirror of the tests that pytest runs in.
+        server_root: what TP serves files from.
+
+    """
+
+    def __init__(self, workdir: Path) -> None:
+        if not _UNQUOTED.fullmatch(str(workdir)):
+            raise ValueError(f"the scratch directory must need no quoting in a shell: {workdir}")
+        self._workdir = workdir
+        self.tests_root = workdir / "tests"
+        self.server_root = workdir / "server"
+        self._runs: dict[int, Run] = {}
+
+    @property
+    def processes(self) -> list[SeenProcess]:
+        """Everything that ran so far, the oldest execution first."""
+        seen: list[SeenProcess] = []
+        for exec_id, run in sorted(self._runs.items()):
+            seen += read_processes(exec_id, run.directory / "trace", run.directory / "calls")
+            if run.left_behind:
+                seen.append(SeenProcess(exec_id, LEFT_BEHIND, ()))
+        return seen
+
+    def process_of(self, exec_id: int) -> Run | None:
+        """Return the run of an execution, once it was started."""
+        return self._runs.get(exec_id)
+
+    async def start(self, execution: Execution, rack: dict[str, Any]) -> Run:
+        """Write the script and start it."""
+        self._install()
+        directory = self._workdir / "runs" / str(execution.exec_id)
+        directory.mkdir(parents=True)
+        report = self.server_root / execution.report_file_path
+        report.parent.mkdir(parents=True, exist_ok=True)
+        rack_file = directory / "rack.json"
+        rack_file.write_text(json.dumps(rack, indent=2), "utf-8")
+        lines = script_lines(
+            execution.testcase,
+            execution.argument,
+            execution.extra_pytest_options,
+            tests_root=self.tests_root,
+            report=report,
+            rack_file=rack_file,
+        )
+        script = directory / f"pytest_{execution.exec_id}.sh"
+        script.write_text("\n".join(["#!/bin/bash", *lines, ""]), "utf-8", errors="surrogatepass")
+        starting = asyncio.ensure_future(self._spawn(["bash", str(script)], directory))
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await Run(execution.exec_id, directory, await starting).stop()
+            raise
+        run = Run(execution.exec_id, directory, process)
+        self._runs[execution.exec_id] = run
+        return run
+
+    def snapshot(self, run: Run) -> Snapshot:
+        """Look at a run's log and counts."""
+        size, tail = _tail(run.directory / "log", LOG_TAIL_BYTES)
+        return Snapshot(_counts_so_far(run.directory / "counts"), size, tail)
+
+    def result(self, run: Run, exit_status: int) -> tuple[str, Snapshot]:
+        """Return the terminal status and last snapshot of a run that ended by itself.
+
+        The counts are those of pytest's summary line.
+        """
+        snapshot = self.snapshot(run)
+        _, tail = _tail(run.directory / "log", SUMMARY_TAIL_BYTES)
+        counts = parse_summary(tail)
+        ended = exit_status in _PYTEST_ENDED or (exit_status == _PYTEST_INTERRUPTED and counts is not None)
+        counts = counts or snapshot.counts or Counts()
+        return DONE if ended else FAILED, Snapshot(counts, snapshot.log_size, snapshot.log_tail)
+
+    async def collect(self) -> list[str]:
+        """Return the ids of all tests, from a real `pytest --collect-only`.
+
+        Raises:
+            RuntimeError: if pytest could not collect them.
+
+        """
+        self._install()
+        directory = self._workdir / "mirror"
+        directory.mkdir(exist_ok=True)
+        (directory / "log").unlink(missing_ok=True)
+        process = await self._spawn([str(self._workdir / "bin" / "pytest"), "--collect-only", "-q"], directory)
+        run = Run(0, directory, process)
+        try:
+            async with asyncio.timeout(COLLECT_LIMIT_SECONDS):
+                status = await run.wait()
+        finally:
+            await run.stop()
+        log = (directory / "log").read_text("utf-8")
+        if status != 0:
+            raise RuntimeError(f"the tests cannot be collected:\n{log}")
+        return [line for line in log.splitlines() if "::" in line]
+
+    async def forget(self) -> None:
+        """Kill whatever still runs, and remove all runs and reports."""
+        for run in self._runs.values():
+            await run.stop()
+        self._runs.clear()
+        for left in (self._workdir / "runs", self.server_root):
+            shutil.rmtree(left, ignore_errors=True)
+
+    async def _spawn(self, command: list[str], directory: Path) -> asyncio.subprocess.Process:
+        with (directory / "log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.tests_root,
+                env=self._environment(directory),
+                start_new_session=True,
+            )
+
+    def _environment(self, directory: Path) -> dict[str, str]:
+        return {
+            "PATH": f"{self._workdir / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(directory),
+            "LANG": "C.UTF-8",
+            "PYTHONIOENCODING": "utf-8",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "BASH_ENV": str(self._workdir / "bin" / "trace.sh"),
+            "TP_TRACE": str(directory / "trace"),
+            "TP_TESTS_ROOT": str(self.tests_root),
+            "TP_CALLS": str(directory / "calls"),
+            "TP_COUNTS": str(directory / "counts"),
+            "TP_LOG": str(directory / "log"),
+        }
+
+    def _install(self) -> None:
+        if self.tests_root.exists():
+            return
+        shutil.copytree(_PACKAGE / "suite", self.tests_root, ignore=shutil.ignore_patterns("__pycache__"))
+        commands = self._workdir / "bin"
+        commands.mkdir()
+        shutil.copy(_PACKAGE / "host" / "pytest_command.py", commands / "pytest_command.py")
+        pytest = commands / "pytest"
+        pytest.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I -u '{commands}/pytest_command.py' \"$@\"\n", "utf-8")
+        pytest.chmod(0o755)
+        # PS4 from the environment would be ignored for root, hence a file that bash reads before the script.
+        (commands / "trace.sh").write_text(
+            f"exec 9>>\"$TP_TRACE\"\nBASH_XTRACEFD=9\nPS4=$'\\x{ord(TRACE_MARK):02x}'\nset -x\n", "utf-8"
+        )
+
+
+def parse_summary(log: str) -> Counts | None:
+    """Return the counts of the last summary line in pytest's output; None where there is none."""
+    lines = _SUMMARY.findall(log)
+    if not lines:
+        return None
+    numbers = {name.removesuffix("s") if name == "errors" else name: int(n) for n, name in _PART.findall(lines[-1])}
+    return Counts(
+        passed=numbers.get("passed", 0),
+        failed=numbers.get("failed", 0),
+        skipped=numbers.get("skipped", 0),
+        errors=numbers.get("error", 0),
+        total=sum(numbers.values()),
+    )
+
+
+def _counts_so_far(path: Path) -> Counts | None:
+    return Counts(**json.loads(path.read_text("utf-8"))) if path.exists() else None
+
+
+def _tail(path: Path, limit: int) -> tuple[int, str]:
+    if not path.exists():
+        return 0, ""
+    with path.open("rb") as log:
+        size = log.seek(0, os.SEEK_END)
+        log.seek(max(0, size - limit))
+        return size, log.read(limit).decode("utf-8", errors="replace")

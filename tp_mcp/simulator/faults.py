@@ -1,0 +1,104 @@
+"""Faults that can be injected, per endpoint, for a number of requests or for a while.
+
+| kind | what the client sees |
+|---|---|
+| `status` | `status` (default 500) with a JSON error; `retry_after` seconds as `Retry-After` where given |
+| `delay` | the answer `delay_seconds` later (real seconds: a client's timeout is real) |
+| `drop` | the connection ends without an answer |
+| `html` | 200 with the HTML of a login page |
+| `redirect` | 302 to a login page |
+| `expired_token` | 401 as for an expired token |
+| `away` | 502 with a proxy's HTML |
+
+`when: "after"` lets TP do what was asked and then spoils the answer: the request was sent, its outcome is unknown.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from tp_mcp.simulator.refusals import Reason, Refusal
+
+KINDS = frozenset({"status", "delay", "drop", "html", "redirect", "expired_token", "away"})
+EVERY_ENDPOINT = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One injected fault.
+
+    Attributes:
+        endpoint: an endpoint's name, or `*` for every one.
+        kind: one of `KINDS`.
+        status: for kind `status`.
+        retry_after: for kind `status`: the header's value, in seconds.
+        delay_seconds: for kind `delay`, in real seconds.
+        when: `before` TP does what was asked, or `after`.
+        times: how many requests it strikes; None for every one.
+        until: simulated time at which it ends, in seconds since the epoch.
+
+    """
+
+    endpoint: str
+    kind: str
+    status: int = 500
+    retry_after: int | None = None
+    delay_seconds: float = 1.0
+    when: str = "before"
+    times: int | None = None
+    until: float = math.inf
+
+
+def read_fault(body: Mapping[str, Any], endpoints: frozenset[str], now: float) -> Fault:
+    """Check a request for a fault; `seconds` in it counts from now, in simulated time.
+
+    Raises:
+        Refusal: (INVALID) if it names an unknown endpoint, kind or field.
+
+    """
+    fields = dict(body)
+    seconds = fields.pop("seconds", None)
+    known = set(Fault.__slots__) - {"until"}
+    if unknown := fields.keys() - known:
+        raise Refusal(Reason.INVALID, f"unknown: {sorted(unknown)}; known: {sorted(known | {'seconds'})}")
+    fields.setdefault("endpoint", EVERY_ENDPOINT)
+    if fields.get("kind") not in KINDS:
+        raise Refusal(Reason.INVALID, f"kind must be one of {sorted(KINDS)}")
+    if fields["endpoint"] != EVERY_ENDPOINT and fields["endpoint"] not in endpoints:
+        raise Refusal(Reason.INVALID, f"endpoint must be '*' or one of {sorted(endpoints)}")
+    if fields.get("when", "before") not in {"before", "after"}:
+        raise Refusal(Reason.INVALID, "when must be 'before' or 'after'")
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
+        raise Refusal(Reason.INVALID, "seconds must be a number")
+    until = math.inf if seconds is None else now + seconds
+    return Fault(**fields, until=until)
+
+
+class FaultBook:
+    """The faults in force, the oldest first."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault in force."""
+        self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Take all back."""
+        self._faults.clear()
+
+    def take(self, endpoint: str, now: float) -> Fault | None:
+        """Return the fault that strikes this request, and count it."""
+        self._faults = [fault for fault in self._faults if fault.until > now and fault.times != 0]
+        for index, fault in enumerate(self._faults):
+            if fault.endpoint in {EVERY_ENDPOINT, endpoint}:
+                if fault.times is not None:
+                    self._faults[index] = replace(fault, times=fault.times - 1)
+                return fault
+        return None
+
+    def view(self) -> list[dict[str, Any]]:
+        """Return the faults in force; an end that never comes is null."""
+        return [asdict(fault) | {"until": None if math.isinf(fault.until) else fault.until} for fault in self._faults]

@@ -1,0 +1,69 @@
+"""What ran on the controller, told from bash's own trace and from what the pytest command noted.
+
+bash traces every simple command, those in substitutions and subshells too (`set -x` to a file of its own). What a trace
+does not show is a redirection of pytest's streams and a process left in the background, so these are looked for
+separately.
+"""
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+TRACE_MARK = "\x1e"
+
+PYTEST = "pytest"
+COMMAND = "command"
+REDIRECTION = "redirection"
+LEFT_BEHIND = "left-behind"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenProcess:
+    """Something that ran for an execution.
+
+    Attributes:
+        exec_id: the execution.
+        kind: `pytest` (a call of the pytest command, `argv` exactly as it was received, without the command's name),
+            `command` (any other simple command that bash ran, as it traced it), `redirection` (`argv` are the
+            streams of pytest that did not go to the log), `left-behind` (a process was still there when the script
+            ended).
+        argv: the words.
+
+    """
+
+    exec_id: int
+    kind: str
+    argv: tuple[str, ...]
+
+
+def read_processes(exec_id: int, trace: Path, calls: Path) -> Iterator[SeenProcess]:
+    """Yield what is written in bash's trace and in the notes of the pytest command; nothing where there is no file."""
+    for line in _lines(calls):
+        call = json.loads(line)
+        yield SeenProcess(exec_id, PYTEST, tuple(call["argv"]))
+        if call["redirected"]:
+            yield SeenProcess(exec_id, REDIRECTION, tuple(call["redirected"]))
+    for command in _traced(trace):
+        words = _words(command)
+        if words and words[0] != "pytest":
+            yield SeenProcess(exec_id, COMMAND, words)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines() if path.exists() else []
+
+
+def _traced(path: Path) -> Iterator[str]:
+    if path.exists():
+        for part in path.read_text("utf-8", errors="replace").split(TRACE_MARK):
+            if command := part.strip():
+                yield command
+
+
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:
+        return tuple(command.split())

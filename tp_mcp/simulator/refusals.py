@@ -1,0 +1,27 @@
+"""Why TP says no, apart from how it is put on the wire."""
+
+from enum import Enum
+
+
+class Reason(Enum):
+    """The kind of a refusal."""
+
+    INVALID = "invalid"
+    FORBIDDEN = "forbidden"
+    UNKNOWN = "unknown"
+    CONFLICT = "conflict"
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer of TP, not a fault of the program
+    """TP will not do what was asked.
+
+    Attributes:
+        reason: the kind.
+        message: TP's words.
+
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message

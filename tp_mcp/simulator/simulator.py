@@ -1,0 +1,134 @@
+"""One simulated TP: state, controller, consoles, workers and the application in front of them."""
+
+import asyncio
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tp_mcp.simulator.consoles import Consoles
+from tp_mcp.simulator.controller import Controller
+from tp_mcp.simulator.executions import Execution
+from tp_mcp.simulator.labs import Lab
+from tp_mcp.simulator.options import SimulatorOptions
+from tp_mcp.simulator.state import SimulatorState
+from tp_mcp.simulator.tokens import TokenIssuer
+from tp_mcp.simulator.tree import build_tree
+from tp_mcp.simulator.workers import Workers
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+
+class Simulator:
+    """A TP of its own, as an async context manager: what it started is gone when it ends.
+
+    Attributes:
+        options: as it was made.
+        state: labs, upgrades, executions, faults, requests seen; apart from the wire.
+        tokens: mints and checks tokens.
+        controller: runs the scripts; `controller.processes` is what ran there.
+        workers: take executions to the controller.
+
+    """
+
+    def __init__(self, options: SimulatorOptions | None = None) -> None:
+        self.options = options or SimulatorOptions()
+        self.state = SimulatorState(self.options)
+        self.tokens = TokenIssuer(self._wall, self.options.token_lifetime_seconds)
+        self._temporary = self.options.workdir is None
+        self._workdir = self.options.workdir or Path(tempfile.mkdtemp(prefix="tp-simulator-"))
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        self.controller = Controller(self._workdir.resolve())
+        self._consoles = Consoles(self._running)
+        self.workers = Workers(self.state, self.controller, self._consoles)
+        self._tree: asyncio.Task[dict[str, Any]] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @functools.cached_property
+    def app(self) -> "ASGIApp":
+        """The ASGI application, to serve in process or on a port."""
+        from tp_mcp.simulator.wire.application import build_application  # noqa: PLC0415 - starlette loads slowly
+
+        return build_application(self)
+
+    async def close(self) -> None:
+        """Kill what runs, close the consoles, remove the temporary directory."""
+        if self._tree is not None:
+            self._tree.cancel()
+            await asyncio.wait({self._tree})
+        await self.workers.close()
+        await self.controller.forget()
+        await self._consoles.close()
+        if self._temporary:
+            shutil.rmtree(self._workdir, ignore_errors=True)
+
+    async def reset(self) -> None:
+        """Begin anew, with the options as given; tokens minted before stay valid."""
+        await self.workers.close()
+        await self.controller.forget()
+        await self._consoles.close()
+        self.state = SimulatorState(self.options)
+        self.workers = Workers(self.state, self.controller, self._consoles)
+
+    async def advance(self, seconds: float) -> None:
+        """Step the time, and let the workers notice.
+
+        Raises:
+            ValueError: if `seconds` is negative.
+
+        """
+        self.state.clock.advance(seconds)
+        await asyncio.sleep(0)
+        self.workers.look_at_all()
+
+    def start_execution(self, username: str, body: dict[str, Any]) -> Execution:
+        """Start pytest for a user, with the fields of the POST.
+
+        Raises:
+            Refusal: if TP will not.
+
+        """
+        execution = self.state.create_execution(username, body)
+        self.workers.take(execution)
+        return execution
+
+    async def testcases(self) -> dict[str, Any]:
+        """Return the test tree; it is collected once, however often it is pulled."""
+        self.state.testcase_pulls += 1
+        if self._tree is None or (self._tree.done() and self._tree.exception() is not None):
+            self._tree = asyncio.create_task(self._collect())
+        return await asyncio.shield(self._tree)
+
+    def view(self) -> dict[str, Any]:
+        """Return the state for the control plane."""
+        clock = self.state.clock
+        return {
+            "now": clock.now(),
+            "speed": clock.speed,
+            "paused": clock.paused,
+            "testcase_pulls": self.state.testcase_pulls,
+            "running_builds": {lab.name: self.state.running_build(lab) for lab in self.state.labs.values()},
+            "executions": [{"exec_id": row.exec_id, "status": row.status} for row in self.state.executions],
+        }
+
+    async def _collect(self) -> dict[str, Any]:
+        return build_tree(await self.controller.collect())
+
+    def _wall(self) -> float:
+        return self.state.clock.wall()
+
+    def _running(self, lab: Lab) -> tuple[str, str, frozenset[str]] | None:
+        build = self.state.running_build(lab)
+        if build is None:
+            return None
+        return build, self.state.builds.version(build), self.state.builds.defects(build)

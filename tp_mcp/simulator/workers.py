@@ -1,0 +1,133 @@
+"""TP's background workers: they take executions to the controller and write down what becomes of them."""
+
+import asyncio
+import logging
+from typing import Any
+
+from tp_mcp.simulator.consoles import HOST, Consoles
+from tp_mcp.simulator.controller import Controller
+from tp_mcp.simulator.executions import CANCELLED, FAILED, INITIATING_SECONDS, RUNNING, Execution, Snapshot
+from tp_mcp.simulator.options import DEFAULT_SPEED
+from tp_mcp.simulator.refusals import Reason, Refusal
+from tp_mcp.simulator.state import SimulatorState
+
+_log = logging.getLogger(__name__)
+
+
+class Workers:
+    """One task per execution."""
+
+    def __init__(self, state: SimulatorState, controller: Controller, consoles: Consoles) -> None:
+        self._state = state
+        self._controller = controller
+        self._consoles = consoles
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def take(self, execution: Execution) -> None:
+        """Run an execution in the background."""
+        self._tasks[execution.exec_id] = asyncio.create_task(
+            self._run(execution), name=f"execution {execution.exec_id}"
+        )
+
+    def look(self, exec_id: int) -> Execution:
+        """Return an execution's row after a look at the controller.
+
+        Raises:
+            Refusal: (UNKNOWN).
+
+        """
+        table, now = self._state.executions, self._state.clock.now()
+        execution = table.get(exec_id)
+        run = self._controller.process_of(exec_id)
+        if execution.status == RUNNING and run is not None:
+            table.put(execution.observe(self._controller.snapshot(run), now))
+        if table.get(exec_id).past_safety_net(now):
+            table.put(table.get(exec_id).give_up(FAILED, now))
+            self._abandon(exec_id)
+        return table.get(exec_id)
+
+    def look_at_all(self) -> None:
+        """Look at every execution that is under way."""
+        for execution in self._state.executions:
+            if execution.in_flight:
+                self.look(execution.exec_id)
+
+    async def cancel(self, exec_id: int) -> Execution:
+        """End a running execution; its row stays, as `Cancelled`.
+
+        Raises:
+            Refusal: (UNKNOWN); (INVALID) if it has ended already.
+
+        """
+        table, now = self._state.executions, self._state.clock.now()
+        execution = table.get(exec_id)
+        if not execution.in_flight:
+            raise Refusal(Reason.INVALID, f"execution {exec_id} is not running ({execution.status})")
+        run = self._controller.process_of(exec_id)
+        if execution.worker_died or run is None:
+            table.put(execution.give_up(CANCELLED, now))
+        else:
+            table.put(execution.finish(CANCELLED, self._controller.snapshot(run), now))
+        await self._stop(exec_id)
+        return table.get(exec_id)
+
+    async def reboot_controller(self, exec_id: int) -> None:
+        """Let the controller reboot under an execution: the run is lost, and nobody writes it down.
+
+        Raises:
+            Refusal: (UNKNOWN).
+
+        """
+        self.look(exec_id)
+        self._state.kill_worker_of_execution(exec_id)
+        await self._stop(exec_id)
+
+    async def join(self, exec_id: int) -> None:
+        """Return once the script of an execution has ended and that is written down."""
+        if task := self._tasks.get(exec_id):
+            await asyncio.wait({task})
+
+    async def close(self) -> None:
+        """End everything."""
+        for exec_id in list(self._tasks):
+            await self._stop(exec_id)
+
+    def _abandon(self, exec_id: int) -> None:
+        if task := self._tasks.get(exec_id):
+            task.cancel()
+
+    async def _stop(self, exec_id: int) -> None:
+        self._abandon(exec_id)
+        await self.join(exec_id)
+
+    async def _run(self, execution: Execution) -> None:
+        try:
+            await self._run_script(execution)
+        except Exception:  # noqa: BLE001 - whatever went wrong, the lab must not stay busy
+            _log.exception("execution %s could not be run", execution.exec_id)
+            row = self._state.executions.get(execution.exec_id)
+            self._state.executions.put(row.finish(FAILED, Snapshot(None, 0, ""), self._state.clock.now()))
+
+    async def _run_script(self, execution: Execution) -> None:
+        table, clock = self._state.executions, self._state.clock
+        await clock.wait_until(execution.created_at + INITIATING_SECONDS)
+        if table.get(execution.exec_id).worker_died:
+            return
+        run = await self._controller.start(execution, await self._rack(execution))
+        try:
+            table.put(table.get(execution.exec_id).begin(run.process.pid, clock.now()))
+            status, snapshot = self._controller.result(run, await run.wait())
+            table.put(table.get(execution.exec_id).finish(status, snapshot, clock.now()))
+        finally:
+            await run.stop()
+
+    async def _rack(self, execution: Execution) -> dict[str, Any]:
+        lab = self._state.lab(execution.lab)
+        return {
+            "testbed": lab.name,
+            "controller": lab.controller,
+            "exec_id": execution.exec_id,
+            "devices": [{"name": device.name, "ip": device.ip} for device in lab.devices],
+            "cli": {"host": HOST, "port": await self._consoles.port(lab)},
+            "time_scale": self._state.clock.speed or DEFAULT_SPEED,
+        }
