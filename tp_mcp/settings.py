@@ -18,10 +18,10 @@ A variable outranks the profile. Nothing here reads the process environment unti
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tp_mcp.errors import ConfigurationError
@@ -102,13 +102,6 @@ class Settings(BaseSettings):
         if parts.query or parts.fragment:
             raise ValueError("must not carry a query or a fragment")
         return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _one_way_to_log_in(self) -> Self:
-        if self.token is None and (self.username is None) != (self.password is None):
-            missing = "PASSWORD" if self.password is None else "USERNAME"
-            raise ValueError(f"a login needs both a user name and a password: set {ENV_PREFIX}{missing}")
-        return self
 
     def require_base_url(self) -> str:
         """Return the base URL.

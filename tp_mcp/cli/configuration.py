@@ -46,9 +46,11 @@ def _credentials(settings: Settings) -> Credentials:
         return IssuedToken(settings.token)
     if settings.username is not None and settings.password is not None:
         return PasswordLogin(settings.username, settings.password)
+    login = {"TP_MCP_USERNAME": settings.username, "TP_MCP_PASSWORD": settings.password}
+    missing = " and ".join(name for name, value in login.items() if value is None)
     raise ConfigurationError(
         "There is no way to log in to TP.",
-        remedy="Set TP_MCP_USERNAME and TP_MCP_PASSWORD, or TP_MCP_TOKEN to a token issued elsewhere.",
+        remedy=f"Set {missing}, or TP_MCP_TOKEN to a token issued elsewhere.",
     )
 
 

@@ -128,8 +128,8 @@ class Store(Protocol):
         """Return one watch."""
         ...
 
-    async def unended(self, server: str) -> tuple[Watch, ...]:
-        """Return the watches of one TP that have not ended, oldest first."""
+    async def unended(self, server: str | None) -> tuple[Watch, ...]:
+        """Return the watches of one TP, or of all, that have not ended, oldest first."""
         ...
 
     async def of_owner(

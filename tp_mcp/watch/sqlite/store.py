@@ -80,10 +80,11 @@ class SqliteStore:
 
         return await self._connection.run(read)
 
-    async def unended(self, server: str) -> tuple[Watch, ...]:
-        """Return the watches of one TP that have not ended, oldest first."""
-        sql = "SELECT * FROM watches WHERE server = ? AND ended_at IS NULL ORDER BY created_at, id"
-        return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, (server,))))
+    async def unended(self, server: str | None) -> tuple[Watch, ...]:
+        """Return the watches of one TP, or of all, that have not ended, oldest first."""
+        sql = "SELECT * FROM watches WHERE (? IS NULL OR server = ?) AND ended_at IS NULL ORDER BY created_at, id"
+        values = (server, server)
+        return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, values)))
 
     async def of_owner(
         self, principal: str, *, conversation: str | None, states: Sequence[WatchState], limit: int

@@ -1,0 +1,160 @@
+"""`tp-mcp demo`: a whole conversation, played by a real MCP client with the server in a process of its own."""
+
+import json
+import os
+import re
+import sys
+import tempfile
+import textwrap
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp_types import CallToolResult, TextContent
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+LAB = "AT16_Combined_FSW"
+BAD_BUILD = "6957"
+TESTS = "Tests_CLI"
+WISH = f"Put build {BAD_BUILD} on AT16, run the CLI tests, and tell me what broke."
+UPGRADE_WAIT_SECONDS = 60
+RUN_WAIT_SECONDS = 4
+PAUSE_SECONDS = 2.0
+MAX_QUESTIONS = 30
+QUOTE = "  │ "
+OTHER_QUESTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("Which labs are free?", "list_labs", {}),
+    ("Which tests are about PoE?", "list_testcases", {"search": "poe", "prefix": TESTS}),
+    ("And who uses AT21?", "list_labs", {"search": "AT21"}),
+)
+
+
+def run_demo(*, speed: float) -> int:
+    """Play the conversation and return the exit code: 0 when it went as it should."""
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="tp-mcp-demo-") as state_dir:
+        return anyio.run(_play, console, speed, state_dir)
+
+
+async def _play(console: Console, speed: float, state_dir: str) -> int:
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "tp_mcp", "serve", "--simulator", "--speed", str(speed)],
+        # Nothing that is configured on this machine may reach the demo, and the demo reaches nothing that is.
+        env={"TP_MCP_STATE_DIR": state_dir, "TP_MCP_CONFIG_FILE": os.devnull, "CLAUDE_CODE_SESSION_ID": "demo"},
+    )
+    async with Client(server) as client:
+        conversation = Conversation(client, console)
+        console.print(f"[bold cyan]You:[/] {WISH}\n")
+        return await _conversation(conversation, console)
+
+
+async def _conversation(conversation: "Conversation", console: Console) -> int:
+    await conversation.call("list_labs", {"search": "AT16"})
+    started = await conversation.call("start_upgrade", {"testbed": LAB, "mode": "build", "build_number": BAD_BUILD})
+    upgraded = await conversation.call(
+        "wait_for_watch", {"watch_id": watch_id(started), "max_wait_seconds": UPGRADE_WAIT_SECONDS}
+    )
+    run = await conversation.call("run_pytest", {"lab": LAB, "testcase": [TESTS]})
+    await conversation.call("wait_for_watch", {"watch_id": watch_id(run), "max_wait_seconds": RUN_WAIT_SECONDS})
+    told = await _ask_other_things_until(watch_id(run), conversation, console)
+    failures = await conversation.call("get_execution", {"exec_id": execution_id(run)})
+    if " is done" not in upgraded or told is None or "FAILED" not in failures:
+        console.print("[bold red]The conversation did not go as it should.[/]")
+        return 1
+    console.print(f"[bold cyan]Assistant:[/] {escape(_answer(failures))}", soft_wrap=True)
+    return 0
+
+
+async def _ask_other_things_until(awaited: str, conversation: "Conversation", console: Console) -> str | None:
+    """Go on with the conversation until the end of a watch arrives by itself on the result of something else."""
+    for number in range(MAX_QUESTIONS):
+        question, tool, arguments = OTHER_QUESTIONS[number % len(OTHER_QUESTIONS)]
+        console.print(f"[bold cyan]You:[/] {question}\n")
+        text = await conversation.call(tool, arguments)
+        if awaited in text:
+            console.print("[bold green]The end of the run arrived by itself, on the result of something else.[/]\n")
+            return text
+        await anyio.sleep(PAUSE_SECONDS)
+    return None
+
+
+@dataclass(slots=True)
+class Conversation:
+    """Calls tools as an assistant would, and shows what it reads."""
+
+    client: Client
+    console: Console
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        """Call a tool, show the call and its result, and return the result's text."""
+        shown = ", ".join(f"{name}={json.dumps(value)}" for name, value in arguments.items())
+        self.console.print(f"[bold yellow]{tool}[/]({shown})", markup=True)
+        columns = (SpinnerColumn(), BarColumn(bar_width=30), TextColumn("{task.description}"))
+        # In a pipe there are no bars, only what the assistant reads.
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bars:
+            bar = bars.add_task("", total=None)
+
+            async def show(progress: float, total: float | None, message: str | None) -> None:
+                bars.update(bar, completed=progress, total=total, description=message or "")
+
+            result = await self.client.call_tool(tool, dict(arguments), progress_callback=show)
+        text = text_of(result)
+        self.console.print(quoted(text, self.console.width), markup=False, style="dim", soft_wrap=True)
+        return text
+
+
+def quoted(text: str, width: int) -> str:
+    """Return a text as a quotation, wrapped to `width` columns, with an empty line behind it."""
+    wrapped = (
+        textwrap.wrap(line, width - len(QUOTE), subsequent_indent="  ", break_on_hyphens=False, drop_whitespace=False)
+        or [""]
+        for line in text.split("\n")
+    )
+    return "\n".join(f"{QUOTE}{part}".rstrip() for parts in wrapped for part in parts) + "\n"
+
+
+def text_of(result: CallToolResult) -> str:
+    """Return the text of a result."""
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def watch_id(text: str) -> str:
+    """Return the id of the watch that a start's first line names.
+
+    Raises:
+        ValueError: it names none.
+
+    """
+    return _found(r"\[(w_\w+)\]", text)
+
+
+def execution_id(text: str) -> int:
+    """Return the id of the execution that a run's first line names.
+
+    Raises:
+        ValueError: it names none.
+
+    """
+    return int(_found(r"execution (\d+)", text))
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        raise ValueError(f"there is no {pattern} in: {text[:200]}")
+    return match[1]
+
+
+def _answer(failures: str) -> str:
+    """Return what an assistant would make of the list of failures: how many, and what most of them say."""
+    lines = failures.split("\n")
+    broken = [number for number, line in enumerate(lines) if line.startswith("- ")]
+    said = Counter(lines[number + 1].strip() for number in broken if number + 1 < len(lines))
+    reason, times = said.most_common(1)[0]
+    return f"Build {BAD_BUILD} is on {LAB}, and {len(broken)} of {TESTS} broke, {times} of them with: {reason}"

@@ -1,0 +1,155 @@
+"""`tp-mcp doctor`: what is configured, reachable and authorised, and what to do about what is not."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+
+from tp_mcp.api.auth import IssuedToken
+from tp_mcp.api.client import TpClient
+from tp_mcp.cli.configuration import TpAccess, tp_access
+from tp_mcp.cli.environment import config_file, default_state_dir
+from tp_mcp.clock import Clock, SystemClock
+from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
+from tp_mcp.errors import TpMcpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
+from tp_mcp.redaction import Redactor
+from tp_mcp.settings import Settings, load_settings
+from tp_mcp.watch.sqlite.store import SqliteStore
+
+READABLE_BY_OTHERS = 0o077
+
+
+class Mark(Enum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warn"
+    FAILED = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked.
+
+    Attributes:
+        mark: how it came out.
+        what: what was checked, and what was found.
+        remedy: what to do; empty where nothing is wrong.
+
+    """
+
+    mark: Mark
+    what: str
+    remedy: str = ""
+
+
+def run_doctor(*, profile: str | None) -> int:
+    """Check and print, and return the exit code: 0 where the server can work, 1 where it cannot."""
+    console = Console(highlight=False, soft_wrap=True)
+
+    async def check() -> int:
+        failed = 0
+        async with aclosing(findings(config_file(), default_state_dir(), SystemClock(), profile=profile)) as found:
+            async for finding in found:
+                failed += finding.mark is Mark.FAILED
+                console.print(f"{finding.mark.value:>4}  {finding.what}", markup=False)
+                if finding.remedy:
+                    console.print(f"      -> {finding.remedy}", markup=False)
+        console.print("The server can work." if not failed else "The server cannot work yet.")
+        return 1 if failed else 0
+
+    return anyio.run(check)
+
+
+async def findings(
+    configuration: Path, state_dir: Path, clock: Clock, *, profile: str | None = None
+) -> AsyncGenerator[Finding, None]:
+    """Check one thing after the other; what cannot be checked because something before it failed is left out."""
+    try:
+        settings = load_settings(configuration, profile=profile)
+    except TpMcpError as error:
+        yield _failed("Settings", error)
+        return
+    for finding in _settings_findings(configuration, settings):
+        yield finding
+    yield _manifest_finding(settings)
+    yield await _store_finding(settings.state_dir or state_dir)
+    try:
+        access = tp_access(settings)
+    except TpMcpError as error:
+        yield _failed("TP", error)
+        return
+    async for finding in _tp_findings(access, clock):
+        yield finding
+
+
+def _settings_findings(configuration: Path, settings: Settings) -> list[Finding]:
+    if not configuration.is_file():
+        return [Finding(Mark.OK, f"Configuration: the environment alone; there is no {configuration}.")]
+    found = [Finding(Mark.OK, f"Configuration: the environment and {configuration}, {_profile_words(settings)}.")]
+    if configuration.stat().st_mode & READABLE_BY_OTHERS:
+        found.append(
+            Finding(
+                Mark.WARNING,
+                f"{configuration} can be read by other users.",
+                f"chmod 600 {configuration}; it holds logins.",
+            )
+        )
+    return found
+
+
+def _profile_words(settings: Settings) -> str:
+    return "default profile" if settings.profile is None else f"profile {settings.profile}"
+
+
+def _manifest_finding(settings: Settings) -> Finding:
+    try:
+        loaded = load_builtin_manifest() if settings.connector is None else load_manifest(settings.connector)
+    except TpMcpError as error:
+        return _failed("Connector", error)
+    whose = "the one that comes with tp-mcp" if settings.connector is None else str(settings.connector)
+    if loaded.warnings:
+        return Finding(Mark.WARNING, f"Connector: {whose}, with warnings.", "; ".join(loaded.warnings))
+    return Finding(Mark.OK, f"Connector: {whose}.")
+
+
+async def _store_finding(state_dir: Path) -> Finding:
+    try:
+        store = await SqliteStore.open(state_dir)
+    except TpMcpError as error:
+        return _failed("Store", error)
+    watches = await store.unended(None)
+    await store.close()
+    return Finding(Mark.OK, f"Store: {state_dir}, {len(watches)} watches going on.")
+
+
+async def _tp_findings(access: TpAccess, clock: Clock) -> AsyncIterator[Finding]:
+    redactor = Redactor(access.secrets)
+    try:
+        async with TpClient(
+            base_url=access.base_url, credentials=access.credentials, clock=clock, verify=access.verify
+        ) as client:
+            how = (
+                "a token issued elsewhere" if isinstance(access.credentials, IssuedToken) else "user name and password"
+            )
+            user = await client.username()
+            labs = await client.list_labs()
+            yield Finding(Mark.OK, f"TP: {access.base_url} answers, and takes {how}.")
+            yield Finding(Mark.OK, f"User: {user} may use {len(labs)} labs.")
+            if not labs:
+                yield Finding(
+                    Mark.WARNING, "No lab can be used.", "Ask a lab's owner to add you to those who may use it."
+                )
+    except (TpNotFoundError, TpNotJsonError, TpServerFaultError) as error:
+        yield _failed(f"TP: {access.base_url} answers, but not as expected", error, redactor)
+    except TpMcpError as error:
+        yield _failed(f"TP: {access.base_url}", error, redactor)
+
+
+def _failed(what: str, error: TpMcpError, redactor: Redactor | None = None) -> Finding:
+    redact = (redactor or Redactor()).redact
+    return Finding(Mark.FAILED, f"{what}: {redact(error.message)}", redact(error.remedy))

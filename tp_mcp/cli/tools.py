@@ -1,0 +1,53 @@
+"""`tp-mcp tools`: the tools and what their listing costs a model."""
+
+import json
+from typing import Any
+
+import typer
+from mcp_types import ListToolsResult
+
+from tp_mcp.server.app import listed
+from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.tools.toolkit import ToolDefinition
+
+CHARACTERS_PER_TOKEN = 4
+MAX_TOOLS = 15
+MAX_TOKENS = 4_000
+
+
+def listing_tokens() -> int:
+    """Return the size of `tools/list` in tokens: characters of compact JSON by four."""
+    result = ListToolsResult(tools=[listed(definition) for definition in DEFAULT_TOOLS])
+    compact = json.dumps(
+        result.model_dump(mode="json", by_alias=True, exclude_none=True)["tools"],
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+    return -(-len(compact) // CHARACTERS_PER_TOKEN)
+
+
+def tool_table() -> str:
+    """Return the tools as a Markdown table."""
+    return "\n".join(
+        ["| tool | what it does | its arguments | effect |", "|---|---|---|---|", *map(_row, DEFAULT_TOOLS)]
+    )
+
+
+def print_tools(*, markdown: bool) -> None:
+    """Print the table for the README, or the tools with the size of their listing."""
+    typer.echo(tool_table())
+    if not markdown:
+        typer.echo(f"{len(DEFAULT_TOOLS)} tools of at most {MAX_TOOLS}")
+        typer.echo(f"{listing_tokens()} tokens of at most {MAX_TOKENS}")
+
+
+def _row(definition: ToolDefinition[Any]) -> str:
+    arguments = ", ".join(f"`{name}`" for name in definition.arguments.model_fields)
+    effect = _effect(definition.read_only, definition.destructive)
+    return f"| `{definition.name}` | {definition.title} | {arguments} | {effect} |"
+
+
+def _effect(read_only: bool, destructive: bool) -> str:
+    if read_only:
+        return "reads"
+    return "changes TP" if destructive else "changes watches"
