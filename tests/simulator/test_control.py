@@ -6,7 +6,7 @@ UPGRADE = "/adc/automation/upgrade/AT16_Combined_FSW/"
 
 
 async def test_requests_are_noted_without_secrets(still: Any) -> None:
-    await still.post("/token-auth/", {"username": "demo", "password": "demo"})
+    await still.post("/token-auth/", {"username": "demo", "password": "demo-password"})
     await still.get(UPGRADE)
     await still.get("/nowhere")
     seen = (await still.get("/_sim/requests")).json()

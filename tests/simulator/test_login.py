@@ -15,7 +15,7 @@ def payload(token: str) -> Any:
 async def test_a_login_mints_a_token_with_name_email_and_expiry(start: Callable[..., Any]) -> None:
     async with start() as tp:
         del tp.client.headers["Authorization"]
-        answer = await tp.post("/token-auth/", {"username": "demo", "password": "demo"})
+        answer = await tp.post("/token-auth/", {"username": "demo", "password": "demo-password"})
         claims = payload(answer.json()["token"])
         assert claims["username"] == "demo"
         assert claims["email"] == "demo@tp.example"
@@ -23,7 +23,7 @@ async def test_a_login_mints_a_token_with_name_email_and_expiry(start: Callable[
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"username": "demo", "password": "x"}, {"username": ["demo"], "password": "demo"}]
+    "body", [{}, {"username": "demo", "password": "x"}, {"username": ["demo"], "password": "demo-password"}]
 )
 async def test_wrong_credentials_get_no_token(still: Any, body: Any) -> None:
     answer = await still.post("/token-auth/", body)
@@ -77,7 +77,7 @@ async def test_all_tokens_can_be_expired_at_once(still: Any) -> None:
 
 async def test_behind_single_sign_on_the_login_is_a_redirect_to_a_page(start: Callable[..., Any]) -> None:
     async with start(sso_only=True) as tp:
-        answer = await tp.post("/token-auth/", {"username": "demo", "password": "demo"})
+        answer = await tp.post("/token-auth/", {"username": "demo", "password": "demo-password"})
         assert answer.status_code == 302
         page = await tp.get(answer.headers["location"])
         assert page.status_code == 200

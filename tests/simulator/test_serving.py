@@ -35,7 +35,7 @@ class Served:
 
 
 async def login(client: httpx2.AsyncClient) -> None:
-    token = (await client.post("/token-auth/", json={"username": "demo", "password": "demo"})).json()["token"]
+    token = (await client.post("/token-auth/", json={"username": "demo", "password": "demo-password"})).json()["token"]
     client.headers["Authorization"] = f"JWT {token}"
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from tp_mcp import __version__
-
-DEFAULT_SPEED = 20.0
+from tp_mcp.cli.serve_options import DEFAULT_SPEED, MAX_SPEED, MIN_SPEED, parse_serve_options
 
 app = typer.Typer(
     name="tp-mcp",
@@ -18,20 +17,16 @@ app = typer.Typer(
 
 Profile = Annotated[str | None, typer.Option(help="Which profile of the configuration file to use.")]
 Speed = Annotated[
-    float, typer.Option(min=0.1, max=1000.0, help="How many times faster than real the embedded TP works.")
+    float, typer.Option(min=MIN_SPEED, max=MAX_SPEED, help="How many times faster than real the embedded TP works.")
 ]
 
 
-@app.command()
-def serve(
-    profile: Profile = None,
-    simulator: Annotated[bool, typer.Option("--simulator", help="Use the embedded TP instead of a real one.")] = False,
-    speed: Speed = DEFAULT_SPEED,
-) -> None:
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def serve(context: typer.Context) -> None:
     """Serve MCP to a chat client over standard input and output."""
     from tp_mcp.cli.serve import serve_stdio
 
-    serve_stdio(profile=profile, simulator=simulator, speed=speed)
+    serve_stdio(parse_serve_options(context.args))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from tp_mcp.api.auth import Credentials, IssuedToken, PasswordLogin
 from tp_mcp.errors import ConfigurationError
 from tp_mcp.settings import Settings
 
-SIMULATOR_LOGIN = PasswordLogin("demo", SecretStr("demo"))
+SIMULATOR_LOGIN = PasswordLogin("demo", SecretStr("demo-password"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import logging
 import os
-import time
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ import httpx2
 from tp_mcp.cli.composition import open_services
 from tp_mcp.cli.configuration import SIMULATOR_LOGIN, TpAccess, tp_access
 from tp_mcp.cli.environment import config_file, default_state_dir
+from tp_mcp.cli.serve_options import ServeOptions
 from tp_mcp.clock import Clock
 from tp_mcp.redaction import RedactingFilter, Redactor
 from tp_mcp.settings import Settings, load_settings
@@ -19,44 +20,51 @@ from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.tools.services import Services
 
 SIMULATOR_DIRECTORY = "simulator"
+EXEC_ID_RANGE = 1_000_000
+EMBEDDED_TP_ENDED = "The embedded TP ended with the server that ran it, and every job with it"
 
 
 @asynccontextmanager
-async def open_configured(
-    *, profile: str | None, simulator: bool, speed: float, clock: Clock
-) -> AsyncIterator[Services]:
+async def open_configured(options: ServeOptions, clock: Clock) -> AsyncIterator[Services]:
     """Open the services of the configured TP, or of the embedded one.
-
-    Args:
-        profile: which profile of the configuration file; None for the configured or the default one.
-        simulator: use the embedded TP.
-        speed: how many times faster than real the embedded TP works; polls are as much faster.
-        clock: the time.
 
     Raises:
         TpMcpError: something is configured wrongly, or cannot be opened.
 
     """
-    settings = load_settings(config_file(), profile=profile)
+    settings = load_settings(config_file(), profile=options.profile)
     state_dir = settings.state_dir or default_state_dir()
-    if not simulator:
-        access = tp_access(settings)
-        log_to_stderr(settings, access)
-        async with open_services(
-            settings, access, state_dir=state_dir, clock=clock, interval_factor=settings.interval_factor
-        ) as services:
-            yield services
-        return
-    # The embedded TP lives in this process and forgets everything with it, so each one is a TP of its own.
-    access = TpAccess(f"http://simulator-{os.getpid()}.invalid", SIMULATOR_LOGIN)
+    opened = (
+        _with_embedded_tp(settings, state_dir / SIMULATOR_DIRECTORY, options.speed, clock)
+        if options.simulator
+        else _with_configured_tp(settings, state_dir, clock)
+    )
+    async with opened as services:
+        yield services
+
+
+@asynccontextmanager
+async def _with_configured_tp(settings: Settings, state_dir: Path, clock: Clock) -> AsyncIterator[Services]:
+    access = tp_access(settings)
     log_to_stderr(settings, access)
-    options = SimulatorOptions(speed=speed, first_exec_id=int(time.time()) % 1_000_000)
+    async with open_services(
+        settings, access, state_dir=state_dir, clock=clock, interval_factor=settings.interval_factor
+    ) as services:
+        yield services
+
+
+@asynccontextmanager
+async def _with_embedded_tp(settings: Settings, state_dir: Path, speed: float, clock: Clock) -> AsyncIterator[Services]:
+    # It lives in this process and forgets everything with it, so each process has a TP of its own.
+    access = TpAccess(embedded_url(os.getpid()), SIMULATOR_LOGIN)
+    log_to_stderr(settings, access)
+    first_exec_id = int(clock.now()) % EXEC_ID_RANGE
     async with (
-        Simulator(options) as embedded,
+        Simulator(SimulatorOptions(speed=speed, first_exec_id=first_exec_id)) as embedded,
         open_services(
             settings,
             access,
-            state_dir=state_dir / SIMULATOR_DIRECTORY,
+            state_dir=state_dir,
             clock=clock,
             transport=httpx2.ASGITransport(app=embedded.app),
             interval_factor=settings.interval_factor / speed,
@@ -65,13 +73,29 @@ async def open_configured(
         yield services
 
 
+def embedded_url(process_id: int) -> str:
+    """Return the base URL that stands for the embedded TP of a process."""
+    return f"http://simulator-{process_id}.invalid"
+
+
+def servers_that_ended(server: str) -> bool:
+    """Return whether a base URL stands for an embedded TP whose process is no more."""
+    match = re.fullmatch(r"http://simulator-(\d+)\.invalid", server)
+    if match is None or int(match[1]) == os.getpid():
+        return False
+    try:
+        os.kill(int(match[1]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def log_to_stderr(settings: Settings, access: TpAccess) -> None:
     """Send the log to standard error, at the configured level, without secrets."""
     logging.getLogger().setLevel(settings.log_level)
+    # Each retry of a read is a warning of its own there; what comes of them is said by whoever asked.
+    logging.getLogger("stamina").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter(Redactor(access.secrets)))
-
-
-def simulator_state_dir(state_dir: Path) -> Path:
-    """Return where the watches of an embedded TP are kept, apart from those of a real one."""
-    return state_dir / SIMULATOR_DIRECTORY

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
+    from tp_mcp.cli.serve_options import ServeOptions
+    from tp_mcp.clock import Clock
     from tp_mcp.tools.services import Services
     from tp_mcp.tools.toolkit import ToolDefinition
 
-    Opening = Callable[..., AbstractAsyncContextManager[Services]]
+    Opening = Callable[[ServeOptions, Clock], AbstractAsyncContextManager[Services]]
 
 
-def serve_stdio(*, profile: str | None, simulator: bool, speed: float) -> None:
+def serve_stdio(options: ServeOptions) -> None:
     """Serve MCP over standard input and output until the client closes them, or a signal asks to end."""
     clock = SystemClock()
 
@@ -32,7 +34,7 @@ def serve_stdio(*, profile: str | None, simulator: bool, speed: float) -> None:
     async def open_when_needed() -> AsyncIterator[Services]:
         # On a thread, so that importing what is behind the tools does not hold up an answer.
         opening = await anyio.to_thread.run_sync(_load_opening)
-        async with opening(profile=profile, simulator=simulator, speed=speed, clock=clock) as services:
+        async with opening(options, clock) as services:
             yield services
 
     server = TpServer(Backend(open_when_needed, clock), process_identity(), clock, _load_tools)

@@ -11,7 +11,8 @@ def run_simulator(*, host: str, port: int, speed: float) -> None:
 
     def ready(address: str) -> None:
         typer.echo(f"The embedded TP listens on {address}")
-        typer.echo(f"Use it: TP_MCP_BASE_URL={address} TP_MCP_USERNAME=demo TP_MCP_PASSWORD=demo tp-mcp doctor")
+        login = "TP_MCP_USERNAME=demo TP_MCP_PASSWORD=demo-password"
+        typer.echo(f"Use it: TP_MCP_BASE_URL={address} {login} tp-mcp doctor")
 
     async def serve() -> None:
         await serve_simulator(SimulatorOptions(speed=speed), host=host, port=port, on_ready=ready)

@@ -21,7 +21,7 @@ class SimulatorOptions:
         sso_only: True for a production TP: `/token-auth/` answers with the login page of the single sign-on.
         start_time: the simulated time at the start, in seconds since the epoch; the real time when None.
 
-    The users are `demo` (password `demo`) and `rival` (password `rival`).
+    The users are `demo` (password `demo-password`) and `rival` (password `rival-password`).
 
     """
 

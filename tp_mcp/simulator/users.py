@@ -13,6 +13,6 @@ class User:
 
 
 DEFAULT_USERS = (
-    User("demo", "demo", "demo@tp.example"),
-    User("rival", "rival", "rival@tp.example"),
+    User("demo", "demo-password", "demo@tp.example"),
+    User("rival", "rival-password", "rival@tp.example"),
 )

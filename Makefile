@@ -1,0 +1,43 @@
+# Everything runs in a virtual environment of its own, made on first use.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= auto
+
+.PHONY: demo test check lint types coverage readme snapshots clean
+
+demo: $(READY)
+	@$(BIN)/tp-mcp demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: lint types coverage
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+# The layers below the server are covered to the last branch.
+coverage: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
+	$(BIN)/coverage report --fail-under=100 --include="$(shell paste -sd, .coverage-gate)"
+
+readme: $(READY)
+	$(BIN)/python -m tests.readme
+
+snapshots: $(READY)
+	$(BIN)/python -m pytest tests/server --snapshot-update
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $(READY)
