@@ -23,8 +23,8 @@ BAD_BUILD = "6957"
 TESTS = "Tests_CLI"
 WISH = f"Put build {BAD_BUILD} on AT16, run the CLI tests, and tell me what broke."
 UPGRADE_WAIT_SECONDS = 60
-RUN_WAIT_SECONDS = 4
-PAUSE_SECONDS = 2.0
+RUN_WAIT_SECONDS = 6
+PAUSE_SECONDS = 3.0
 MAX_QUESTIONS = 30
 QUOTE = "  │ "
 OTHER_QUESTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -112,8 +112,7 @@ class Conversation:
 def quoted(text: str, width: int) -> str:
     """Return a text as a quotation, wrapped to `width` columns, with an empty line behind it."""
     wrapped = (
-        textwrap.wrap(line, width - len(QUOTE), subsequent_indent="  ", break_on_hyphens=False, drop_whitespace=False)
-        or [""]
+        textwrap.wrap(line, width - len(QUOTE), subsequent_indent="  ", break_on_hyphens=False) or [""]
         for line in text.split("\n")
     )
     return "\n".join(f"{QUOTE}{part}".rstrip() for parts in wrapped for part in parts) + "\n"
