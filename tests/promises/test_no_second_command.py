@@ -214,7 +214,9 @@ ATOMS = [
     "..",
     "--",
 ]
-TEXTS = st.lists(st.sampled_from(ATOMS), max_size=10).map("".join)
+TEXTS = st.text("".join(each for each in ATOMS if len(each) == 1), max_size=10) | st.lists(
+    st.sampled_from(ATOMS), max_size=5
+).map("".join)
 NAMES = st.sampled_from(["a", "test_x", "Tests_CLI", "Tests CLI", "x-1.0", "größe", "a=b,c", "p+q%r@s", "_"])
 IDENTIFIERS = st.sampled_from(["test_a", "TestB", "_c", "größe", "t1"])
 FLAGS = [

@@ -51,7 +51,11 @@ async def _play(console: Console, speed: float, state_dir: str) -> int:
     async with Client(server) as client:
         conversation = Conversation(client, console)
         console.print(f"[bold cyan]You:[/] {WISH}\n")
-        return await _conversation(conversation, console)
+        try:
+            return await _conversation(conversation, console)
+        except ValueError as error:
+            console.print(f"[bold red]The conversation broke off:[/] {escape(str(error))}", soft_wrap=True)
+            return 1
 
 
 async def _conversation(conversation: "Conversation", console: Console) -> int:
