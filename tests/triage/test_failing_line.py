@@ -145,3 +145,9 @@ def test_any_traceback_gives_a_bounded_line_or_none(log: str) -> None:
         assert len(line.message) <= LINE_MAX_CHARACTERS
         assert len(line.location) <= LINE_MAX_CHARACTERS
         assert "\n" not in line.message + line.location
+
+
+def test_a_message_that_announces_the_next_line_is_told_with_it() -> None:
+    log = "E   CommandError: 'show radius' failed:\nE     table not loaded\nE     more\n\ncli.py:48: CommandError"
+    line = failing_line(failed(log))
+    assert line == FailingLine("CommandError: 'show radius' failed: table not loaded", "cli.py:48: CommandError")

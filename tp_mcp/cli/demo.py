@@ -23,7 +23,7 @@ BAD_BUILD = "6957"
 TESTS = "Tests_CLI"
 WISH = f"Put build {BAD_BUILD} on AT16, run the CLI tests, and tell me what broke."
 UPGRADE_WAIT_SECONDS = 60
-RUN_WAIT_SECONDS = 6
+RUN_WAIT_SIMULATED_SECONDS = 120
 PAUSE_SECONDS = 3.0
 MAX_QUESTIONS = 30
 QUOTE = "  │ "
@@ -52,20 +52,20 @@ async def _play(console: Console, speed: float, state_dir: str) -> int:
         conversation = Conversation(client, console)
         console.print(f"[bold cyan]You:[/] {WISH}\n")
         try:
-            return await _conversation(conversation, console)
+            return await _conversation(conversation, console, run_wait_seconds=RUN_WAIT_SIMULATED_SECONDS / speed)
         except ValueError as error:
             console.print(f"[bold red]The conversation broke off:[/] {escape(str(error))}", soft_wrap=True)
             return 1
 
 
-async def _conversation(conversation: "Conversation", console: Console) -> int:
+async def _conversation(conversation: "Conversation", console: Console, *, run_wait_seconds: float) -> int:
     await conversation.call("list_labs", {"search": "AT16"})
     started = await conversation.call("start_upgrade", {"testbed": LAB, "mode": "build", "build_number": BAD_BUILD})
     upgraded = await conversation.call(
         "wait_for_watch", {"watch_id": watch_id(started), "max_wait_seconds": UPGRADE_WAIT_SECONDS}
     )
     run = await conversation.call("run_pytest", {"lab": LAB, "testcase": [TESTS]})
-    await conversation.call("wait_for_watch", {"watch_id": watch_id(run), "max_wait_seconds": RUN_WAIT_SECONDS})
+    await conversation.call("wait_for_watch", {"watch_id": watch_id(run), "max_wait_seconds": run_wait_seconds})
     told = await _ask_other_things_until(watch_id(run), conversation, console)
     failures = await conversation.call("get_execution", {"exec_id": execution_id(run)})
     if " is done" not in upgraded or told is None or "FAILED" not in failures:

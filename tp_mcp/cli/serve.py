@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,22 +38,24 @@ def serve_stdio(options: ServeOptions) -> None:
         async with opening(options, clock) as services:
             yield services
 
-    server = TpServer(Backend(open_when_needed, clock), process_identity(), clock, _load_tools)
-    anyio.run(_serve_until_signal, server)
+    backend = Backend(open_when_needed, clock)
+    server = TpServer(backend, process_identity(), clock, _load_tools)
+    anyio.run(_serve, server, backend)
 
 
-async def _serve_until_signal(server: TpServer) -> None:
+async def _serve(server: TpServer, backend: Backend) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        tasks.start_soon(_end_on_signal, backend)
         await server.run_stdio_async()
         tasks.cancel_scope.cancel()
 
 
-async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+async def _end_on_signal(backend: Backend) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            scope.cancel()
-            return
+            await backend.close()
+            # A thread waits for standard input, and nothing can wake it: ending in order would wait for the client.
+            os._exit(0)
 
 
 def _load_opening() -> Opening:

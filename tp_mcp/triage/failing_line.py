@@ -34,7 +34,8 @@ class FailingLine:
     """The line that made a test fail.
 
     Attributes:
-        message: first line of the deepest error, such as "AssertionError: assert 1 == 2". Data from outside.
+        message: first line of the deepest error, such as "AssertionError: assert 1 == 2", with the next one where it
+            ends with a colon. Data from outside.
         location: `path:line: Exception` or `path:line`; empty where the traceback has none.
 
     """
@@ -68,7 +69,13 @@ def _from_pytest(lines: Sequence[str]) -> FailingLine | None:
         location = lines[last + 1 + below]
     elif above is not None:
         location = lines[above].rsplit(": in ", 1)[0]
-    return _line(messages[0] if messages else "", location)
+    return _line(_first_sentence(messages), location)
+
+
+def _first_sentence(messages: Sequence[str]) -> str:
+    # A line that ends with a colon announces the one that tells.
+    count = 2 if messages and messages[0].endswith(":") else 1
+    return " ".join(messages[:count])
 
 
 def _from_python(lines: Sequence[str]) -> FailingLine | None:
