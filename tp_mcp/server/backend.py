@@ -38,7 +38,7 @@ class Backend:
         self._open_services = open_services
         self._clock = clock
         self._services: Services | None = None
-        self._error = TpMcpError("The server is closing.")
+        self._error = _closing_error()
         self._answered = anyio.Event()
         self._wanted = anyio.Event()
         self._settled = anyio.Event()
@@ -54,11 +54,15 @@ class Backend:
             try:
                 yield
             finally:
-                self._closing.set()
-                self._wanted.set()
-                with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                    await self._closed.wait()
+                await self.close()
                 tasks.cancel_scope.cancel()
+
+    async def close(self) -> None:
+        """Close what is open, within `CLOSE_SECONDS`, even where the caller is being cancelled."""
+        self._closing.set()
+        self._wanted.set()
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await self._closed.wait()
 
     def answered(self) -> None:
         """Take in that the first answer was given, so that opening delays it no longer."""
@@ -71,7 +75,7 @@ class Backend:
             TpMcpError: they cannot be opened; says why. The next call tries again.
 
         """
-        if self._services is None:
+        if self._services is None and not self._closed.is_set():
             settled = self._settled
             self._wanted.set()
             await settled.wait()
@@ -92,6 +96,9 @@ class Backend:
                 if not self._closing.is_set():
                     await self._open_once()
         finally:
+            # Whoever still waits is told; nothing is opened any more.
+            self._error = _closing_error()
+            self._settled.set()
             self._closed.set()
 
     async def _open_once(self) -> None:
@@ -112,3 +119,7 @@ class Backend:
             self._services = None
             settled, self._settled, self._wanted = self._settled, anyio.Event(), anyio.Event()
             settled.set()
+
+
+def _closing_error() -> TpMcpError:
+    return TpMcpError("The server is closing.", remedy="Call again once it runs again.")
