@@ -46,6 +46,7 @@ FENCES = {
     "jwt": {"tp_mcp.simulator"},
     "jmespath": {"tp_mcp.connectors"},
     "yaml": {"tp_mcp.connectors"},
+    "re2": {"tp_mcp.connectors"},
     "stamina": {"tp_mcp.api"},
 }
 """Who may import a library."""

@@ -92,8 +92,8 @@ def test_all_problems_are_told_at_once_with_their_key_path_and_what_is_allowed(s
         "name: is required",
         "tools.start_lift.async.interval_sec: must be greater than 0",
         (
-            "tools.start_lift.async.done_match: a match has exactly one of equals and in, and never null, "
-            "which is what a missing path gives"
+            "tools.start_lift.async.done_match: a match has exactly one of equals, in, matches, exists, gte, and never "
+            "null, which is what a missing path gives; this one has none"
         ),
         "tools.start_lift.async.on_done: mode chat needs a message",
         "tools.start_lift.async.on_fail: mode tool needs the name of a tool",
@@ -116,7 +116,7 @@ def test_too_many_problems_are_counted(small: dict[str, Any]) -> None:
 
 
 def change_poll(block: dict[str, Any]) -> None:
-    block["poll"] = "get_stairs"
+    block["poll"] = "get_lifts"
 
 
 def change_poll_args(block: dict[str, Any]) -> None:
@@ -141,6 +141,11 @@ def break_matches(block: dict[str, Any]) -> None:
     block["fail_match"] = {"path": "a", "in": ["{args.flor}"]}
 
 
+def break_operators(block: dict[str, Any]) -> None:
+    block["done_match"] = {"path": "a..b", "matches": "x" * 201}
+    block["fail_match"] = {"path": "sort(a)", "exists": False}
+
+
 def leak_the_token(block: dict[str, Any]) -> None:
     block["on_done"] = {"mode": "chat", "message": "{settings.token}"}
     block["on_fail"] = {"mode": "tool", "tool": "start_lift", "args": {"floor": "{settings.token}"}}
@@ -157,7 +162,10 @@ def misname_in_progress(block: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (change_poll, ["poll: there is no tool 'get_stairs'; the tools are get_lift, start_lift"]),
+        (
+            change_poll,
+            ["poll: there is no tool 'get_lifts' (the nearest is get_lift); the tools are get_lift, start_lift"],
+        ),
         (
             change_poll_args,
             ["poll_args.rid: get_lift has no such parameter; it has ride", "poll_args: get_lift needs ride"],
@@ -183,6 +191,20 @@ def misname_in_progress(block: dict[str, Any]) -> None:
                 ),
                 "done_match.equals: {poll.x} has no value here: a template begins with args, result, settings",
                 "fail_match.in: there is no parameter 'flor'; the tool has floor",
+            ],
+        ),
+        (
+            break_operators,
+            [
+                (
+                    "done_match.path: the path 'a..b' cannot be read: give names and numbers joined by dots, such as "
+                    "per_device.0.status, or a JMESPath expression"
+                ),
+                "done_match.matches: the pattern has 201 characters, and 200 are allowed",
+                (
+                    "fail_match.path: the path 'sort(a)' calls sort, and a match may call contains, ends_with, length, "
+                    "max, min, not_null, starts_with, sum, to_number, type"
+                ),
             ],
         ),
         (
@@ -219,6 +241,31 @@ def test_what_the_parts_must_be_to_one_another_is_checked(
 ) -> None:
     change(small["tools"]["start_lift"]["async"])
     assert problems_of(small) == [f"tools.start_lift.async.{problem}" for problem in expected]
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({"path": "a", "gte": "5"}, "done_match.gte: must be a valid number"),
+        ({"path": "a", "gte": True}, "done_match.gte: must be a valid number"),
+        ({"path": "a", "gte": float("inf")}, "done_match.gte: must be a finite number"),
+        ({"path": "a", "exists": "yes"}, "done_match.exists: must be a valid boolean"),
+        ({"path": "a", "matches": 5}, "done_match.matches: must be a text (put it in quotes if it looks like a number"),
+        ({"path": "a", "matches": "("}, "done_match.matches: the pattern '(' cannot be used (missing ): (): it is a"),
+        ({"path": "a", "equals": 1, "in": [1], "gte": 1}, "done_match: a match has exactly one of equals, in, matches"),
+    ],
+)
+def test_the_value_of_an_operator_is_checked(small: dict[str, Any], match: dict[str, Any], expected: str) -> None:
+    small["tools"]["start_lift"]["async"]["done_match"] = match
+    (problem,) = problems_of(small)
+    assert problem.startswith(f"tools.start_lift.async.{expected}")
+
+
+def test_every_operator_can_stand_in_a_manifest_and_a_pattern_is_no_template(small: dict[str, Any]) -> None:
+    block = small["tools"]["start_lift"]["async"]
+    for match in ({"matches": "^[0-9]{2}$"}, {"matches": "{args.nope}"}, {"exists": False}, {"gte": 3}, {"in": [1]}):
+        block["done_match"] = {"path": "x", **match}
+        assert load(small).warnings == ()
 
 
 def test_the_templates_of_requests_are_checked(small: dict[str, Any]) -> None:

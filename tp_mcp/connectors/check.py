@@ -5,8 +5,10 @@ Every problem is `<key path>: <what is wrong and what is allowed>`. Warnings hav
 
 from collections.abc import Iterator
 
+from tp_mcp.connectors.follow_up import tool_problem
 from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest, Match, Request, ToolManifest
-from tp_mcp.connectors.match import path_problem
+from tp_mcp.connectors.match import match_problems
+from tp_mcp.connectors.operators import OPERATORS
 from tp_mcp.connectors.template import template_paths, template_problems
 
 REQUEST_ROOTS = frozenset({"settings", "args"})
@@ -71,7 +73,7 @@ def _async_problems(manifest: Manifest, tool: ToolManifest, block: AsyncBlock, w
 def _poll_problems(manifest: Manifest, block: AsyncBlock, where: str) -> Iterator[str]:
     poll_tool = manifest.tools.get(block.poll)
     if poll_tool is None:
-        yield f"{where}.poll: there is no tool {block.poll!r}; the tools are {', '.join(sorted(manifest.tools))}"
+        yield f"{where}.poll: {tool_problem(block.poll, manifest.tools)}"
         return
     if poll_tool.destructive:
         yield f"{where}.poll: {block.poll} is destructive, and polling it would repeat what it changes"
@@ -85,10 +87,10 @@ def _poll_problems(manifest: Manifest, block: AsyncBlock, where: str) -> Iterato
 
 
 def _match_problems(manifest: Manifest, tool: ToolManifest, match: Match, where: str) -> Iterator[str]:
-    problem = path_problem(match.path)
-    if problem is not None:
-        yield f"{where}.path: {problem}"
-    for key, value in (("equals", match.equals), ("in", match.in_)):
+    for key, problem in match_problems(match):
+        yield f"{where}.{key}: {problem}"
+    if OPERATORS[match.operator].takes_templates:
+        key, value = match.operators()[match.operator], getattr(match, match.operator)
         for problem in template_problems(value, START_ROOTS):
             yield f"{where}.{key}: {problem}"
         yield from _name_problems(manifest, tool, value, f"{where}.{key}")
@@ -97,9 +99,9 @@ def _match_problems(manifest: Manifest, tool: ToolManifest, match: Match, where:
 def _follow_up_problems(manifest: Manifest, tool: ToolManifest, follow_up: FollowUp, where: str) -> Iterator[str]:
     yield from _text_problems(manifest, tool, follow_up.message, f"{where}.message")
     yield from _text_problems(manifest, tool, follow_up.args, f"{where}.args")
-    if follow_up.mode == "tool" and follow_up.tool not in manifest.tools:
-        tools = ", ".join(sorted(manifest.tools))
-        yield f"{where}.tool: there is no tool {follow_up.tool!r}; the tools are {tools}"
+    problem = tool_problem(follow_up.tool, manifest.tools) if follow_up.mode == "tool" else None
+    if problem is not None:
+        yield f"{where}.tool: {problem}"
 
 
 def _text_problems(manifest: Manifest, tool: ToolManifest, value: object, where: str) -> Iterator[str]:

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import (
+    AllowInfNan,
     BaseModel,
     ConfigDict,
     Field,
     JsonValue,
     PositiveFloat,
     PositiveInt,
+    Strict,
     StrictBool,
-    StrictFloat,
     StrictInt,
     StrictStr,
     StringConstraints,
@@ -25,7 +26,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-JsonScalar: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
+# JSON has no infinity: what could not be written down and read again is refused.
+JsonNumber: TypeAlias = Annotated[float, Strict(), AllowInfNan(False)]
+JsonScalar: TypeAlias = StrictBool | StrictInt | JsonNumber | StrictStr
 Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 SemanticVersion: TypeAlias = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
 
@@ -40,25 +43,50 @@ class ManifestModel(BaseModel):
 
 
 class Match(ManifestModel):
-    """A condition on a polled document: the value at `path` and one operator.
+    """A condition on a polled document: the value at `path` and exactly one operator.
+
+    `tp_mcp.connectors.operators` says how each operator compares.
 
     Attributes:
         path: dotted path (`per_device.0.status`) or JMESPath expression.
         equals: the value is this one, of the same JSON type; a template in it is filled when the watch is made.
-        in_: the value is one of these (`in` in a manifest).
+        in_: the value is one of these (`in` in a manifest); templates as in `equals`.
+        matches: the value is a text in which this regular expression is found; never a template.
+        exists: whether there is a value that is not null.
+        gte: the value is a number, and this one or more; never a template.
 
     """
 
     path: Annotated[str, StringConstraints(min_length=1)]
     equals: JsonScalar | None = None
     in_: Annotated[tuple[JsonScalar, ...], Field(min_length=1)] | None = Field(default=None, alias="in")
+    matches: Annotated[StrictStr, StringConstraints(min_length=1)] | None = None
+    exists: StrictBool | None = None
+    gte: JsonNumber | None = None
+
+    @classmethod
+    def operators(cls) -> dict[str, str]:
+        """Return the operators that a match may have: the name in a manifest by the name of the field."""
+        return {name: field.alias or name for name, field in cls.model_fields.items() if name != "path"}
+
+    @property
+    def operator(self) -> str:
+        """The name of the field of the one operator that this match has."""
+        return self._given()[0]
+
+    def _given(self) -> list[str]:
+        return [name for name in self.operators() if getattr(self, name) is not None]
 
     @model_validator(mode="after")
     def _has_one_operator(self) -> Self:
-        if (self.equals is None) == (self.in_ is None):
+        given = self._given()
+        if len(given) != 1:
+            names = self.operators()
             raise PydanticCustomError(
                 "match_operator",
-                "a match has exactly one of equals and in, and never null, which is what a missing path gives",
+                "a match has exactly one of {allowed}, and never null, which is what a missing path gives; "
+                "this one has {given}",
+                {"allowed": ", ".join(names.values()), "given": " and ".join(names[name] for name in given) or "none"},
             )
         return self
 

@@ -1,15 +1,23 @@
-"""Matches: conditions on a polled document.
+r"""Matches: conditions on a polled document.
 
-The path is a dotted one, as in Forge (`per_device.0.status`), or a JMESPath expression. Values are compared by JSON
-type and value: the text "3" is not the number 3, `true` is not 1, and 3 and 3.0 are the same number. A path that is
-missing, is null, or finds a list or an object never matches.
+    {path: status, equals: Done}                the value is this one
+    {path: status, in: [Failed, Cancelled]}     the value is one of these
+    {path: log_tail, matches: '(?i)error: \d+'}  the regular expression is found in the text
+    {path: report_file_path, exists: true}      there is a value that is not null; `false`: there is none
+    {path: pass_count, gte: 40}                 the number is this one or more
+
+The path is a dotted one, as in Forge (`per_device.0.status`), or a JMESPath expression; the operators are described and
+extended in `tp_mcp.connectors.operators`. An expression that cannot work on the document, such as the length of
+something missing, never matches, whatever the operator.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tp_mcp.connectors.manifest import JsonScalar, Match
+from tp_mcp.connectors.operators import OPERATORS
 from tp_mcp.connectors.template import render_value
 from tp_mcp.errors import WatchSpecError
 
@@ -90,17 +98,27 @@ def path_problem(path: str) -> str | None:
     return None
 
 
+def match_problems(match: Match) -> Iterator[tuple[str, str]]:
+    """Yield what makes a match unusable: the key it is about, as in a manifest, and what is wrong."""
+    problem = path_problem(match.path)
+    if problem is not None:
+        yield "path", problem
+    problem = OPERATORS[match.operator].problem(getattr(match, match.operator))
+    if problem is not None:
+        yield match.operators()[match.operator], problem
+
+
 def check_match(match: Match) -> None:
     """Refuse a match that cannot be evaluated.
 
     Raises:
-        WatchSpecError: its path cannot be read, is too long, or uses what could cost too much.
+        WatchSpecError: its path or its pattern cannot be read, is too long, or uses what could cost too much.
 
     """
-    problem = path_problem(match.path)
-    if problem is not None:
+    problems = [problem for _, problem in match_problems(match)]
+    if problems:
         raise WatchSpecError(
-            f"The match cannot be used: {problem}.",
+            f"The match cannot be used: {'; '.join(problems)}.",
             remedy="A match is a path and what its value must be, for example path: status, equals: Done.",
         )
 
@@ -109,12 +127,14 @@ def resolve_match(match: Match, roots: Mapping[str, object]) -> Match:
     """Return the match with the templates in its values filled, as they stand when the watch is made.
 
     Raises:
-        WatchSpecError: a template has no value, or its value is null, a list or an object.
+        WatchSpecError: a template has no value, or its value is null, infinite, a list or an object.
 
     """
-    if match.in_ is None:
-        return match.model_copy(update={"equals": _resolved(match.equals, roots)})
-    return match.model_copy(update={"in_": tuple(_resolved(value, roots) for value in match.in_)})
+    if not OPERATORS[match.operator].takes_templates:
+        return match
+    expected = getattr(match, match.operator)
+    filled = tuple(_resolved(value, roots) for value in expected) if match.in_ else _resolved(expected, roots)
+    return match.model_copy(update={match.operator: filled})
 
 
 def matches(match: Match, document: object) -> bool:
@@ -132,28 +152,17 @@ def matches(match: Match, document: object) -> bool:
     except (JMESPathError, TypeError):
         # The library raises a bare TypeError where it compares a number with a text.
         return False
-    if match.in_ is not None:
-        return any(_same(found, value) for value in match.in_)
-    return _same(found, match.equals)
+    return OPERATORS[match.operator].meets(found, getattr(match, match.operator))
 
 
-def _resolved(value: JsonScalar | None, roots: Mapping[str, object]) -> JsonScalar:
+def _resolved(value: JsonScalar, roots: Mapping[str, object]) -> JsonScalar:
     filled = render_value(value, roots)
-    if isinstance(filled, bool | int | float | str):
+    if isinstance(filled, bool | int | str) or (isinstance(filled, float) and math.isfinite(filled)):
         return filled
     raise WatchSpecError(
-        f"The value {value!r} of a match is null, a list or an object once it is filled.",
+        f"The value {value!r} of a match is null, infinite, a list or an object once it is filled.",
         remedy="Compare with a text, a number, true or false.",
     )
-
-
-def _same(found: object, expected: JsonScalar | None) -> bool:
-    # bool is a kind of int in Python, and not in JSON.
-    if isinstance(found, bool) or isinstance(expected, bool):
-        return found is expected
-    if isinstance(found, int | float) and isinstance(expected, int | float):
-        return found == expected
-    return isinstance(found, str) and found == expected
 
 
 def _nodes(root: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -42,14 +42,26 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 _MISSING = object()
 
 
+def texts_of(value: object) -> Iterator[str]:
+    """Yield all texts of a nested value that may hold templates, which keys never do."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts_of(item)
+
+
 def template_roots(value: object) -> frozenset[str]:
     """Return the first names of all templates in a text or a nested value."""
-    return frozenset(match[1] for text in _texts(value) for match in _TEMPLATE.finditer(text))
+    return frozenset(match[1] for text in texts_of(value) for match in _TEMPLATE.finditer(text))
 
 
 def template_paths(value: object) -> frozenset[str]:
     """Return all templates in a text or a nested value, without their braces, such as `poll.status`."""
-    return frozenset(match[1] + match[2] for text in _texts(value) for match in _TEMPLATE.finditer(text))
+    return frozenset(match[1] + match[2] for text in texts_of(value) for match in _TEMPLATE.finditer(text))
 
 
 def template_problems(value: object, allowed_roots: Collection[str]) -> tuple[str, ...]:
@@ -62,7 +74,7 @@ def template_problems(value: object, allowed_roots: Collection[str]) -> tuple[st
     """
     allowed = [root for root in ROOTS if root in allowed_roots]
     problems: list[str] = []
-    for text in _texts(value):
+    for text in texts_of(value):
         for match in _TEMPLATE.finditer(text):
             template, root, path = match[0], match[1], match[2]
             if root not in allowed:
@@ -119,17 +131,6 @@ def render_text(template: str, roots: Mapping[str, object], *, max_characters: i
     """
     filled = _TEMPLATE.sub(lambda match: _text_for_reader(match[1], match[2], roots), template)
     return _cut("\n".join(line.rstrip() for line in filled.split("\n")).strip(), max_characters)
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
 
 
 def _look_up(root: str, path: str, roots: Mapping[str, object]) -> object:

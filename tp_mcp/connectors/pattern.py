@@ -1,0 +1,65 @@
+"""Regular expressions that come from outside and are searched in texts that come from outside.
+
+Both may be hostile, and a search holds up everything else in the process. So they are RE2's: its time grows with
+the length of the text and never exponentially, and its memory has a limit, for a pattern that is compiled as for a
+search. The price is that it has no look-around and no back-references. `(?i)`, `(?m)` and `(?s)` work as usual.
+
+A pattern is searched for anywhere in the text; `^` and `$` anchor it to the text's beginning and end. Of a text longer
+than `SEARCHED_MAX_CHARACTERS` only the end is searched: what is new in a log is at its end. `^` still means the
+beginning of the whole text, and is not found there.
+"""
+
+from typing import Any
+
+PATTERN_MAX_CHARACTERS = 200
+"""Longest pattern."""
+
+PATTERN_MAX_BYTES = 32_768
+"""Memory that a compiled pattern and its search may take. It bounds repetitions such as `.{1000}` as well."""
+
+SEARCHED_MAX_CHARACTERS = 4_096
+"""How much of a text is searched, from its end: all of a log's tail as TP gives it.
+
+Together with `PATTERN_MAX_BYTES` it keeps the worst search that a pattern can ask for under 100 ms; a usual one takes
+some 10 microseconds."""
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Say what is wrong with a pattern; None where nothing is."""
+    if len(pattern) > PATTERN_MAX_CHARACTERS:
+        return f"the pattern has {len(pattern):,} characters, and {PATTERN_MAX_CHARACTERS} are allowed"
+    # Imported here: most watches never need it.
+    import re2  # type: ignore[import-untyped]  # noqa: PLC0415 - the library has no types; start-up time
+
+    try:
+        _compiled(pattern)
+    except UnicodeEncodeError:
+        reason = "it holds half a character"
+    except re2.error as error:
+        reason = error.args[0].decode("utf-8", "replace")
+    else:
+        return None
+    return (
+        f"the pattern {pattern!r} cannot be used ({reason}): it is a regular expression of RE2's syntax, without "
+        "look-around and back-references, and its repetitions must stay small"
+    )
+
+
+def is_found(pattern: str, text: str) -> bool:
+    """Return whether a pattern that has no problem is found in a text, or in the end of a long one."""
+    begin = max(len(text) - SEARCHED_MAX_CHARACTERS, 0)
+    # One character more is kept, so that what comes before the searched part is seen not to be the text's beginning.
+    kept = text[max(begin - 1, 0) :]
+    # JSON can hold halves of characters, which UTF-8 cannot.
+    readable = kept.encode("utf-8", "replace").decode("utf-8")
+    return _compiled(pattern).search(readable, min(begin, 1)) is not None
+
+
+def _compiled(pattern: str) -> Any:  # noqa: ANN401 - the library has no types
+    import re2  # noqa: PLC0415 - start-up time
+
+    options = re2.Options()
+    options.max_mem = PATTERN_MAX_BYTES
+    options.log_errors = False
+    # The library keeps the latest patterns compiled.
+    return re2.compile(pattern, options=options)
