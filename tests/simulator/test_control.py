@@ -94,6 +94,8 @@ async def test_controls_name_what_they_do_not_find(still: Any) -> None:
         ("hang_next_upgrade", {"ip": "192.0.2.77"}),
         ("kill_worker", {"testbed": "nowhere"}),
         ("kill_worker", {"exec_id": 5}),
+        ("revive_worker", {"testbed": "nowhere"}),
+        ("revive_worker", {"exec_id": 5}),
         ("reboot_controller", {"exec_id": 5}),
     ):
         assert (await still.post(f"/_sim/{path}", body)).status_code == 404

@@ -194,6 +194,40 @@ async def test_a_dead_worker_leaves_running_and_a_frozen_log_until_the_safety_ne
     assert (await fast.execution(446))["status"] == "Failed"
 
 
+async def test_a_frozen_worker_writes_down_what_ended_meanwhile(fast: Any) -> None:
+    await fast.run(SMOKE)
+    await running(fast, 446)
+    await fast.post("/_sim/kill_worker", {"exec_id": 446})
+    await fast.simulator.workers.join(446)
+    assert (await fast.execution(446))["status"] == "Running"
+    assert (await fast.post("/_sim/revive_worker", {"exec_id": 446})).status_code == 200
+    row = await fast.execution(446)
+    assert (row["status"], row["pass_count"]) == ("Done", 3)
+    assert (await fast.post("/_sim/revive_worker", {"exec_id": 446})).status_code == 400
+
+
+async def test_a_frozen_worker_goes_on_with_a_script_that_runs_still(still: Any) -> None:
+    await still.run("Tests_CLI")
+    await still.simulator.advance(4)
+    await running(still, 446)
+    await still.post("/_sim/kill_worker", {"exec_id": 446})
+    frozen = await still.execution(446)
+    await still.post("/_sim/revive_worker", {"exec_id": 446})
+    row = await still.until(446, lambda row: row["log_size"] > frozen["log_size"])
+    assert row["status"] == "Running"
+    await still.post("/adc/test_exec_kill", {"id": 446})
+
+
+async def test_a_frozen_worker_starts_the_script_later(still: Any) -> None:
+    await still.run(SMOKE)
+    await still.post("/_sim/kill_worker", {"exec_id": 446})
+    await still.simulator.advance(10)
+    await still.simulator.workers.join(446)
+    await still.post("/_sim/revive_worker", {"exec_id": 446})
+    await still.simulator.workers.join(446)
+    assert (await still.execution(446))["status"] == "Done"
+
+
 async def test_a_worker_that_dies_at_once_never_starts_the_script(still: Any) -> None:
     await still.run(SMOKE)
     await still.post("/_sim/kill_worker", {"exec_id": 446})

@@ -216,3 +216,25 @@ async def test_the_same_seed_plans_the_same_upgrade(start: Callable[..., Any]) -
         async with start(seed=seed, speed=0) as tp:
             plans.append((await tp.upgrade(mode="build", build_number="6955")).json()["tasks"])
     assert plans[0] == plans[1] != plans[2]
+
+
+async def test_only_a_worker_that_died_can_go_on(still: Any) -> None:
+    await still.upgrade(mode="build", build_number="6955")
+    answer = await still.post("/_sim/revive_worker", {"testbed": "AT16_Combined_FSW"})
+    assert answer.status_code == 400
+    assert "no worker that could go on" in answer.json()["error"]
+
+
+async def test_a_frozen_worker_of_an_upgrade_goes_on(still: Any) -> None:
+    await still.upgrade(mode="build", build_number="6955")
+    await still.simulator.advance(60)
+    await still.post("/_sim/kill_worker", {"testbed": "AT16_Combined_FSW"})
+    frozen = await still.upgrade_state()
+    await still.simulator.advance(60)
+    assert await still.upgrade_state() == frozen
+    await still.post("/_sim/revive_worker", {"testbed": "AT16_Combined_FSW"})
+    moving = await still.upgrade_state()
+    assert moving["status"] == "PROGRESS"
+    assert moving["per_device"][0]["updated_at"] > frozen["per_device"][0]["updated_at"]
+    await still.simulator.advance(200)
+    assert (await still.upgrade_state())["status"] == "SUCCESS"

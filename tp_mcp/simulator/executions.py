@@ -7,13 +7,14 @@ the safety net ends it.
 """
 
 import posixpath
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tp_mcp.simulator.labs import Lab
 from tp_mcp.simulator.refusals import Reason, Refusal
+
+if TYPE_CHECKING:
+    from tp_mcp.simulator.played import PlayedRun
 
 INITIATING_SECONDS = 4.0
 COUNTS_INTERVAL_SECONDS = 15.0
@@ -25,6 +26,7 @@ RUNNING = "Running"
 DONE = "Done"
 FAILED = "Failed"
 CANCELLED = "Cancelled"
+_FIRST_PLAYED_PID = 100_000
 TERMINAL = frozenset({DONE, FAILED, CANCELLED})
 
 
@@ -62,7 +64,15 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One run of pytest. Moments are seconds since the epoch."""
+    """One run of pytest. Moments are seconds since the epoch.
+
+    Attributes:
+        worker_died: whether its worker does not write any more what happens on the controller.
+        controller_rebooted: whether the run on the controller is lost, so that no worker can take it up again.
+        played: its timeline where no real pytest runs.
+
+    The others are as in the answers of TP.
+    """
 
     exec_id: int
     user: str
@@ -81,10 +91,14 @@ class Execution:
     log_size: int = 0
     log_tail: str = ""
     worker_died: bool = False
+    controller_rebooted: bool = False
+    played: "PlayedRun | None" = None
 
     @property
     def report_file_path(self) -> str:
-        """The report's path relative to the server."""
+        """The report's path relative to the server; empty for a played run, which has none."""
+        if self.played is not None:
+            return ""
         stamp = datetime.fromtimestamp(int(self.created_at), UTC).strftime("%Y-%m-%d_%H:%M:%S")
         return posixpath.join("data", "AutomationTest", f"test_{self.exec_id}_report_{stamp}.html")
 
@@ -130,13 +144,39 @@ class Execution:
         """Let the worker die: the row stays as it is."""
         return replace(self, worker_died=True) if self.in_flight else self
 
+    def lose_controller(self) -> "Execution":
+        """Let the controller reboot: nothing of the run is left, and nobody writes that down."""
+        return replace(self.lose_worker(), controller_rebooted=True)
+
+    def revive_worker(self) -> "Execution":
+        """Let a worker that only stood still go on.
+
+        Raises:
+            Refusal: (INVALID) if there is none.
+
+        """
+        if not self.worker_died or self.controller_rebooted or not self.in_flight:
+            raise Refusal(Reason.INVALID, f"execution {self.exec_id} has no worker that could go on")
+        return replace(self, worker_died=False)
+
+    def at(self, now: float, *, with_log: bool = True) -> "Execution":
+        """Return the row as it is now, as far as that follows from the time: what is played, and the safety net."""
+        row = self if self.played is None or self.worker_died else self._play(self.played, now, with_log=with_log)
+        end = self.created_at + SAFETY_NET_SECONDS
+        return row.give_up(FAILED, end) if now >= end else row
+
     def give_up(self, status: str, now: float) -> "Execution":
         """End the row without a word from the controller."""
         return replace(self, status=status, ended_at=now, counts=self.counts or Counts()) if self.in_flight else self
 
-    def past_safety_net(self, now: float) -> bool:
-        """Whether the row has to be ended because nothing was heard for too long."""
-        return self.in_flight and now - self.created_at >= SAFETY_NET_SECONDS
+    def _play(self, run: "PlayedRun", now: float, *, with_log: bool) -> "Execution":
+        if not self.in_flight or now < run.begins_at:
+            return self
+        row = self.begin(_FIRST_PLAYED_PID + self.exec_id, run.begins_at) if self.status == INITIATING else self
+        if now >= run.ends_at:
+            return row.finish(run.status, run.snapshot(run.ends_at), run.ends_at)
+        row = replace(row, counts=run.counts_shown(now))
+        return row.observe(run.snapshot(now), row.counted_at) if with_log else row
 
     def view(self) -> dict[str, Any]:
         """Return what a GET answers. The counts are absent at first, then null, then numbers."""
@@ -183,58 +223,19 @@ class Execution:
         }
 
 
-class ExecutionTable:
-    """All executions, by id."""
-
-    def __init__(self, first_id: int) -> None:
-        self._next_id = first_id
-        self._rows: dict[int, Execution] = {}
-
-    def __iter__(self) -> Iterator[Execution]:
-        """Iterate from the oldest to the newest."""
-        return iter(list(self._rows.values()))
-
-    def get(self, exec_id: int) -> Execution:
-        """Return one.
-
-        Raises:
-            Refusal: (UNKNOWN) if there is none with this id.
-
-        """
-        try:
-            return self._rows[exec_id]
-        except KeyError:
-            raise Refusal(Reason.UNKNOWN, f"execution {exec_id} not found") from None
-
-    def put(self, execution: Execution) -> None:
-        """Write a row."""
-        self._rows[execution.exec_id] = execution
-
-    def in_flight_on(self, lab: str) -> Execution | None:
-        """Return the execution that keeps `lab` busy."""
-        return next((row for row in self._rows.values() if row.lab == lab and row.in_flight), None)
-
-    def create(self, lab: Lab, user: str, body: dict[str, Any], now: float) -> Execution:
-        """Check a request and write its row.
-
-        Raises:
-            Refusal: (INVALID) if a field is missing or of a wrong type; (CONFLICT) if the lab is busy.
-
-        """
-        testcase = body.get("testcase")
-        if not isinstance(testcase, list) or not testcase or not all(isinstance(one, str) and one for one in testcase):
-            raise Refusal(Reason.INVALID, "testcase must be a list of at least one pytest id")
-        argument = body.get("argument") or ""
-        extra = body.get("extra_pytest_options") or ""
-        if not isinstance(argument, str) or not isinstance(extra, str):
-            raise Refusal(Reason.INVALID, "argument and extra_pytest_options must be strings")
-        if self.in_flight_on(lab.name):
-            raise Refusal(Reason.CONFLICT, f"another execution is already in flight on '{lab.name}'")
-        execution = Execution(self._next_id, user, lab.name, lab.controller, tuple(testcase), argument, extra, now)
-        self._next_id += 1
-        self.put(execution)
-        return execution
-
-
 def _epoch(moment: float | None) -> str | None:
     return None if moment is None else str(int(moment))
+
+
+def read_exec_id(value: object) -> int:
+    """Return an id that was given as a number or in digits.
+
+    Raises:
+        Refusal: (UNKNOWN) if it is neither.
+
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 19:
+        return int(value)
+    raise Refusal(Reason.UNKNOWN, f"execution {value} not found")

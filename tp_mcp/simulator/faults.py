@@ -9,8 +9,21 @@
 | `redirect` | 302 to a login page |
 | `expired_token` | 401 as for an expired token |
 | `away` | 502 with a proxy's HTML |
+| `truncated` | the first half of TP's answer, with its status and the length of that half: broken JSON, read whole |
+| `malformed` | 200 with JSON that is not what was promised, see `shape` |
 
 `when: "after"` lets TP do what was asked and then spoils the answer: the request was sent, its outcome is unknown.
+`truncated` and `malformed` need an answer to spoil: a read is answered by TP in either case; a write is done only with
+`when: "after"`, and a made-up answer is spoiled without.
+
+| `shape` | what `malformed` makes of an answer |
+|---|---|
+| `other` | an object becomes a list that holds it, a list an object `{"results": ...}` |
+| `nulls` | the same fields, each null; in each row of a list |
+| `text` | the JSON in a JSON string |
+
+An answer that is no JSON becomes null. `match` limits a fault to paths that contain it: `/upgrade/AT16_Combined_FSW/`,
+`/pytest/446/`. The paths of writes name no testbed and no execution.
 """
 
 import math
@@ -20,7 +33,8 @@ from typing import Any
 
 from tp_mcp.simulator.refusals import Reason, Refusal
 
-KINDS = frozenset({"status", "delay", "drop", "html", "redirect", "expired_token", "away"})
+KINDS = frozenset({"status", "delay", "drop", "html", "redirect", "expired_token", "away", "truncated", "malformed"})
+SHAPES = frozenset({"other", "nulls", "text"})
 EVERY_ENDPOINT = "*"
 
 
@@ -34,6 +48,8 @@ class Fault:
         status: for kind `status`.
         retry_after: for kind `status`: the header's value, in seconds.
         delay_seconds: for kind `delay`, in real seconds.
+        shape: for kind `malformed`: one of `SHAPES`.
+        match: strikes only paths that contain it.
         when: `before` TP does what was asked, or `after`.
         times: how many requests it strikes; None for every one.
         until: simulated time at which it ends, in seconds since the epoch.
@@ -45,6 +61,8 @@ class Fault:
     status: int = 500
     retry_after: int | None = None
     delay_seconds: float = 1.0
+    shape: str = "other"
+    match: str = ""
     when: str = "before"
     times: int | None = None
     until: float = math.inf
@@ -69,6 +87,10 @@ def read_fault(body: Mapping[str, Any], endpoints: frozenset[str], now: float) -
         raise Refusal(Reason.INVALID, f"endpoint must be '*' or one of {sorted(endpoints)}")
     if fields.get("when", "before") not in {"before", "after"}:
         raise Refusal(Reason.INVALID, "when must be 'before' or 'after'")
+    if fields.get("shape", "other") not in SHAPES:
+        raise Refusal(Reason.INVALID, f"shape must be one of {sorted(SHAPES)}")
+    if not isinstance(fields.get("match", ""), str):
+        raise Refusal(Reason.INVALID, "match must be a string")
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
         raise Refusal(Reason.INVALID, "seconds must be a number")
     until = math.inf if seconds is None else now + seconds
@@ -89,11 +111,11 @@ class FaultBook:
         """Take all back."""
         self._faults.clear()
 
-    def take(self, endpoint: str, now: float) -> Fault | None:
-        """Return the fault that strikes this request, and count it."""
+    def take(self, endpoint: str, path: str, now: float) -> Fault | None:
+        """Return the fault that strikes a request of this endpoint and path, and count it."""
         self._faults = [fault for fault in self._faults if fault.until > now and fault.times != 0]
         for index, fault in enumerate(self._faults):
-            if fault.endpoint in {EVERY_ENDPOINT, endpoint}:
+            if fault.endpoint in {EVERY_ENDPOINT, endpoint} and fault.match in path:
                 if fault.times is not None:
                     self._faults[index] = replace(fault, times=fault.times - 1)
                 return fault

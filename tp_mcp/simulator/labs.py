@@ -1,7 +1,7 @@
 """Labs (testbeds): their devices, who may use them, and the ones that exist at the start."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _UPGRADABLE = ("nac", "ncm")
 
@@ -44,6 +44,31 @@ class PastUpgrade:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayedRuns:
+    """How the executions of a lab are played (see `played`) instead of run.
+
+    Attributes:
+        shortest_seconds: the shortest time in `Running`, in simulated seconds.
+        longest_seconds: the longest.
+        failed_share: how many of the runs end `Failed`, between 0 and 1.
+
+    Raises:
+        ValueError: if these make no sense.
+
+    """
+
+    shortest_seconds: float = 30.0
+    longest_seconds: float = 120.0
+    failed_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shortest_seconds <= self.longest_seconds < float("inf"):
+            raise ValueError("a played run lasts longer than 0 seconds, and the shortest time comes first")
+        if not 0 <= self.failed_share <= 1:
+            raise ValueError("failed_share must be between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """A testbed with its controller.
 
@@ -55,6 +80,8 @@ class Lab:
         usedby: who else may use it.
         deployinfo_as_text: whether `deployinfo` is a JSON string instead of an object.
         past: its last upgrade; None if there never was one.
+        played: how its executions are played; None where a real pytest runs.
+        targets: the devices that an upgrade of this testbed includes.
 
     """
 
@@ -65,11 +92,11 @@ class Lab:
     usedby: tuple[str, ...] = ()
     deployinfo_as_text: bool = False
     past: PastUpgrade | None = None
+    played: PlayedRuns | None = None
+    targets: tuple[Device, ...] = field(init=False, compare=False)
 
-    @property
-    def targets(self) -> tuple[Device, ...]:
-        """The devices that an upgrade of this testbed includes."""
-        return tuple(device for device in self.devices if device.upgradable)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", tuple(device for device in self.devices if device.upgradable))
 
     @property
     def device_under_test(self) -> Device:

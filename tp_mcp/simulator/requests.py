@@ -1,6 +1,6 @@
 """What the simulated TP was asked: methods and paths, never headers or bodies."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -30,13 +30,12 @@ class RequestLog:
     """The last 10,000 requests and the number of all."""
 
     def __init__(self) -> None:
-        self._requests: list[SeenRequest] = []
+        self._requests: deque[SeenRequest] = deque(maxlen=LIMIT)
         self._counts: Counter[str] = Counter()
 
     def add(self, request: SeenRequest) -> None:
         """Note a request."""
         self._requests.append(request)
-        del self._requests[:-LIMIT]
         self._counts[request.endpoint] += 1
 
     def __iter__(self) -> Iterator[SeenRequest]:

@@ -5,18 +5,26 @@
      "builds": [{"number", "version", "defects"?: ["radius-schema", "poe-unit"]}],
      "ga": {"7.6.6": "6958"},
      "users": [{"username", "password", "email"}],
-     "sso_only": true}
+     "sso_only": true,
+     "played": {"labs": ["L001", ...]} or {"prefix": "L", "count": 500}, both with
+               "shortest_seconds"?: 30, "longest_seconds"?: 120, "failed_share"?: 0.1}
 
-A lab, build or user of a name that exists is replaced.
+A lab, build or user of a name that exists is replaced. `played` makes labs of user `demo`, with one nac device each
+that was never upgraded, whose executions are **played**: a timeline in simulated time instead of a real pytest (see the
+module `played`). Their upgrades are as everywhere. `prefix` and `count` (at most 10,000) name them `L001`, `L002`, ...
 """
 
 from typing import Any
 
 from tp_mcp.simulator.builds import Build, BuildServer
-from tp_mcp.simulator.labs import Device, Lab, PastUpgrade
+from tp_mcp.simulator.labs import Device, Lab, PastUpgrade, PlayedRuns
+from tp_mcp.simulator.played import played_labs
 from tp_mcp.simulator.refusals import Reason, Refusal
 from tp_mcp.simulator.state import SimulatorState
 from tp_mcp.simulator.users import User
+
+MOST_PLAYED_LABS = 10_000
+_FEWEST_DIGITS = 3
 
 
 def seed(state: SimulatorState, body: dict[str, Any]) -> None:
@@ -31,6 +39,7 @@ def seed(state: SimulatorState, body: dict[str, Any]) -> None:
         builds = {one["number"]: _build(one) for one in body.get("builds", [])}
         users = [User(**one) for one in body.get("users", [])]
         ga = dict(body.get("ga", {}))
+        labs += _played(body["played"], state) if "played" in body else []
     except (TypeError, KeyError, ValueError) as problem:
         raise Refusal(Reason.INVALID, f"the seed cannot be read: {problem!r}") from None
     state.builds = BuildServer({**state.builds.builds, **builds}, {**state.builds.ga, **ga})
@@ -51,6 +60,22 @@ def _lab(one: dict[str, Any]) -> Lab:
         deployinfo_as_text=bool(one.get("deployinfo_as_text", False)),
         past=PastUpgrade(**past) if past else None,
     )
+
+
+def _played(one: dict[str, Any], state: SimulatorState) -> list[Lab]:
+    runs = {name: value for name, value in one.items() if name not in {"labs", "prefix", "count"}}
+    names = _names(one["prefix"], one["count"]) if "labs" not in one else one["labs"]
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise TypeError("played.labs must be a list of names")
+    taken = [device.ip for lab in state.labs.values() for device in lab.devices]
+    return list(played_labs(names, PlayedRuns(**runs), taken))
+
+
+def _names(prefix: str, count: int) -> list[str]:
+    if not 0 < count <= MOST_PLAYED_LABS:
+        raise ValueError(f"played.count must be between 1 and {MOST_PLAYED_LABS}")
+    digits = max(_FEWEST_DIGITS, len(str(count)))
+    return [f"{prefix}{number:0{digits}}" for number in range(1, count + 1)]
 
 
 def _build(one: dict[str, Any]) -> Build:

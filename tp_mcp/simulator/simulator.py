@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tp_mcp.simulator.consoles import Consoles
 from tp_mcp.simulator.controller import Controller
-from tp_mcp.simulator.executions import Execution
+from tp_mcp.simulator.executions import Execution, read_exec_id
 from tp_mcp.simulator.labs import Lab
 from tp_mcp.simulator.options import SimulatorOptions
+from tp_mcp.simulator.record import KILL_EXECUTION
 from tp_mcp.simulator.state import SimulatorState
 from tp_mcp.simulator.tokens import TokenIssuer
 from tp_mcp.simulator.tree import build_tree
@@ -89,7 +90,7 @@ class Simulator:
         """
         self.state.clock.advance(seconds)
         await asyncio.sleep(0)
-        self.workers.look_at_all()
+        self.workers.settle()
 
     def start_execution(self, username: str, body: dict[str, Any]) -> Execution:
         """Start pytest for a user, with the fields of the POST.
@@ -98,8 +99,23 @@ class Simulator:
             Refusal: if TP will not.
 
         """
+        self.workers.settle()
         execution = self.state.create_execution(username, body)
         self.workers.take(execution)
+        return execution
+
+    async def kill_execution(self, username: str, body: dict[str, Any]) -> Execution:
+        """End a running execution for a user, with the fields of the POST.
+
+        Raises:
+            Refusal: if TP will not.
+
+        """
+        with self.state.record.refusing(KILL_EXECUTION, username, body):
+            exec_id = read_exec_id(body.get("id"))
+            self.state.execution_for(username, exec_id)
+            execution = await self.workers.cancel(exec_id)
+        self.state.record.accept_kill(username, body, exec_id)
         return execution
 
     async def testcases(self) -> dict[str, Any]:
@@ -111,15 +127,20 @@ class Simulator:
 
     def view(self) -> dict[str, Any]:
         """Return the state for the control plane."""
-        clock = self.state.clock
+        self.workers.settle()
+        now = self.state.clock.now()
+        rows = (row.at(now, with_log=False) for row in self.state.executions)
         return {
-            "now": clock.now(),
-            "speed": clock.speed,
-            "paused": clock.paused,
+            **self.time_view(),
             "testcase_pulls": self.state.testcase_pulls,
             "running_builds": {lab.name: self.state.running_build(lab) for lab in self.state.labs.values()},
-            "executions": [{"exec_id": row.exec_id, "status": row.status} for row in self.state.executions],
+            "executions": [{"exec_id": row.exec_id, "status": row.status} for row in rows],
         }
+
+    def time_view(self) -> dict[str, Any]:
+        """Return `now`, `speed` and `paused`."""
+        clock = self.state.clock
+        return {"now": clock.now(), "speed": clock.speed, "paused": clock.paused}
 
     async def _collect(self) -> dict[str, Any]:
         return build_tree(await self.controller.collect())

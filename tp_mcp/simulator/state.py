@@ -3,14 +3,17 @@
 Nothing here knows HTTP. Time is asked for, never waited for: what a moment shows follows from what was planned.
 """
 
+import json
 from typing import Any
 
 from tp_mcp.simulator.builds import BuildServer
 from tp_mcp.simulator.clock import SimulatedClock
-from tp_mcp.simulator.executions import RUNNING, Execution, ExecutionTable
+from tp_mcp.simulator.execution_table import ExecutionTable
+from tp_mcp.simulator.executions import RUNNING, Execution
 from tp_mcp.simulator.faults import FaultBook
 from tp_mcp.simulator.labs import DEFAULT_LABS, Lab
 from tp_mcp.simulator.options import SimulatorOptions
+from tp_mcp.simulator.record import START_PYTEST, START_UPGRADE, WriteRecord
 from tp_mcp.simulator.refusals import Reason, Refusal
 from tp_mcp.simulator.requests import RequestLog
 from tp_mcp.simulator.testbeds import Testbeds, read_order
@@ -30,6 +33,7 @@ class SimulatorState:
         executions: the runs.
         faults: what goes wrong at the moment.
         requests: what was asked so far.
+        record: what became of the writes.
         testcase_pulls: how often the test tree was asked for, each of which is a `git pull`.
         sso_only: whether minting a token leads to the single sign-on's login page.
 
@@ -39,17 +43,20 @@ class SimulatorState:
         self.clock = SimulatedClock(options.speed, start=options.start_time)
         self.builds = BuildServer()
         self.labs: dict[str, Lab] = {lab.name: lab for lab in DEFAULT_LABS}
+        self._lab_texts = {lab.name: _lab_texts(lab) for lab in DEFAULT_LABS}
         self.users: dict[str, User] = {user.username: user for user in DEFAULT_USERS}
         self.testbeds = Testbeds(DEFAULT_LABS, seed=options.seed, now=self.clock.now())
-        self.executions = ExecutionTable(options.first_exec_id)
+        self.executions = ExecutionTable(options.first_exec_id, options.seed)
         self.faults = FaultBook()
         self.requests = RequestLog()
+        self.record = WriteRecord(self.clock, self.executions, self.testbeds)
         self.testcase_pulls = 0
         self.sso_only = options.sso_only
 
     def add_lab(self, lab: Lab) -> None:
         """Add a lab, or replace the one of the same name."""
         self.labs[lab.name] = lab
+        self._lab_texts[lab.name] = _lab_texts(lab)
         self.testbeds.add(lab, self.clock.now())
 
     def user_with(self, username: object, password: object) -> User:
@@ -96,9 +103,11 @@ class SimulatorState:
             Refusal: if it cannot be dispatched.
 
         """
-        lab = self.lab_for(username, body.get("testbed"))
-        order = read_order(body, self.builds)
-        tasks = self.testbeds.dispatch(lab, order, self.clock.now())
+        with self.record.refusing(START_UPGRADE, username, body):
+            lab = self.lab_for(username, body.get("testbed"))
+            order = read_order(body, self.builds)
+            tasks = self.testbeds.dispatch(lab, order, self.clock.now())
+        self.record.accept_upgrade(username, body, tasks)
         return {
             "testbed": lab.name,
             "mode": order.mode,
@@ -123,13 +132,16 @@ class SimulatorState:
             Refusal: if the request is wrong, not allowed, or the lab busy.
 
         """
-        user = body.get("user")
-        if not isinstance(user, str) or not user:
-            raise Refusal(Reason.INVALID, "user (string) is required")
-        if user != username:
-            raise Refusal(Reason.FORBIDDEN, f"user '{user}' is not the caller")
-        lab = self.lab_for(username, body.get("lab"))
-        return self.executions.create(lab, user, body, self.clock.now())
+        with self.record.refusing(START_PYTEST, username, body):
+            user = body.get("user")
+            if not isinstance(user, str) or not user:
+                raise Refusal(Reason.INVALID, "user (string) is required")
+            if user != username:
+                raise Refusal(Reason.FORBIDDEN, f"user '{user}' is not the caller")
+            lab = self.lab_for(username, body.get("lab"))
+            execution = self.executions.create(lab, user, body, self.clock.now())
+        self.record.accept_execution(username, body, execution.exec_id)
+        return execution
 
     def execution_for(self, username: str, exec_id: int) -> Execution:
         """Return an execution on a lab that `username` may use.
@@ -142,13 +154,15 @@ class SimulatorState:
         self.lab_for(username, execution.lab)
         return execution
 
-    def executions_of(self, user: str) -> list[dict[str, Any]]:
-        """Return the rows of the user's executions, the newest first."""
-        return [row.row() for row in reversed(list(self.executions)) if row.user == user]
+    def executions_of(self, user: str) -> str:
+        """Return the rows of the user's executions in JSON, the newest first."""
+        return f"[{','.join(self.executions.texts_of(user, self.clock.now()))}]"
 
-    def labs_of(self, user: str) -> list[dict[str, Any]]:
-        """Return the labs that `user` may use."""
-        return [self._lab_row(lab) for lab in self.labs.values() if lab.usable_by(user)]
+    def labs_of(self, user: str) -> str:
+        """Return the labs that `user` may use in JSON."""
+        now = self.clock.now()
+        texts = (self._lab_texts[lab.name][self._busy(lab, now)] for lab in self.labs.values() if lab.usable_by(user))
+        return f"[{','.join(texts)}]"
 
     def running_build(self, lab: Lab) -> str | None:
         """Return the build of the device under test; None while it does not answer."""
@@ -172,14 +186,21 @@ class SimulatorState:
         """
         self.testbeds.kill_workers(self.lab(testbed), self.clock.now())
 
-    def _lab_row(self, lab: Lab) -> dict[str, Any]:
-        now = self.clock.now()
-        upgrading = any(self.testbeds.status(device.ip, now) == PROGRESS for device in lab.targets)
-        busy = upgrading or self.executions.in_flight_on(lab.name) is not None
-        return {
-            "name": lab.name,
-            "status": RUNNING if busy else "Available",
-            "users": list(lab.users),
-            "usedby": list(lab.usedby),
-            "deployinfo": lab.deployinfo(),
-        }
+    def revive_workers_of_testbed(self, testbed: str) -> None:
+        """Let the dead workers of a testbed's upgrade go on, as if they had only stood still.
+
+        Raises:
+            Refusal: (UNKNOWN); (INVALID) if none died.
+
+        """
+        self.testbeds.revive_workers(self.lab(testbed))
+
+    def _busy(self, lab: Lab, now: float) -> bool:
+        return self.executions.in_flight_on(lab.name) is not None or any(
+            self.testbeds.status(device.ip, now) == PROGRESS for device in lab.targets
+        )
+
+
+def _lab_texts(lab: Lab) -> tuple[str, str]:
+    row = {"name": lab.name, "users": lab.users, "usedby": lab.usedby, "deployinfo": lab.deployinfo()}
+    return json.dumps(row | {"status": "Available"}), json.dumps(row | {"status": RUNNING})

@@ -144,6 +144,22 @@ class Testbeds:
                 for task in self._tasks[device.ip]
             )
 
+    def revive_workers(self, lab: Lab) -> None:
+        """Let workers that only stood still go on: their status is written again, as far as the upgrade got meanwhile.
+
+        Raises:
+            Refusal: (INVALID) if none of the testbed's workers died.
+
+        """
+        if all(task.died_at is None for device in lab.targets for task in self._tasks[device.ip]):
+            raise Refusal(Reason.INVALID, f"testbed '{lab.name}' has no worker that could go on")
+        for device in lab.targets:
+            self._tasks[device.ip] = tuple(replace(task, died_at=None) for task in self._tasks[device.ip])
+
+    def task(self, ip: str, celery_id: str) -> UpgradeTask | None:
+        """Return a device's task by its id; None where its lab was added anew since."""
+        return next((task for task in reversed(self._tasks.get(ip, ())) if task.celery_id == celery_id), None)
+
     def status(self, ip: str, now: float) -> str:
         """Return the device's status as a GET shows it."""
         task = self._shown(ip, now)
@@ -161,11 +177,10 @@ class Testbeds:
 
     def running_build(self, ip: str, now: float) -> str | None:
         """Return the build that runs on the device; None while it does not answer."""
-        build: str | None = self._devices[ip].build
-        for task in self._tasks[ip]:
+        for task in reversed(self._tasks[ip]):
             if task.device_acted(now):
-                build = task.build if now >= task.reboot_ends_at else None
-        return build
+                return task.build if now >= task.reboot_ends_at else None
+        return self._devices[ip].build
 
     def _row(self, ip: str, now: float) -> dict[str, Any]:
         task = self._shown(ip, now)
@@ -188,8 +203,7 @@ class Testbeds:
         }
 
     def _shown(self, ip: str, now: float) -> UpgradeTask | None:
-        picked_up = [task for task in self._tasks.get(ip, ()) if task.picked_up(now)]
-        return picked_up[-1] if picked_up else None
+        return next((task for task in reversed(self._tasks.get(ip, ())) if task.picked_up(now)), None)
 
     def _plan(self, ip: str, order: UpgradeOrder, now: float, index: int) -> UpgradeTask:
         picked_up_at = now + PICK_UP_SECONDS + PICK_UP_SPREAD_SECONDS * index

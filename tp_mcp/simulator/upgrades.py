@@ -7,6 +7,7 @@
 A worker that dies stops the log and `updated_at`; the status stays `PROGRESS`. What the device already started goes on.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -87,8 +88,14 @@ class UpgradeTask:
 
     def log_tail(self, now: float) -> str:
         """Return the last 2 KB of the SSH session."""
-        text = "\n".join(self._log(self.updated_at(now)))
-        return text.encode()[-LOG_TAIL_BYTES:].decode(errors="replace")
+        lines: list[str] = []
+        size = 0
+        for line in self._log_backwards(self.updated_at(now)):
+            lines.append(line)
+            size += len(line.encode()) + 1
+            if size > LOG_TAIL_BYTES:
+                break
+        return "\n".join(reversed(lines)).encode()[-LOG_TAIL_BYTES:].decode(errors="replace")
 
     def _moment(self, fraction: float) -> float:
         return self.picked_up_at + fraction * (self.ends_at - self.picked_up_at)
@@ -96,21 +103,17 @@ class UpgradeTask:
     def _last_sign(self, now: float) -> float:
         return now if self.died_at is None else min(now, self.died_at)
 
-    def _log(self, until: float) -> list[str]:
-        lines = [
-            f"[{_stamp(self.picked_up_at)}] task {self.celery_id} picked up",
-            f"[{_stamp(self.picked_up_at)}] ssh admin@{self.ip} connected",
-            f"FSW # {self.command}",
-            "This operation will replace the current firmware version!",
-            "Do you want to continue? (y/n)y",
-        ]
-        moment = self.picked_up_at + LOG_INTERVAL_SECONDS
-        while moment <= until:
-            lines.append(f"[{_stamp(moment)}] {self._progress_line(moment)}")
-            moment += LOG_INTERVAL_SECONDS
+    def _log_backwards(self, until: float) -> Iterator[str]:
         if until >= self.ends_at:
-            lines.append(f"[{_stamp(self.ends_at)}] {self._last_line()}")
-        return lines
+            yield f"[{_stamp(self.ends_at)}] {self._last_line()}"
+        for number in range(int((until - self.picked_up_at) // LOG_INTERVAL_SECONDS), 0, -1):
+            moment = self.picked_up_at + number * LOG_INTERVAL_SECONDS
+            yield f"[{_stamp(moment)}] {self._progress_line(moment)}"
+        yield "Do you want to continue? (y/n)y"
+        yield "This operation will replace the current firmware version!"
+        yield f"FSW # {self.command}"
+        yield f"[{_stamp(self.picked_up_at)}] ssh admin@{self.ip} connected"
+        yield f"[{_stamp(self.picked_up_at)}] task {self.celery_id} picked up"
 
     def _progress_line(self, moment: float) -> str:
         if self.outcome == FAILURE:
@@ -151,4 +154,5 @@ def iso(moment: float) -> str:
 
 
 def _stamp(moment: float) -> str:
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%H:%M:%S")
+    minutes, seconds = divmod(int(moment), 60)
+    return f"{minutes // 60 % 24:02}:{minutes % 60:02}:{seconds:02}"

@@ -1,4 +1,8 @@
-"""TP's background workers: they take executions to the controller and write down what becomes of them."""
+"""TP's background workers: they take executions to the controller and write down what becomes of them.
+
+A real run has a task of its own. A played one has none: its row is brought up to date when somebody looks, or when a
+request needs to know which labs are busy.
+"""
 
 import asyncio
 import logging
@@ -15,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Workers:
-    """One task per execution."""
+    """One task per execution that is not played."""
 
     def __init__(self, state: SimulatorState, controller: Controller, consoles: Consoles) -> None:
         self._state = state
@@ -25,12 +29,14 @@ class Workers:
 
     def take(self, execution: Execution) -> None:
         """Run an execution in the background."""
+        if execution.played is not None:
+            return
         self._tasks[execution.exec_id] = asyncio.create_task(
             self._run(execution), name=f"execution {execution.exec_id}"
         )
 
     def look(self, exec_id: int) -> Execution:
-        """Return an execution's row after a look at the controller.
+        """Return an execution's row after a look at the controller and at the clock.
 
         Raises:
             Refusal: (UNKNOWN).
@@ -41,15 +47,23 @@ class Workers:
         run = self._controller.process_of(exec_id)
         if execution.status == RUNNING and run is not None:
             table.put(execution.observe(self._controller.snapshot(run), now))
-        if table.get(exec_id).past_safety_net(now):
-            table.put(table.get(exec_id).give_up(FAILED, now))
-            self._abandon(exec_id)
-        return table.get(exec_id)
+        row = table.get(exec_id)
+        if (later := row.at(now)) is not row:
+            table.put(later)
+            if not later.in_flight:
+                self._abandon(exec_id)
+        return later
 
-    def look_at_all(self) -> None:
-        """Look at every execution that is under way."""
-        for execution in self._state.executions:
-            if execution.in_flight:
+    def settle(self) -> None:
+        """Write down the ends that follow from the time alone, so that the table knows which labs are busy."""
+        for exec_id in self._state.executions.take_due(self._state.clock.now()):
+            self.look(exec_id)
+
+    def look_at_those_of(self, user: str) -> None:
+        """Look at every real execution of a user that is under way, and settle the others."""
+        self.settle()
+        for execution in self._state.executions.in_flight():
+            if execution.user == user and execution.played is None:
                 self.look(execution.exec_id)
 
     async def cancel(self, exec_id: int) -> Execution:
@@ -60,11 +74,13 @@ class Workers:
 
         """
         table, now = self._state.executions, self._state.clock.now()
-        execution = table.get(exec_id)
+        execution = self.look(exec_id)
         if not execution.in_flight:
             raise Refusal(Reason.INVALID, f"execution {exec_id} is not running ({execution.status})")
         run = self._controller.process_of(exec_id)
-        if execution.worker_died or run is None:
+        if execution.played is not None and not execution.worker_died:
+            table.put(execution.finish(CANCELLED, execution.played.snapshot(now), now))
+        elif execution.worker_died or run is None:
             table.put(execution.give_up(CANCELLED, now))
         else:
             table.put(execution.finish(CANCELLED, self._controller.snapshot(run), now))
@@ -78,12 +94,39 @@ class Workers:
             Refusal: (UNKNOWN).
 
         """
+        table = self._state.executions
         self.look(exec_id)
-        self._state.kill_worker_of_execution(exec_id)
+        table.put(table.get(exec_id).lose_controller())
         await self._stop(exec_id)
 
+    def revive(self, exec_id: int) -> None:
+        """Let the dead worker of an execution go on, as if it had only stood still: the script went on meanwhile.
+
+        Raises:
+            Refusal: (UNKNOWN); (INVALID) if no worker died, the run is lost, or the row has ended.
+
+        """
+        table, run = self._state.executions, self._controller.process_of(exec_id)
+        self.look(exec_id)
+        now = self._state.clock.now()
+        row = table.get(exec_id).revive_worker().at(now)
+        table.put(row)
+        task = self._tasks.get(exec_id)
+        if task is None or not task.done():
+            return
+        if run is None:
+            self.take(row)
+        else:
+            table.put(row.finish(*self._controller.result(run, run.process.returncode or 0), now))
+
     async def join(self, exec_id: int) -> None:
-        """Return once the script of an execution has ended and that is written down."""
+        """Return once the script of an execution has ended and that is written down; for a played one, its time."""
+        await self._ended(exec_id)
+        if (played := self._state.executions.get(exec_id).played) is not None:
+            await self._state.clock.wait_until(played.ends_at)
+            self.look(exec_id)
+
+    async def _ended(self, exec_id: int) -> None:
         if task := self._tasks.get(exec_id):
             await asyncio.wait({task})
 
@@ -98,7 +141,7 @@ class Workers:
 
     async def _stop(self, exec_id: int) -> None:
         self._abandon(exec_id)
-        await self.join(exec_id)
+        await self._ended(exec_id)
 
     async def _run(self, execution: Execution) -> None:
         try:

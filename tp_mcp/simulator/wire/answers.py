@@ -24,6 +24,7 @@ BAD_GATEWAY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>5
 EXPIRED = "Signature has expired."
 
 _STATUS = {Reason.INVALID: 400, Reason.FORBIDDEN: 403, Reason.UNKNOWN: 404, Reason.CONFLICT: 409}
+_UNAUTHORIZED = 401
 
 
 def error(status: int, message: str, headers: dict[str, str] | None = None) -> "Response":
@@ -33,7 +34,12 @@ def error(status: int, message: str, headers: dict[str, str] | None = None) -> "
 
 def unauthorized(message: str) -> "Response":
     """Return TP's 401."""
-    return error(401, message, {"WWW-Authenticate": 'JWT realm="api"'})
+    return error(_UNAUTHORIZED, message, {"WWW-Authenticate": 'JWT realm="api"'})
+
+
+def status_of(reason: str) -> int:
+    """Return the status that a recorded reason was answered with."""
+    return {known.value: status for known, status in _STATUS.items()}.get(reason, _UNAUTHORIZED)
 
 
 def login_page() -> "Response":
@@ -78,6 +84,14 @@ async def json_object(request: "Request") -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Refusal(Reason.INVALID, "the body is not a JSON object")
     return body
+
+
+async def written(request: "Request") -> dict[str, Any]:
+    """Return the request's JSON object, empty where there is none."""
+    try:
+        return await json_object(request)
+    except Refusal:
+        return {}
 
 
 def bearer(request: "Request") -> str:

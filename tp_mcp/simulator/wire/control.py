@@ -4,7 +4,7 @@
 |---|---|
 | `GET /_sim/state` | `now` (epoch seconds), `speed`, `paused`, `testcase_pulls`, `running_builds`, `executions` |
 | `POST /_sim/reset` | everything as at the start; runs are killed; tokens stay valid |
-| `POST /_sim/seed` | add: `labs`, `builds`, `ga`, `users`; set `sso_only` (see `seeding`) |
+| `POST /_sim/seed` | add: `labs`, `builds`, `ga`, `users`, `played` labs; set `sso_only` (see `seeding`) |
 | `POST /_sim/advance` `{"seconds"}` | step the time |
 | `POST /_sim/pause`, `POST /_sim/resume` | let time stand still, or run |
 | `POST /_sim/speed` `{"speed"}` | simulated seconds per real second |
@@ -12,26 +12,39 @@
 | `POST /_sim/expire_tokens` | let every token minted so far count as expired |
 | `GET`, `POST`, `DELETE /_sim/faults` | list, add one (see `faults`; `seconds` or `times` limits it), take all back |
 | `POST /_sim/kill_worker` `{"testbed"}` or `{"exec_id"}` | its workers die: the status stays, signs of life stop |
+| `POST /_sim/revive_worker` `{"testbed"}` or `{"exec_id"}` | a dead worker goes on, as if it had only been frozen |
 | `POST /_sim/reboot_controller` `{"exec_id"}` | the run is lost: `Running` until the 6-hour safety net |
 | `POST /_sim/hang_next_upgrade` `{"ip"}` | the device does not come back from its next upgrade, which ends `TIMEOUT` |
 | `GET`, `DELETE /_sim/requests` | what TP was asked, and forgetting it |
+| `GET /_sim/record` | what became of every write: `accepted`, `refused`, `struck` (see `record`) |
 | `GET /_sim/processes` | what ran on the controller |
+
+`state`, `reset` and `seed` answer with the whole state, the other POSTs but `token` and `faults` with `now`, `speed`
+and `paused` alone. A row of the record is
+
+    {"number", "endpoint", "user", "lab", "asked": {...}, "at" (simulated), "real_at",
+     accepted: "exec_id", "tasks": [[ip, celery_id], ...], "worker_died", "end": {"status", "at", "counts"} or null
+     refused:  "reason", "status" (400, 401, 403, 404, 409), "message"
+     struck:   "fault"}
+
+and numbers count all three kinds together. `end` is null while a job has none, as one that lost its worker; `counts`
+is null for an upgrade.
 """
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tp_mcp.simulator.faults import read_fault
 from tp_mcp.simulator.refusals import Reason, Refusal
 from tp_mcp.simulator.seeding import seed
-from tp_mcp.simulator.wire.answers import json_object
+from tp_mcp.simulator.wire.answers import json_object, status_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from tp_mcp.simulator.simulator import Simulator
 
@@ -49,12 +62,14 @@ def routes(simulator: "Simulator", endpoints: frozenset[str]) -> list[Route]:
         control.token,
         control.expire_tokens,
         control.kill_worker,
+        control.revive_worker,
         control.reboot_controller,
         control.hang_next_upgrade,
     ]
     return [
         Route("/_sim/state", control.state),
         Route("/_sim/processes", control.processes),
+        Route("/_sim/record", control.record),
         Route("/_sim/faults", control.faults, methods=["GET", "POST", "DELETE"]),
         Route("/_sim/requests", control.requests, methods=["GET", "DELETE"]),
         *(Route(f"/_sim/{post.__name__}", post, methods=["POST"]) for post in posts),
@@ -85,22 +100,22 @@ class ControlPlane:
     async def advance(self, request: "Request") -> "Response":
         """Step the time."""
         await self._simulator.advance(await _number(request, "seconds"))
-        return JSONResponse(self._simulator.view())
+        return JSONResponse(self._simulator.time_view())
 
     async def pause(self, _: "Request") -> "Response":
         """Let time stand still."""
         self._simulator.state.clock.pause()
-        return JSONResponse(self._simulator.view())
+        return JSONResponse(self._simulator.time_view())
 
     async def resume(self, _: "Request") -> "Response":
         """Let time run."""
         self._simulator.state.clock.resume()
-        return JSONResponse(self._simulator.view())
+        return JSONResponse(self._simulator.time_view())
 
     async def speed(self, request: "Request") -> "Response":
         """Set the speed."""
         self._simulator.state.clock.set_speed(await _number(request, "speed"))
-        return JSONResponse(self._simulator.view())
+        return JSONResponse(self._simulator.time_view())
 
     async def token(self, request: "Request") -> "Response":
         """Mint a token for a user, without a password."""
@@ -113,7 +128,7 @@ class ControlPlane:
     async def expire_tokens(self, _: "Request") -> "Response":
         """Let all tokens expire."""
         self._simulator.tokens.expire_all()
-        return JSONResponse(self._simulator.view())
+        return JSONResponse(self._simulator.time_view())
 
     async def faults(self, request: "Request") -> "Response":
         """List faults, add one, or take all back."""
@@ -132,23 +147,39 @@ class ControlPlane:
             self._simulator.state.kill_worker_of_execution(body["exec_id"])
         else:
             self._simulator.state.kill_workers_of_testbed(body.get("testbed", ""))
-        return JSONResponse(self._simulator.view())
+        return JSONResponse(self._simulator.time_view())
+
+    async def revive_worker(self, request: "Request") -> "Response":
+        """Let dead workers go on."""
+        body = await json_object(request)
+        if "exec_id" in body:
+            self._simulator.workers.revive(body["exec_id"])
+        else:
+            self._simulator.state.revive_workers_of_testbed(body.get("testbed", ""))
+        return JSONResponse(self._simulator.time_view())
 
     async def reboot_controller(self, request: "Request") -> "Response":
         """Let the controller reboot."""
         await self._simulator.workers.reboot_controller((await json_object(request)).get("exec_id", 0))
-        return JSONResponse(self._simulator.view())
+        return JSONResponse(self._simulator.time_view())
 
     async def hang_next_upgrade(self, request: "Request") -> "Response":
         """Let a device hang in its next upgrade."""
         self._simulator.state.testbeds.hang_next_upgrade((await json_object(request)).get("ip", ""))
-        return JSONResponse(self._simulator.view())
+        return JSONResponse(self._simulator.time_view())
 
     async def requests(self, request: "Request") -> "Response":
         """Show or forget what TP was asked."""
         if request.method == "DELETE":
             self._simulator.state.requests.clear()
         return JSONResponse(self._simulator.state.requests.view())
+
+    async def record(self, _: "Request") -> "Response":
+        """Show what became of the writes."""
+        view = self._simulator.state.record.view()
+        refused = [row | {"status": status_of(row["reason"])} for row in view["refused"]]
+        # A request may have held lone surrogates, which only escapes can carry.
+        return Response(json.dumps(view | {"refused": refused}), media_type="application/json")
 
     async def processes(self, _: "Request") -> "Response":
         """Show what ran on the controller."""

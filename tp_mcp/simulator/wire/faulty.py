@@ -9,12 +9,25 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Match, Route
 
 from tp_mcp.simulator.faults import Fault
+from tp_mcp.simulator.record import WRITES
 from tp_mcp.simulator.requests import SeenRequest
-from tp_mcp.simulator.wire.answers import BAD_GATEWAY_PAGE, EXPIRED, error, login_page, login_redirect, unauthorized
+from tp_mcp.simulator.tokens import BadTokenError
+from tp_mcp.simulator.wire.answers import (
+    BAD_GATEWAY_PAGE,
+    EXPIRED,
+    bearer,
+    error,
+    login_page,
+    login_redirect,
+    unauthorized,
+    written,
+)
+from tp_mcp.simulator.wire.spoiled import MADE_UP_ANSWER, Answer, answer_of, malformed, truncated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +40,7 @@ if TYPE_CHECKING:
 CONTROL_PREFIX = "/_sim/"
 DROP_EXTENSION = "tp_simulator.drop"
 _CLIENT_LIBRARIES = ("httpx2", "httpx")
+_SPOILING_AN_ANSWER = frozenset({"truncated", "malformed"})
 
 
 class FaultLayer:
@@ -46,31 +60,44 @@ class FaultLayer:
         endpoint = self._endpoint(scope)
         now = state.clock.now()
         state.requests.add(SeenRequest(scope["method"], scope["path"], endpoint, now))
-        fault = state.faults.take(endpoint, now)
+        fault = state.faults.take(endpoint, scope["path"], now)
         if fault is None:
             await self._app(scope, receive, send)
-            return
-        if fault.when == "after" or fault.kind == "delay":
-            await self._spoil_after(fault, scope, receive, send)
+        elif endpoint in WRITES and fault.when == "before" and fault.kind != "delay":
+            await self._note_struck(endpoint, fault, scope, receive)
+            await _spoil(fault, MADE_UP_ANSWER, scope, receive, send)
+        elif fault.kind == "delay":
+            await self._delay(fault, scope, receive, send)
         else:
-            await _spoil(fault, scope, receive, send)
+            asked_first = fault.when == "after" or fault.kind in _SPOILING_AN_ANSWER
+            answer = answer_of(await self._answered(scope, receive)) if asked_first else MADE_UP_ANSWER
+            await _spoil(fault, answer, scope, receive, send)
 
-    async def _spoil_after(self, fault: Fault, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        answer: list[Message] = []
-
-        async def keep(message: "Message") -> None:
-            answer.append(message)
-
-        if fault.kind == "delay" and fault.when == "before":
+    async def _delay(self, fault: Fault, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if fault.when == "before":
             await asyncio.sleep(fault.delay_seconds)
-        await self._app(scope, receive, keep)
-        if fault.kind != "delay":
-            await _spoil(fault, scope, receive, send)
-            return
+        messages = await self._answered(scope, receive)
         if fault.when == "after":
             await asyncio.sleep(fault.delay_seconds)
-        for message in answer:
+        for message in messages:
             await send(message)
+
+    async def _answered(self, scope: "Scope", receive: "Receive") -> list["Message"]:
+        messages: list[Message] = []
+
+        async def keep(message: "Message") -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, keep)
+        return messages
+
+    async def _note_struck(self, endpoint: str, fault: Fault, scope: "Scope", receive: "Receive") -> None:
+        request = Request(scope, receive)
+        try:
+            user = self._simulator.tokens.username(bearer(request))
+        except BadTokenError:
+            user = ""
+        self._simulator.state.record.strike(endpoint, user, await written(request), fault.kind)
 
     def _endpoint(self, scope: "Scope") -> str:
         for route in self._routes:
@@ -79,14 +106,18 @@ class FaultLayer:
         return ""
 
 
-async def _spoil(fault: Fault, scope: "Scope", receive: "Receive", send: "Send") -> None:
+async def _spoil(fault: Fault, answer: Answer, scope: "Scope", receive: "Receive", send: "Send") -> None:
     if fault.kind == "drop":
         await _drop(scope)
+    elif fault.kind == "truncated":
+        await truncated(answer)(scope, receive, send)
+    elif fault.kind == "malformed":
+        await malformed(answer, fault.shape)(scope, receive, send)
     else:
-        await _answer(fault, scope["path"])(scope, receive, send)
+        await _response(fault, scope["path"])(scope, receive, send)
 
 
-def _answer(fault: Fault, path: str) -> "Response":
+def _response(fault: Fault, path: str) -> "Response":
     match fault.kind:
         case "html":
             return login_page()
