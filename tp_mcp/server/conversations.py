@@ -44,5 +44,7 @@ class ProcessIdentity:
 
 
 def _short(name: str) -> str:
-    # A client may send anything; a digest of what is too long is as good a key.
-    return name if len(name) <= NAME_MAX_CHARACTERS else "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+    # A client may send anything; a digest of what is too long, or cannot be written as text, is as good a key.
+    if len(name) <= NAME_MAX_CHARACTERS and name.isprintable():
+        return name
+    return "sha256:" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

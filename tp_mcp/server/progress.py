@@ -1,12 +1,14 @@
 """Progress notifications of a wait."""
 
+import math
 from collections.abc import Awaitable, Callable
 
 from tp_mcp.clock import Clock
 from tp_mcp.watch import words
 from tp_mcp.watch.states import Watch
 
-STEP = 0.001
+CREEP = 0.05
+"""Share of the way to the next whole number that a value goes which had to rise although nothing happened."""
 
 Send = Callable[[float, float | None, str], Awaitable[None]]
 
@@ -14,20 +16,36 @@ Send = Callable[[float, float | None, str], Awaitable[None]]
 class ProgressReporter:
     """Tells a client how a watch stands, with a value that strictly rises as the protocol asks.
 
-    Where the number of planned tests is known, the value is how many have finished; otherwise the seconds waited.
+    For a run the value is how many tests have finished, and the total how many are planned, once that is known; for
+    anything else the value is the seconds waited, and there is no total. The value stays below a total: until the job
+    has ended, it is not complete.
     """
 
     def __init__(self, send: Send, clock: Clock) -> None:
         self._send = send
         self._clock = clock
         self._since = clock.now()
-        self._last = -STEP
+        self._last = -1.0
 
     async def report(self, watch: Watch) -> None:
         """Send one notification."""
-        counts = watch.reading.counts if watch.reading is not None else None
-        total = float(counts.total) if counts is not None and counts.total else None
         now = self._clock.now()
-        value = float(counts.finished) if counts is not None and total is not None else now - self._since
-        self._last = round(max(value, self._last + STEP), 3)
-        await self._send(self._last, total, f"{watch.title}: {words.progress_line(watch, now)}")
+        value, total = self._measured(watch, now)
+        if total is not None and value >= total:
+            value = total - 0.5
+        if value <= self._last:
+            value = self._last + (math.floor(self._last) + 1 - self._last) * CREEP
+        self._last = value
+        await self._send(
+            value,
+            total if total is None or total > value else None,
+            f"{watch.title}: {words.progress_line(watch, now)}",
+        )
+
+    def _measured(self, watch: Watch, now: float) -> tuple[float, float | None]:
+        if watch.reading is None:
+            return 0.0, None
+        counts = watch.reading.counts
+        if counts is None:
+            return now - self._since, None
+        return float(counts.finished), float(counts.total) if counts.total else None

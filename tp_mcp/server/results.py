@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import assert_never
 
 from mcp_types import CallToolResult, TextContent
 
@@ -9,7 +10,7 @@ from tp_mcp.errors import TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.fence import clean, new_marker
-from tp_mcp.results.fit import render, render_error
+from tp_mcp.results.fit import render
 from tp_mcp.results.limits import (
     ERROR_MAX_CHARACTERS,
     INBOX_MAX_CHARACTERS,
@@ -21,30 +22,18 @@ from tp_mcp.results.text import shorten, size_of
 from tp_mcp.watch.states import InboxEntry
 
 INBOX_HEADING = "--- Ended since you last looked (reported until seen) ---"
+INBOX_CUT = "wait_for_watch tells an end in full."
 
 
 def result_text(document: Document, inbox: str, redactor: Redactor) -> str:
     """Return a result as text, with the inbox at its end, within the limits of a result."""
-    # Secrets go before the text is fitted: what stands for one may be longer than the secret was.
-    inbox = redactor.redact(inbox)
-    room = size_of(f"\n\n{inbox}") if inbox else size_of("")
-    body = render(
-        _redacted(document, redactor.redact),
-        max_characters=RESULT_MAX_CHARACTERS - room.characters,
-        max_bytes=RESULT_MAX_BYTES - room.octets,
-        marker=new_marker(),
-    )
-    return f"{body}\n\n{inbox}" if inbox else body
+    return _fitted(document, inbox, redactor, max_characters=RESULT_MAX_CHARACTERS)
 
 
 def error_text(error: TpMcpError, inbox: str, redactor: Redactor) -> str:
     """Return an error as text, with the inbox at its end, within the limits of an error."""
-    inbox = redactor.redact(inbox)
-    room = len(inbox) + 2 if inbox else 0
-    body = render_error(
-        redactor.redact(error.message), redactor.redact(error.remedy), max_characters=ERROR_MAX_CHARACTERS - room
-    )
-    return f"{body}\n\n{inbox}" if inbox else body
+    document = Document(conclusion=error.message, next_step=error.remedy)
+    return _fitted(document, inbox, redactor, max_characters=ERROR_MAX_CHARACTERS)
 
 
 def inbox_text(entries: Sequence[InboxEntry]) -> tuple[str, tuple[str, ...]]:
@@ -53,16 +42,39 @@ def inbox_text(entries: Sequence[InboxEntry]) -> tuple[str, tuple[str, ...]]:
     if not shown:
         return "", ()
     more = len(entries) - len(shown)
-    tail = f"\n+{more} more: list_watches" if more else ""
-    each = (INBOX_MAX_CHARACTERS - len(INBOX_HEADING) - len(tail)) // len(shown) - 1
-    # One line shorter per entry than its share, so that the whole keeps its limit.
-    lines = [shorten(clean(entry.text), each) for entry in shown]
-    return "\n".join([INBOX_HEADING, *lines]) + tail, tuple(entry.watch_id for entry in shown)
+    tail = [f'+{more} more: list_watches(state="ended")'] if more else []
+    texts = [clean(entry.text) for entry in shown]
+    frame = "\n".join([INBOX_HEADING, INBOX_CUT, *tail])
+    fitted = _sharing(texts, INBOX_MAX_CHARACTERS - len(frame) - len(texts))
+    cut = [INBOX_CUT] if fitted != texts else []
+    return "\n".join([INBOX_HEADING, *fitted, *cut, *tail]), tuple(entry.watch_id for entry in shown)
 
 
 def tool_result(text: str, *, is_error: bool = False) -> CallToolResult:
     """Return text as a tool's result. There is no structured twin: some clients would read both."""
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=is_error)
+
+
+def _fitted(document: Document, inbox: str, redactor: Redactor, *, max_characters: int) -> str:
+    # Secrets go before the text is fitted: what stands for one may be longer than the secret was.
+    appended = f"\n\n{redactor.redact(inbox)}" if inbox else ""
+    room = size_of(appended)
+    body = render(
+        _redacted(document, redactor.redact),
+        max_characters=max_characters - room.characters,
+        max_bytes=RESULT_MAX_BYTES - room.octets,
+        marker=new_marker(),
+    )
+    return body + appended
+
+
+def _sharing(texts: list[str], available: int) -> list[str]:
+    """Shorten texts to what is available in all: one that needs less than an equal share leaves the rest to others."""
+    fitted = list(texts)
+    for position, index in enumerate(sorted(range(len(texts)), key=lambda index: len(texts[index]))):
+        fitted[index] = shorten(texts[index], available // (len(texts) - position))
+        available -= len(fitted[index])
+    return fitted
 
 
 def _redacted(document: Document, redact: Callable[[str], str]) -> Document:
@@ -74,6 +86,8 @@ def _redacted(document: Document, redact: Callable[[str], str]) -> Document:
                 return replace(value, items=tuple(redact(item) for item in value.items))
             case LogExcerpt():
                 return replace(value, heading=redact(value.heading), text=redact(value.text))
+            case _:
+                assert_never(value)
 
     return Document(
         redact(document.conclusion), tuple(section(value) for value in document.sections), redact(document.next_step)

@@ -1,4 +1,4 @@
-"""The labs and tests there are, to check a name before anything is sent."""
+"""The labs, tests and executions there are, to check a name before anything is sent."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,8 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Lab
 from tp_mcp.api.testcases import TestTree
 from tp_mcp.clock import Clock
-from tp_mcp.errors import InvalidArgumentError, TpNotFoundError, TpNotJsonError, TpServerFaultError
+from tp_mcp.errors import InvalidArgumentError, TpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
+from tp_mcp.jobs.answers import word
 from tp_mcp.results.text import nearest, shorten
 
 logger = logging.getLogger(__name__)
@@ -86,8 +87,21 @@ class Catalogue:
             f"{argument} is {name!r}, which is not a lab you may use.", remedy=_near(name, names)
         )
 
+    async def whose_execution(self, exec_id: int) -> str:
+        """Return a sentence that says that an execution is not the user's own; empty where it is, or TP cannot say."""
+        try:
+            own = await self._client.without_retries().list_executions()
+            user = await self._client.username()
+        except TpError as error:
+            logger.info("Whose execution %d is could not be read: %s", exec_id, error)
+            return ""
+        row = next((row for row in own if row.exec_id == exec_id), None)
+        if row is None:
+            return f"It is not among {word(user)}'s own recent executions, so somebody else probably started it."
+        return f"{word(row.user)} started it." if row.user not in {"", user} else ""
+
     async def require_tests(self, test_ids: Sequence[str]) -> bool:
-        """Check that tests exist; return whether TP could say.
+        """Check that tests exist, named as pytest gets them; return whether TP could say.
 
         Raises:
             InvalidArgumentError: there is no such test; names the nearest.
@@ -114,13 +128,12 @@ class Catalogue:
 
 
 def _unknown(test_ids: Iterable[str], tree: TestTree) -> list[str]:
-    known = {*tree.paths(), *tree.ids, *_classes(tree.ids)}
-    return [test_id for test_id in test_ids if _without_parameters(test_id) not in known and test_id not in known]
+    known = {*tree.paths(), *tree.ids, *_classes(tree.ids), *map(_without_parameters, tree.ids)}
+    return [test_id for test_id in test_ids if test_id not in known and _without_parameters(test_id) not in known]
 
 
 def _without_parameters(test_id: str) -> str:
-    bare = test_id.rstrip("/")
-    return bare.partition("[")[0] if "::" in bare else bare
+    return test_id.partition("[")[0]
 
 
 def _classes(test_ids: Iterable[str]) -> set[str]:

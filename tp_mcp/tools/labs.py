@@ -1,5 +1,6 @@
 """The labs a user may use."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -7,6 +8,8 @@ from pydantic import Field
 from tp_mcp.api.models import Lab
 from tp_mcp.jobs.answers import word
 from tp_mcp.results.document import Document, ItemList
+from tp_mcp.results.fence import one_line
+from tp_mcp.results.text import count_of
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 
 DEVICES_SHOWN = 6
@@ -28,10 +31,11 @@ async def list_labs(arguments: ListLabsArguments, call: Call) -> Document:
     user = await call.services.client.username()
     if not found:
         why = f"none of the {len(labs)} matches {arguments.search!r}" if labs else "TP lists none"
-        return Document(f"No lab for {user}: {why}.", next_step="Leave search empty to see all." if labs else "")
+        return Document(f"No lab for {word(user)}: {why}.", next_step="list_labs() shows all." if labs else "")
     free = sum(1 for lab in found if lab.status == "Available")
+    matching = f" matching {arguments.search!r} (of {len(labs)})" if len(found) < len(labs) else ""
     return Document(
-        f"{len(found)} of {len(labs)} labs that {user} may use; {free} available.",
+        f"{count_of(len(found), 'lab')}{matching} that {word(user)} may use; {free} available.",
         (ItemList(heading="Labs", items=tuple(_line(lab) for lab in found), rest="narrow it with search"),),
         "The name is the testbed of start_upgrade and the lab of run_pytest.",
     )
@@ -39,15 +43,17 @@ async def list_labs(arguments: ListLabsArguments, call: Call) -> Document:
 
 def _line(lab: Lab) -> str:
     parts = [word(lab.status) or "status unknown"]
+    if lab.users:
+        parts.append(f"owned by {_few(lab.users, PEOPLE_SHOWN)}")
     if lab.usedby:
-        parts.append(f"used by {_few(lab.usedby, PEOPLE_SHOWN)}")
+        parts.append(f"shared with {_few(lab.usedby, PEOPLE_SHOWN)}")
     if lab.devices:
         devices = [f"{word(device.name)} {word(device.ip)}".strip() for device in lab.devices]
         parts.append(f"devices: {_few(devices, DEVICES_SHOWN)}")
-    return f"{word(lab.name)}: {'; '.join(parts)}"
+    return f"{one_line(lab.name)}: {'; '.join(parts)}"
 
 
-def _few(names: list[str] | tuple[str, ...], most: int) -> str:
+def _few(names: Sequence[str], most: int) -> str:
     shown = ", ".join(word(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
@@ -57,7 +63,7 @@ TOOLS = (
         name="list_labs",
         title="List labs",
         description=(
-            "List the labs (testbeds) you may use, with status, who uses them, and their devices. Use it to "
+            "List the labs (testbeds) you may use, with status, owners, who else may use them, and devices. Use it to "
             "find the exact name before start_upgrade or run_pytest."
         ),
         arguments=ListLabsArguments,

@@ -1,5 +1,10 @@
 """How tools tell of watches, in one voice."""
 
+import json
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
 from tp_mcp.results.document import Document, Paragraph
 from tp_mcp.results.text import format_duration
 from tp_mcp.watch import words
@@ -11,13 +16,40 @@ BACKGROUND = (
     "Do not start it again."
 )
 WHILE_OPEN = "Over stdio nothing is polled while no client has this server open; the next start catches up."
+USUAL_UPGRADE = "An upgrade usually takes 2 to 15 minutes."
+
+
+_AFTER_A_RUN: Mapping[Outcome | None, str] = {
+    Outcome.FAILED: "lists what failed, with the lines that failed",
+    Outcome.NO_TEST_RAN: "shows the log; look at -k, -m and the test ids before you run it again",
+    Outcome.LISTING: "shows the end of the log, where the tests are listed",
+}
+
+
+def call_words(tool: str, /, **arguments: JsonValue) -> str:
+    """Return a call as a model can copy it: `wait_for_watch(watch_id="w_7k3m9q2d")`, values as JSON."""
+    given = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
+    return f"{tool}({given})"
+
+
+def wait_call(watch: Watch) -> str:
+    """Return the call that waits for a watch."""
+    return call_words("wait_for_watch", watch_id=watch.id)
+
+
+def look_call(job: str) -> str:
+    """Return the call that shows a job; empty for a job that no tool shows."""
+    kind, _, subject = job.partition(":")
+    if kind == "execution":
+        return call_words("get_execution", exec_id=int(subject))
+    return call_words("get_upgrade", testbed=subject) if kind == "upgrade" else ""
 
 
 def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> Document:
     """Tell that something was started, or that it is not known yet whether it was."""
     if watch.state is WatchState.STARTING:
         return Document(
-            conclusion=f"[{watch.id}] TP gave no answer to the {watch.title}; whether it started is unknown.",
+            conclusion=f"[{watch.id}] It is not known yet whether the {watch.title} started.",
             sections=(
                 Paragraph(watch.reason),
                 Paragraph(
@@ -25,22 +57,25 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
                     "and the result is reported in this conversation."
                 ),
             ),
-            next_step=f"Do not start it again. {_wait_call(watch)} tells what was found out.",
+            next_step=f"Do not start it again. {wait_call(watch)} tells what was found out.",
         )
     return Document(
         conclusion=f"{words.headline(watch)}.",
         sections=tuple(Paragraph(text) for text in (*notes, f"{BACKGROUND} {WHILE_OPEN}")),
-        next_step=f"{_wait_call(watch)} waits for it. {advice}".rstrip(),
+        next_step=f"{wait_call(watch)} waits for it. {advice}".rstrip(),
     )
 
 
 def interim(watch: Watch, now: float, *, waited: float | None = None) -> Document:
     """Tell how a watch stands that goes on."""
     lead = "" if waited is None else f" Not finished after waiting {format_duration(waited)}."
+    lines = list(words.interim_lines(watch, now))
+    if watch.job.startswith("upgrade:"):
+        lines.append(USUAL_UPGRADE)
     return Document(
         conclusion=f"{words.headline(watch)}.{lead}",
-        sections=(Paragraph("\n".join(words.interim_lines(watch, now))),),
-        next_step=f"{BACKGROUND} {_wait_call(watch)} goes on waiting.",
+        sections=(Paragraph("\n".join(lines)),),
+        next_step=f"{BACKGROUND} {wait_call(watch)} goes on waiting.",
     )
 
 
@@ -52,14 +87,9 @@ def ended(watch: Watch) -> Document:
 def next_step(watch: Watch) -> str:
     """Return what to do once a watch has ended."""
     kind, _, subject = watch.job.partition(":")
+    look = look_call(watch.job)
     if kind == "execution":
-        if watch.outcome is Outcome.NO_TEST_RAN:
-            return f"Look at -k, -m and the test ids: get_execution(exec_id={subject}) shows the log."
-        return f"get_execution(exec_id={subject}) lists what failed, with the lines that failed."
-    if kind == "upgrade" and watch.state is not WatchState.DONE:
-        return f'get_upgrade(testbed="{subject}") shows each device and the end of its log.'
-    return ""
-
-
-def _wait_call(watch: Watch) -> str:
-    return f'wait_for_watch(watch_id="{watch.id}")'
+        return f"{look} {_AFTER_A_RUN.get(watch.outcome, 'shows it, with its report or log')}."
+    if kind == "upgrade" and watch.state is WatchState.DONE:
+        return f"Tests can run on it now: {call_words('run_pytest', lab=subject, testcase=['...'])}."
+    return f"{look} shows each device and the end of its log." if look else ""

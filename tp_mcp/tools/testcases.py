@@ -1,18 +1,23 @@
 """Finding test ids."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from tp_mcp.errors import InvalidArgumentError
-from tp_mcp.results.document import Document, ItemList
-from tp_mcp.results.text import format_duration, nearest
+from tp_mcp.results.document import Document, ItemList, Paragraph, Section
+from tp_mcp.results.text import Size, count_of, format_duration, nearest, size_of
+from tp_mcp.tools import telling
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 
 PAGE_SIZE = 40
-"""Ids in one answer: about 2,000 characters."""
+"""Most ids in one answer: about 2,000 characters."""
+
+PAGE_MAX = Size(8_000, 15_000)
+"""Most text of the ids in one answer: half of what a result may have, so that none of a page is ever cut off it."""
 
 GROUPS_SHOWN = 60
 
@@ -43,42 +48,72 @@ async def list_testcases(arguments: ListTestcasesArguments, call: Call) -> Docum
         )
     terms = arguments.search.casefold().split()
     found = [test_id for test_id in below if all(term in test_id.casefold() for term in terms)]
-    age = f", read {format_duration(catalogue.tree_age_seconds)} ago"
+    age = f", read {format_duration(catalogue.tree_age_seconds)} ago" if catalogue.tree_age_seconds >= 1 else ""
+    notes = _left_out(tree.left_out)
     if not found:
-        return Document(f"No test matches {arguments.search!r} among {len(below)}{age}.", next_step="Try fewer words.")
+        none = f"No test matches {arguments.search!r} among {len(below)}{age}." if below else f"TP has no test{age}."
+        return Document(none, notes, "Try fewer words." if below else "")
     where = f" below {prefix}" if prefix else ""
-    if len(found) <= PAGE_SIZE or arguments.cursor:
-        return _page(found, _offset(arguments.cursor, len(found)), f"{len(found)} tests{where}{age}")
+    what = f"{count_of(len(found), 'test')}{where}{age}"
+    if arguments.cursor or _fits_on_a_page(found):
+        return _page(found, _offset(arguments.cursor, len(found)), what, notes, arguments)
     groups = _groups(found, prefix)
+    if len(groups) > GROUPS_SHOWN:
+        notes = (*notes, Paragraph(f"Only the first {GROUPS_SHOWN} of {len(groups):,} places are shown."))
     return Document(
-        f"{len(found)} tests{where}{age}: too many to list, so here is where they are.",
+        f"{what}: too many to list, so here is where they are.",
         (
+            *notes,
             ItemList(
                 heading="Where (directory, file or class), and how many",
                 items=tuple(f"{group}: {count}" for group, count in groups[:GROUPS_SHOWN]),
                 rest="narrow it with prefix or search",
             ),
         ),
-        'Narrow it with prefix or search, or list the ids page by page with cursor="0".',
+        f"Narrow it with prefix or search, or list the ids page by page: {_next_call(arguments, 0)}.",
     )
 
 
-def _page(found: Sequence[str], offset: int, what: str) -> Document:
-    page = found[offset : offset + PAGE_SIZE]
-    end = offset + len(page)
+def _left_out(count: int) -> tuple[Section, ...]:
+    return (Paragraph(f"{count_of(count, 'entry', 'entries')} of TP's tree could not be read."),) if count else ()
+
+
+def _fits_on_a_page(found: Sequence[str]) -> bool:
+    return _page_end(found, 0) == len(found)
+
+
+def _page_end(found: Sequence[str], offset: int) -> int:
+    room = PAGE_MAX
+    end = offset
+    while end < min(len(found), offset + PAGE_SIZE) and (end == offset or room.holds(size_of(found[end]))):
+        room = room.minus(size_of(found[end]))
+        end += 1
+    return end
+
+
+def _page(
+    found: Sequence[str], offset: int, what: str, notes: tuple[Section, ...], arguments: ListTestcasesArguments
+) -> Document:
+    end = _page_end(found, offset)
     more = end < len(found)
     shown = f"{what}; these are {offset + 1} to {end}." if more or offset else f"{what}."
     return Document(
         shown,
-        (ItemList(heading="Test ids", items=tuple(page), rest="narrow it with prefix or search"),),
-        f'cursor="{end}" goes on.' if more else "Pass them to run_pytest as testcase.",
+        (*notes, ItemList(heading="Test ids", items=tuple(found[offset:end]))),
+        f"{_next_call(arguments, end)} goes on." if more else "Pass them to run_pytest as testcase.",
     )
+
+
+def _next_call(arguments: ListTestcasesArguments, offset: int) -> str:
+    given: dict[str, JsonValue] = {"search": arguments.search, "prefix": arguments.prefix}
+    kept = {name: value for name, value in given.items() if value}
+    return telling.call_words("list_testcases", **kept, cursor=str(offset))
 
 
 def _offset(cursor: str, count: int) -> int:
     if not cursor:
         return 0
-    if not cursor.isdecimal() or len(cursor) > 9 or int(cursor) >= count:
+    if not re.fullmatch(r"[0-9]{1,9}", cursor) or int(cursor) >= count:
         raise InvalidArgumentError(
             f"cursor is {cursor!r}, which is not one that this list gave.", remedy='Start over with cursor="0".'
         )

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, ValidationInfo, field_validator
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema, StringSchema
 
-from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.results.document import Document
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.wording import argument_error
@@ -15,11 +16,14 @@ from tp_mcp.watch.inbox import Visit
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.states import Watch
 
+TEXT_MAX_CHARACTERS = 10_000
+"""Longest text in an argument, where nothing shorter is said."""
+
 
 class ToolArguments(BaseModel):
     """The arguments of a tool. What is not named here is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=10_000)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=TEXT_MAX_CHARACTERS)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -105,23 +109,24 @@ class ToolDefinition(Generic[Arguments]):
 
     def schema(self) -> dict[str, JsonValue]:
         """Return the JSON schema of the arguments, without what costs tokens and tells a model nothing."""
-        schema = _without_titles(self.arguments.model_json_schema())
-        if not isinstance(schema, dict):  # pragma: no cover -- a model's schema is an object
-            raise InvalidArgumentError(f"{self.name} has no object schema.")
+        schema = self.arguments.model_json_schema(schema_generator=_PlainSchema)
         schema.pop("description", None)
         return schema
 
 
-def _without_titles(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {
-            key: {name: _without_titles(below) for name, below in inner.items()}
-            # A property may be called "title"; only the annotation of that name goes.
-            if key == "properties" and isinstance(inner, dict)
-            else _without_titles(inner)
-            for key, inner in value.items()
-            if key != "title"
-        }
-    if isinstance(value, list):
-        return [_without_titles(item) for item in value]
-    return value
+class _PlainSchema(GenerateJsonSchema):
+    """A schema without what only costs tokens: titles, which repeat the names, and the longest text there may be."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 -- none has a title
+        return False
+
+    def str_schema(self, schema: StringSchema) -> JsonSchemaValue:
+        plain = super().str_schema(schema)
+        if plain.get("maxLength") == TEXT_MAX_CHARACTERS:
+            del plain["maxLength"]
+        return plain
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        plain = super().model_schema(schema)
+        plain.pop("title", None)
+        return plain

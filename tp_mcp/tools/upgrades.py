@@ -1,6 +1,6 @@
 """Upgrading a testbed, and how its latest upgrade stands."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, JsonValue, field_validator
 
@@ -8,7 +8,7 @@ from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
-from tp_mcp.jobs.upgrade import POLL_TOOL, UPGRADE_RULE, upgrade_baseline, upgrade_job
+from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
 from tp_mcp.tools import telling
 from tp_mcp.tools.sending import accepted
@@ -18,6 +18,8 @@ from tp_mcp.watch.registry import Accepted, Intent
 from tp_mcp.watch.states import Origin, Watch, WatchState
 
 START_TOOL = "start_upgrade"
+FAILED_STATUSES = frozenset({"FAILURE", "TIMEOUT"})
+LINES_WHERE_ALL_IS_WELL = 3
 
 Testbed = Annotated[str, Field(description="Testbed (= lab) name from list_labs.", examples=["AT16_Combined_FSW"])]
 
@@ -28,7 +30,7 @@ class StartUpgradeArguments(ToolArguments):
     testbed: Testbed
     mode: Annotated[
         Literal["build", "ga", "command"],
-        Field(description="Where the image comes from; each mode needs the one argument of the same line below."),
+        Field(description="Where the image comes from; each mode needs the one argument whose description names it."),
     ]
     build_number: Annotated[
         str | None,
@@ -48,11 +50,8 @@ class StartUpgradeArguments(ToolArguments):
     @field_validator("build_number", mode="before")
     @classmethod
     def _not_a_number(cls, value: object) -> object:
-        if isinstance(value, int | float):
-            raise ValueError(
-                f"it is the number {value}, which may have lost a leading zero; pass it as text, "
-                f'"{value}" or "0{value}"'
-            )
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise ValueError(f'as a number it may have lost a leading zero; pass it as text, "{value}" or "0{value}"')
         return value
 
 
@@ -67,7 +66,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     services = call.services
     request = UpgradeRequest.checked(**arguments.model_dump())
     block = async_block(services.manifest, START_TOOL)
-    await services.catalogue.require_lab("testbed", request.testbed)
+    lab = await services.catalogue.require_lab("testbed", request.testbed)
     # Read before the start: until a worker picks the upgrade up, TP goes on showing the end of the one before.
     before = await services.client.get_upgrade(request.testbed)
     shown = _shown_arguments(request)
@@ -88,9 +87,10 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
         ),
         send,
     )
+    unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
     return telling.started(
         watch,
-        notes=("An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled.",),
+        notes=(*unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
         advice="Run tests only once it has ended.",
     )
 
@@ -109,16 +109,14 @@ async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
         )
         if watch.job == job
     ]
-    sections = [Paragraph(line) for line in _watch_lines(mine)]
-    logs = [
-        LogExcerpt(heading=_device_line(device), text=device.log_tail, source=f"log of {word(device.ip)}")
-        for device in status.per_device
-    ]
-    return Document(
-        conclusion=f"The latest upgrade of {arguments.testbed} {_status_words(status)}.",
-        sections=(*sections, *logs),
-        next_step="" if mine else _unwatched_step(arguments.testbed, status),
-    )
+    logs = tuple(LogExcerpt(heading=_device_line(device), text=_log_of(device)) for device in status.per_device)
+    stands = f"{arguments.testbed} {_status_words(status)}."
+    if any(_not_picked_up(watch) for watch in mine):
+        conclusion = f"Not picked up yet; what TP shows may be the upgrade before it: the latest upgrade of {stands}"
+    else:
+        conclusion = f"The latest upgrade of {stands}"
+    watched = tuple(Paragraph(f"Watched as {watch.id}: {watch.title}.") for watch in mine)
+    return Document(conclusion, (*watched, *logs), _next_step(arguments.testbed, status, mine))
 
 
 def _shown_arguments(request: UpgradeRequest) -> dict[str, JsonValue]:
@@ -141,6 +139,8 @@ def _title(request: UpgradeRequest) -> str:
             return f"upgrade of {request.testbed} to the newest GA build of {request.version}"
         case UpgradeMode.COMMAND:
             return f"upgrade of {request.testbed} by a restore command"
+        case _:
+            assert_never(request.mode)
 
 
 def _status_words(status: UpgradeStatus) -> str:
@@ -164,20 +164,24 @@ def _device_line(device: DeviceUpgrade) -> str:
     return f"{word(device.ip)}: {word(device.status)}{by}{at}"
 
 
-def _watch_lines(watches: list[Watch]) -> list[str]:
-    lines: list[str] = []
-    for watch in watches:
-        line = f"Watched as {watch.id} ({watch.title})."
-        if watch.reading is None or watch.reading.verdict is Verdict.STALE:
-            line += " It has not been seen to be picked up yet: what stands here may be the upgrade before it."
-        lines.append(line)
-    return lines
+def _log_of(device: DeviceUpgrade) -> str:
+    if device.status in FAILED_STATUSES:
+        return device.log_tail
+    # All is well there: where it stands is enough.
+    return "\n".join(device.log_tail.rstrip().splitlines()[-LINES_WHERE_ALL_IS_WELL:])
 
 
-def _unwatched_step(testbed: str, status: UpgradeStatus) -> str:
-    if status.status != "PROGRESS":
-        return ""
-    return f'start_watch(tool="{POLL_TOOL}", args={{"testbed": "{testbed}"}}) watches it to its end.'
+def _not_picked_up(watch: Watch) -> bool:
+    return watch.reading is None or watch.reading.verdict is Verdict.STALE
+
+
+def _next_step(testbed: str, status: UpgradeStatus, watches: list[Watch]) -> str:
+    if watches:
+        return f"Do not start it again. {telling.wait_call(watches[0])} waits for its end."
+    if status.status == UNDER_WAY:
+        watch_it = telling.call_words("start_watch", tool=POLL_TOOL, args={"testbed": testbed})
+        return f"Do not start another. {watch_it} watches it to its end."
+    return ""
 
 
 TOOLS = (
@@ -200,9 +204,9 @@ TOOLS = (
         name="get_upgrade",
         title="Show a testbed's upgrade",
         description=(
-            "Show how a testbed's latest upgrade stands, per device, with the end of each log. The status "
-            "belongs to the testbed: just after start_upgrade it may still show the upgrade before; the watch "
-            "knows the difference."
+            "Show how a testbed's latest upgrade stands, per device, with the end of the log where it failed. The "
+            "status belongs to the testbed: just after start_upgrade it may still show the upgrade before; the "
+            "watch knows the difference."
         ),
         arguments=GetUpgradeArguments,
         run=get_upgrade,

@@ -1,14 +1,15 @@
-"""Watches: making one, listing, waiting, and ending one."""
+"""Watches: listing them, waiting for one, and ending one."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tp_mcp.results.document import Document, ItemList, Paragraph
-from tp_mcp.results.text import format_duration
+from tp_mcp.results.text import count_of, format_duration
 from tp_mcp.tools import telling
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch import words
+from tp_mcp.watch.registry import LIST_LIMIT
 from tp_mcp.watch.states import Watch, WatchState
 
 DEFAULT_WAIT_SECONDS = 45
@@ -55,20 +56,26 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
     watches = await services.registry.list(call.owner, all_conversations=arguments.all_conversations, states=states)
     whose = "all your conversations" if arguments.all_conversations else "this conversation"
     if not watches:
-        hint = "" if arguments.all_conversations else "all_conversations=true shows those of your other conversations."
-        return Document(f"No watches in {whose}.", next_step=hint)
+        kind = "" if arguments.state == "all" else f"{arguments.state} "
+        others = telling.call_words("list_watches", all_conversations=True)
+        hint = "" if arguments.all_conversations else f"{others} shows those of your other conversations too."
+        return Document(f"There is no {kind}watch in {whose}.", next_step=hint)
     # Naming an end lets it count as seen, and a list shows every id there is.
     await services.inbox.name(call.visit, watch_ids=[watch.id for watch in watches if watch.state.ended])
-    going_on = sum(1 for watch in watches if not watch.state.ended)
+    going_on = [watch for watch in watches if not watch.state.ended]
     now = services.clock.now()
+    # The registry returns no more than this, so there may be older ones.
+    most = f" These are the newest {LIST_LIMIT}; older ones are not listed." if len(watches) == LIST_LIMIT else ""
     return Document(
-        f"{len(watches)} watches in {whose}; {going_on} going on.",
+        f"{count_of(len(watches), 'watch', 'watches')} in {whose}; {len(going_on)} going on.{most}",
         (
             ItemList(
-                heading="Newest first", items=tuple(_line(watch, now) for watch in watches), rest="filter by state"
+                heading="Newest first",
+                items=tuple(_line(watch, now) for watch in watches),
+                rest=f"{telling.call_words('list_watches', state='active')} lists those that go on",
             ),
         ),
-        "wait_for_watch(watch_id=...) waits for one.",
+        f"{telling.wait_call(going_on[0])} waits for the newest." if going_on else "",
     )
 
 
@@ -89,22 +96,36 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
     """Stop watching; the job goes on."""
     services = call.services
     watch = await services.registry.get(arguments.watch_id, call.owner)
+    await services.inbox.name(call.visit, watch_ids=[watch.id])
     if watch.state.ended:
         call.visit.reported.add(watch.id)
-        return Document(f"{words.headline(watch)}: it had ended already.", (Paragraph(words.end_message(watch)),))
+        return Document(
+            f"[{watch.id}] had ended already; nothing was cancelled.",
+            (Paragraph(words.end_message(watch)),),
+            telling.next_step(watch),
+        )
     watch = await services.registry.cancel(watch.id, call.owner, reason="Cancelled by the conversation.")
+    if watch.state is not WatchState.CANCELLED:
+        # It ended between the look and the cancellation.
+        call.visit.reported.add(watch.id)
+        return telling.ended(watch)
     kind, _, subject = watch.job.partition(":")
-    step = f"cancel_execution(exec_id={subject}) would end the run itself." if kind == "execution" else ""
-    if kind == "upgrade":
+    step = ""
+    if kind == "execution":
+        step = f"{telling.call_words('cancel_execution', exec_id=int(subject))} would end the run itself."
+    elif kind == "upgrade":
         step = "The upgrade itself cannot be cancelled."
-    return Document(f"{words.headline(watch)}. The job itself goes on; its end will not be reported.", next_step=step)
+    return Document(f"{words.headline(watch)}. What it watched goes on; its end will not be reported.", next_step=step)
 
 
 def _line(watch: Watch, now: float) -> str:
     if not watch.state.ended:
-        return f"{words.headline(watch)} ({words.progress_line(watch, now)})"
-    ago = format_duration(max(now - (watch.ended_at or now), 0.0))
-    return f"{words.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))})"
+        return f"{words.headline(watch)} ({words.progress_line(watch, now)}): {telling.wait_call(watch)}"
+    # One that has ended has elapsed no further than its end.
+    ago = format_duration(now - watch.since - watch.elapsed(now))
+    look = telling.look_call(watch.job)
+    ended = f"{words.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))})"
+    return f"{ended}: {look}" if look else ended
 
 
 TOOLS = (
@@ -112,7 +133,7 @@ TOOLS = (
         name="list_watches",
         title="List watches",
         description=(
-            "List this conversation's watches (everything started or watched) with state, progress and "
+            "List this conversation's watches (everything started or watched here) with state, progress and "
             "outcome. Use it to find a watch's id again."
         ),
         arguments=ListWatchesArguments,

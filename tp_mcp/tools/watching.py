@@ -1,19 +1,24 @@
 """Watching a job that somebody else started, by any tool that reads."""
 
+import json
+import logging
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
 from tp_mcp.api.guard import guard_execution_id, guard_name
-from tp_mcp.connectors.manifest import AsyncBlock, Match
+from tp_mcp.connectors.manifest import Match
 from tp_mcp.connectors.match import check_match
 from tp_mcp.errors import InvalidArgumentError, ManifestError
+from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job
 from tp_mcp.jobs.specs import async_block, spec_of
-from tp_mcp.jobs.upgrade import UPGRADE_RULE, upgrade_job
+from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document
+from tp_mcp.results.text import shorten
 from tp_mcp.tools import telling
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.match_rule import MATCH_RULE
@@ -21,11 +26,25 @@ from tp_mcp.watch.registry import Intent
 from tp_mcp.watch.spec import WatchSpec, check_limits
 from tp_mcp.watch.states import Origin
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_INTERVAL_SECONDS = 30.0
 DEFAULT_TIMEOUT_SECONDS = 6 * 3600.0
 MESSAGE_MAX_CHARACTERS = 300
 PATH_MAX_CHARACTERS = 300
+CONDITION_MAX_CHARACTERS = 90
+ARGS_EXAMPLES: Mapping[str, JsonValue] = {"exec_id": {"exec_id": 446}, "testbed": {"testbed": "AT16_Combined_FSW"}}
 LAB_MATCH_EXAMPLE = """{"path": "[?name=='AT16_Combined_FSW'].status | [0]", "equals": "Available"}"""
+
+
+def _scalar(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict | list) or value is None or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("it must be a text, a number, true or false")
+    return value
+
+
+# One JSON value, so that a wrong one is one problem and not one for each type that it is not.
+Scalar = Annotated[JsonValue, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
 
 class MatchArguments(BaseModel):
@@ -34,13 +53,13 @@ class MatchArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     path: Annotated[str, Field(min_length=1, max_length=PATH_MAX_CHARACTERS)]
-    equals: str | float | bool | None = None
-    in_: Annotated[list[str | float | bool] | None, Field(alias="in")] = None
+    equals: Scalar | None = None
+    in_: Annotated[list[Scalar] | None, Field(alias="in", min_length=1)] = None
 
     @model_validator(mode="after")
     def _one_operator(self) -> "MatchArguments":
         if (self.equals is None) == (self.in_ is None):
-            raise ValueError("it needs exactly one of equals and in")
+            raise ValueError("it needs either equals or in")
         return self
 
     def to_match(self) -> Match:
@@ -54,13 +73,20 @@ class MatchArguments(BaseModel):
         check_match(match)
         return match
 
+    def in_words(self) -> str:
+        """Return it as a reader would say it: `status = "Done"`."""
+        if self.in_ is None:
+            return f"{self.path} = {_json(self.equals)}"
+        return f"{self.path} in {_json([*self.in_])}"
+
 
 class StartWatchArguments(ToolArguments):
     """What `start_watch` takes."""
 
     tool: Annotated[Literal["get_execution", "get_upgrade", "list_labs"], Field(description="The read tool to poll.")]
     args: Annotated[
-        dict[str, JsonValue], Field(description="Its arguments.", examples=[{"exec_id": 446}, {"testbed": "AT16"}])
+        dict[str, JsonValue],
+        Field(description="Its arguments.", examples=list(ARGS_EXAMPLES.values())),
     ] = Field(default_factory=dict)
     done_match: Annotated[
         MatchArguments | None,
@@ -89,6 +115,7 @@ class _Subject:
     rule: str
     start_tool: str | None
     baseline: JsonValue = None
+    note: str = ""
 
 
 async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
@@ -105,13 +132,13 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
         Intent(
             owner=call.owner,
             origin=Origin("start_watch", arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True)),
-            title=subject.title,
+            title=_title(arguments, subject),
             job=subject.job,
             spec=spec,
             baseline=subject.baseline,
         )
     )
-    return telling.started(watch)
+    return telling.started(watch, notes=(subject.note,) if subject.note else ())
 
 
 async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
@@ -128,16 +155,22 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
                 rule=EXECUTION_RULE,
                 start_tool="run_pytest",
                 baseline=ExecutionBaseline(lab=execution.lab or None).to_json(),
+                note=await call.services.catalogue.whose_execution(exec_id),
             )
         case "get_upgrade":
             testbed = guard_name("testbed", _only(args, "testbed"))
             await call.services.catalogue.require_lab("testbed", testbed)
+            status = await call.services.client.get_upgrade(testbed)
+            under_way = status.status == UNDER_WAY
             return _Subject(
                 title=f"upgrade of {testbed}",
                 job=upgrade_job(testbed),
                 args={"testbed": testbed},
                 rule=UPGRADE_RULE,
                 start_tool="start_upgrade",
+                # Where none is under way, the end of the latest one is old: only one that begins from now on counts.
+                baseline=None if under_way else upgrade_baseline(status),
+                note="" if under_way else f"None is under way now ({word(status.status)}); it waits for one to begin.",
             )
         case "list_labs":
             if args:
@@ -151,43 +184,63 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
                     remedy=f"For example {LAB_MATCH_EXAMPLE}.",
                 )
             return _Subject(title="labs", job="labs:", args={}, rule=MATCH_RULE, start_tool=None)
+        case _:
+            assert_never(arguments.tool)
 
 
 def _only(args: Mapping[str, JsonValue], name: str) -> JsonValue:
     if set(args) != {name}:
         given = ", ".join(args) or "nothing"
         raise InvalidArgumentError(
-            f"args has {given}, but must have {name} alone.", remedy=f'For example {{"{name}": ...}}.'
+            f"args has {given}, but must have {name} alone.", remedy=f"For example {_json(ARGS_EXAMPLES[name])}."
         )
     return args[name]
 
 
 def _spec(arguments: StartWatchArguments, subject: _Subject, call: Call) -> WatchSpec:
-    block = _block(subject, call)
-    usual = None if block is None else spec_of(block, rule=subject.rule)
+    usual = _usual(subject, call)
     custom = arguments.done_match is not None
-    return WatchSpec(
+    return replace(
+        usual,
         tool=arguments.tool,
         args=subject.args,
         rule=MATCH_RULE if custom else subject.rule,
-        interval_seconds=arguments.interval_sec or (usual.interval_seconds if usual else DEFAULT_INTERVAL_SECONDS),
-        timeout_seconds=arguments.timeout_sec or (usual.timeout_seconds if usual else DEFAULT_TIMEOUT_SECONDS),
+        interval_seconds=usual.interval_seconds if arguments.interval_sec is None else arguments.interval_sec,
+        timeout_seconds=usual.timeout_seconds if arguments.timeout_sec is None else arguments.timeout_sec,
         max_polls=arguments.max_polls,
         done_match=None if arguments.done_match is None else arguments.done_match.to_match(),
         fail_match=None if arguments.fail_match is None else arguments.fail_match.to_match(),
+        # The manifest's own messages speak of the call that started the job, which was not made here.
         on_done=arguments.message,
         on_fail=arguments.message,
+        progress="",
     )
 
 
-def _block(subject: _Subject, call: Call) -> AsyncBlock | None:
-    if subject.start_tool is None:
-        return None
-    try:
-        return async_block(call.services.manifest, subject.start_tool)
-    except ManifestError:
-        # A connector of the user's own may lack the tool; what somebody else started can be watched all the same.
-        return None
+def _usual(subject: _Subject, call: Call) -> WatchSpec:
+    if subject.start_tool is not None:
+        try:
+            return spec_of(async_block(call.services.manifest, subject.start_tool), rule=subject.rule)
+        except ManifestError as error:
+            # A connector of the user's own may lack the tool; what somebody else started can be watched all the same.
+            logger.info("%s is watched with default intervals: %s", subject.job, error)
+    return WatchSpec(
+        tool="",
+        args={},
+        rule=subject.rule,
+        interval_seconds=DEFAULT_INTERVAL_SECONDS,
+        timeout_seconds=DEFAULT_TIMEOUT_SECONDS,
+    )
+
+
+def _title(arguments: StartWatchArguments, subject: _Subject) -> str:
+    if arguments.done_match is None:
+        return subject.title
+    return f"wait for {subject.title} to have {shorten(arguments.done_match.in_words(), CONDITION_MAX_CHARACTERS)}"
+
+
+def _json(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 TOOLS = (

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,21 +13,38 @@ from tp_mcp.results.text import nearest, shorten
 GIVEN_MAX_CHARACTERS = 80
 MAX_PROBLEMS = 5
 
-_TYPE_WORDS = {
-    "string_type": "a text in quotes",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "an object",
-    "mapping_type": "an object",
-    "model_type": "an object",
+_TEXT = "is {given}, but must be a text in quotes"
+_WHOLE = "is {given}, but must be a whole number"
+_NUMBER = "is {given}, but must be a number"
+_TRUTH = "is {given}, but must be true or false"
+_LIST = "is {given}, but must be a list"
+_OBJECT = "is {given}, but must be an object"
+
+_WORDS = {
+    "string_type": _TEXT,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "bool_type": _TRUTH,
+    "bool_parsing": _TRUTH,
+    "list_type": _LIST,
+    "dict_type": _OBJECT,
+    "model_type": _OBJECT,
+    "literal_error": "is {given}, but must be {expected}",
+    "value_error": "is {given}: {error}",
+    "greater_than": "is {given}, but must be more than {gt:g}",
+    "greater_than_equal": "is {given}, but must be at least {ge:g}",
+    "less_than_equal": "is {given}, but must be at most {le:g}",
+    "too_short": "has {actual_length} items, but must have at least {min_length}",
+    "too_long": "has {actual_length} items, but may have at most {max_length}",
+    "string_too_short": "is {given}, but must not be empty",
+    "string_too_long": "has more than {max_length} characters",
 }
+"""By pydantic's name of a problem, what to say of the argument; its own words speak of Python."""
+
+_OTHERWISE = "is {given}, but must be as in {example}"
 
 
 def argument_error(tool: str, arguments: type[BaseModel], error: ValidationError) -> InvalidArgumentError:
@@ -49,30 +66,36 @@ def _problem(arguments: type[BaseModel], detail: ErrorDetails) -> str:
     if kind == "missing":
         return f"{where} is missing{_about(arguments, where)}"
     if kind == "extra_forbidden":
-        suggestions = nearest(where, tuple(arguments.model_fields))
-        meant = f"; did you mean {' or '.join(suggestions)}?" if suggestions else ""
+        suggestions = nearest(str(detail["loc"][-1]), _names_beside(arguments, detail))
+        meant = f" (did you mean {' or '.join(suggestions)}?)" if suggestions else ""
         return f"there is no argument {where}{meant}"
-    given = _given(detail["input"])
+    words = _WORDS.get(kind, _OTHERWISE)
     context: Mapping[str, Any] = detail.get("ctx", {})
-    if kind == "value_error":
-        return f"{where}: {context['error']}"
-    if kind == "literal_error":
-        return f"{where} is {given}, but must be {context['expected']}"
-    if kind in _TYPE_WORDS:
-        return f"{where} is {given}, but must be {_TYPE_WORDS[kind]}"
-    return f"{where} is {given}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    told = words.format(given=_given(detail["input"]), example=_example(arguments, where), **context)
+    return f"{where} {told}"
 
 
 def _path(detail: ErrorDetails) -> str:
     return ".".join(str(part) for part in detail["loc"]) or "the arguments"
 
 
+def _names_beside(arguments: type[BaseModel], detail: ErrorDetails) -> tuple[str, ...]:
+    """Return the names that are allowed where an unknown one was found."""
+    model = arguments
+    for part in detail["loc"][:-1]:
+        annotation = model.model_fields[str(part)].annotation
+        model = next(each for each in (annotation, *get_args(annotation)) if hasattr(each, "model_fields"))
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
 def _given(value: JsonValue) -> str:
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):  # pragma: no cover -- arguments came as JSON
-        text = type(value).__name__
-    return shorten(text, GIVEN_MAX_CHARACTERS)
+    return shorten(json.dumps(value, ensure_ascii=False), GIVEN_MAX_CHARACTERS)
+
+
+def _example(arguments: type[BaseModel], name: str) -> str:
+    field = arguments.model_fields.get(name)
+    examples = field.examples if field is not None else None
+    return json.dumps(examples[0], ensure_ascii=False) if examples else "its description"
 
 
 def _about(arguments: type[BaseModel], name: str) -> str:

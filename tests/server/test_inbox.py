@@ -1,0 +1,127 @@
+"""The ends of watches on the results of a conversation: shown until seen, within limits."""
+
+import pytest
+
+from tests.server.conftest import IDENTITY, Chat, Connect
+from tests.tools.world import LAB
+from tp_mcp.errors import TpMcpError
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.document import Document, LogExcerpt
+from tp_mcp.results.limits import (
+    ERROR_MAX_CHARACTERS,
+    INBOX_MAX_CHARACTERS,
+    RESULT_MAX_BYTES,
+    RESULT_MAX_CHARACTERS,
+)
+from tp_mcp.server.results import INBOX_CUT, INBOX_HEADING, error_text, inbox_text, result_text
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.states import InboxEntry
+
+BUILD = {"testbed": LAB, "mode": "build", "build_number": "6955"}
+WIDE = "\N{PILE OF POO}"
+
+
+def entry(number: int, text: str) -> InboxEntry:
+    return InboxEntry(f"w_{number:08}", Owner("p", "c", exact=True), text, f"job:{number}", 0.0)
+
+
+async def upgraded(chat: Chat) -> str:
+    """Start an upgrade and let it end; return the watch's id."""
+    watch_id = (await chat.call("start_upgrade", **BUILD))[1:11]
+    await chat.world.advance(400)
+    return watch_id
+
+
+async def test_an_end_is_told_at_the_end_of_the_next_result_of_any_tool(chat: Chat) -> None:
+    watch_id = await upgraded(chat)
+    text = await chat.call("list_labs")
+    body, _, inbox = text.partition(f"\n\n{INBOX_HEADING}\n")
+    assert body.startswith("4 labs")
+    assert inbox.startswith(f"[{watch_id}] upgrade of {LAB} to build 6955 is done, after ")
+
+
+async def test_an_end_is_told_on_an_error_too(chat: Chat) -> None:
+    watch_id = await upgraded(chat)
+    text = await chat.refused("get_execution", exec_id=0)
+    assert text.startswith("get_execution was not called")
+    assert f"{INBOX_HEADING}\n[{watch_id}]" in text
+
+
+async def test_an_end_is_told_twice_and_then_counts_as_seen(chat: Chat) -> None:
+    await upgraded(chat)
+    shown = [INBOX_HEADING in await chat.call("list_labs") for _ in range(4)]
+    assert shown == [True, True, False, False]
+
+
+async def test_a_call_that_names_the_job_counts_as_having_seen_its_end(chat: Chat) -> None:
+    await upgraded(chat)
+    assert INBOX_HEADING in await chat.call("list_labs")
+    assert INBOX_HEADING not in await chat.call("get_upgrade", testbed=LAB)
+    assert INBOX_HEADING not in await chat.call("list_labs")
+
+
+async def test_an_end_that_the_result_itself_tells_is_not_appended_to_it(chat: Chat) -> None:
+    watch_id = await upgraded(chat)
+    text = await chat.call("wait_for_watch", watch_id=watch_id)
+    assert "is done" in text
+    assert INBOX_HEADING not in text
+    assert INBOX_HEADING not in await chat.call("list_labs")
+
+
+async def test_an_end_is_told_only_in_the_conversation_that_asked(connect: Connect) -> None:
+    async with connect() as chat:
+        await upgraded(chat)
+    async with connect(identity=IDENTITY.__class__("local:alice", "chat-2", IDENTITY.project)) as other:
+        assert INBOX_HEADING not in await other.call("list_labs")
+    async with connect() as again:
+        assert INBOX_HEADING in await again.call("list_labs")
+
+
+async def test_many_ends_are_counted_beyond_the_first_five(chat: Chat) -> None:
+    await chat.call("start_upgrade", **BUILD)
+    await chat.world.advance(60)
+    for _ in range(7):
+        await chat.call("start_watch", tool="get_upgrade", args={"testbed": LAB})
+    await chat.world.advance(400)
+    text = await chat.call("list_labs")
+    assert text.endswith('\n+3 more: list_watches(state="ended")')
+    assert text.partition(INBOX_HEADING)[2].count("\n[w_") == 5
+
+
+def test_no_entry_makes_no_inbox() -> None:
+    assert inbox_text([]) == ("", ())
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6, 40])
+@pytest.mark.parametrize("letter", ["x", WIDE, "\n", "\ud800"])
+def test_monstrous_ends_keep_the_limits_of_the_inbox_and_of_what_it_is_appended_to(count: int, letter: str) -> None:
+    inbox, shown = inbox_text([entry(number, f"[w_{number:08}] {letter * 20_000}") for number in range(count)])
+    assert len(inbox) <= INBOX_MAX_CHARACTERS
+    assert len(shown) == min(count, 5)
+    assert inbox.startswith(f"{INBOX_HEADING}\n[w_00000000] ")
+    if letter != "\n":
+        assert INBOX_CUT in inbox
+    if count > 5:
+        assert inbox.endswith(f'\n+{count - 5} more: list_watches(state="ended")')
+    document = Document("Conclusion.", (LogExcerpt(heading="Log", text=letter * 200_000),), "Next step.")
+    text = result_text(document, inbox, Redactor())
+    assert text.startswith("Conclusion.")
+    assert text.endswith(f"Next step.\n\n{inbox}")
+    assert len(text) <= RESULT_MAX_CHARACTERS
+    assert len(text.encode()) <= RESULT_MAX_BYTES
+    error = error_text(TpMcpError(letter * 50_000, remedy="Mend it."), inbox, Redactor())
+    assert error.endswith(f"Mend it.\n\n{inbox}")
+    assert len(error) <= ERROR_MAX_CHARACTERS
+    assert len(error.encode()) <= RESULT_MAX_BYTES
+
+
+def test_short_ends_leave_their_room_to_long_ones() -> None:
+    long = "y" * 1_000
+    inbox, _ = inbox_text([entry(0, "short"), entry(1, long), entry(2, "short")])
+    assert long in inbox
+    assert INBOX_CUT not in inbox
+
+
+def test_control_characters_of_an_end_do_not_reach_the_reader() -> None:
+    inbox, _ = inbox_text([entry(0, "a\x1b[31mred\x07\u202e")])
+    assert inbox == f"{INBOX_HEADING}\nared"

@@ -1,0 +1,72 @@
+"""Progress values: strictly rising, below their total."""
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from tp_mcp.server.progress import ProgressReporter
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.readings import Counts, Reading, Verdict
+from tp_mcp.watch.spec import WatchSpec
+from tp_mcp.watch.states import Origin, Watch, WatchState
+
+WATCH = Watch(
+    id="w_00000000",
+    owner=Owner("p", "c", exact=True),
+    server="http://tp",
+    origin=Origin("run_pytest", {}),
+    title="run of Tests_CLI",
+    job="execution:446",
+    spec=WatchSpec("get_execution", {}, "execution", 15.0, 100.0),
+    state=WatchState.ACTIVE,
+    created_at=1_000.0,
+)
+
+
+@dataclass
+class Told:
+    """A clock and what was sent."""
+
+    time: float = 1_000.0
+    sent: list[tuple[float, float | None, str]] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    async def send(self, value: float, total: float | None, message: str) -> None:
+        self.sent.append((value, total, message))
+
+
+def at(passed: int | None, total: int | None = None) -> Watch:
+    counts = None if passed is None else Counts(passed=passed, total=total)
+    return replace(WATCH, reading=Reading(verdict=Verdict.UNDERWAY, phase="Running", counts=counts))
+
+
+async def reported(*watches: Watch, every: float = 10.0) -> list[tuple[float, float | None, str]]:
+    told = Told()
+    reporter = ProgressReporter(told.send, told)
+    for watch in watches:
+        await reporter.report(watch)
+        told.time += every
+    return told.sent
+
+
+async def test_a_run_counts_finished_tests_of_those_planned() -> None:
+    sent = await reported(WATCH, at(0), at(3), at(11, 50), at(40, 50))
+    assert [(value, total) for value, total, _ in sent[2:]] == [(3.0, None), (11.0, 50.0), (40.0, 50.0)]
+    assert sent[3][2] == "run of Tests_CLI: Running, 11 of 50: 11 passed, 30 s"
+
+
+async def test_an_upgrade_counts_the_seconds_waited() -> None:
+    sent = await reported(WATCH, at(None), at(None))
+    assert [(value, total) for value, total, _ in sent] == [(0.0, None), (10.0, None), (20.0, None)]
+
+
+async def test_values_rise_strictly_and_stay_below_their_total_whatever_is_told() -> None:
+    stand_still = [at(49, 50)] * 50 + [at(50, 50)] * 50
+    wild = [at(7), at(3), at(None), at(2, 10), at(60, 50), at(0, 1), at(1, 1)] * 30
+    for sent in (await reported(*stand_still, every=0), await reported(WATCH, WATCH, *wild, *stand_still, every=0)):
+        assert all(before[0] < after[0] for before, after in pairwise(sent))
+        assert all(total is None or value < total for value, total, _ in sent)

@@ -1,0 +1,303 @@
+"""Everything behind the tools, joined as the composition root does, but on a clock that tests move.
+
+The TP is the simulator, in process, with its time standing still; the same clock drives polls and waits. `advance`
+moves the time and lets every poll that becomes due finish before it goes on.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import anyio
+import anyio.abc
+import httpx2
+from pydantic import JsonValue, SecretStr
+
+from tp_mcp.api.auth import Credentials, PasswordLogin
+from tp_mcp.api.client import TpClient
+from tp_mcp.connectors.loader import load_builtin_manifest
+from tp_mcp.errors import TpMcpError
+from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
+from tp_mcp.jobs.reader import TpReader
+from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.fence import new_marker
+from tp_mcp.results.fit import render, render_error
+from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.simulator import Simulator, SimulatorOptions
+from tp_mcp.simulator.faults import Fault
+from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.tools.services import Services
+from tp_mcp.tools.toolkit import Call
+from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.poller import Poller
+from tp_mcp.watch.registry import WatchRegistry
+from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.watch.states import Watch
+from tp_mcp.watch.waiting import Changes
+
+LAB = "AT16_Combined_FSW"
+BASE_URL = "http://tp.example:8000"
+ALICE = Owner("local:alice", "environment:one", exact=True)
+PATIENCE_SECONDS = 30.0
+START_TIME = 1_780_090_000.0
+TREE_TTL_SECONDS = 600.0
+READS = frozenset({"get_upgrade", "get_execution", "get_testcases", "list_labs", "list_executions", "get_report"})
+
+T = TypeVar("T")
+
+
+class StepTimer:
+    """Remembers when the poller wants to be called."""
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+        self._callback: Callable[[], Awaitable[None]] | None = None
+
+    def start(self, callback: Callable[[], Awaitable[None]]) -> None:
+        self._callback = callback
+
+    def set(self, at: float) -> None:
+        self.at = at
+
+    def stop(self) -> None:
+        self._callback = None
+
+    async def fire(self) -> None:
+        self.at = None
+        if self._callback is not None:
+            await self._callback()
+
+
+class CountedTasks:
+    """What the poller uses of a task group; it can be waited for until nothing runs in it."""
+
+    def __init__(self, group: anyio.abc.TaskGroup) -> None:
+        self._group = group
+        self._running = 0
+        self._changed = asyncio.Event()
+
+    def start_soon(self, func: Callable[..., Awaitable[Any]], *args: Any, name: object = None) -> None:
+        self._running += 1
+        self._group.start_soon(self._run, func, args, name=name)
+
+    async def _run(self, func: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> None:
+        try:
+            await func(*args)
+        finally:
+            self._running -= 1
+            self._changed.set()
+
+    async def idle(self) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self._running:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@dataclass
+class World:
+    """One simulated TP and everything that a tool may use."""
+
+    simulator: Simulator
+    services: Services
+    timer: StepTimer
+    polls: CountedTasks
+    told: list[Watch] = field(default_factory=list)
+
+    async def call(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> str:
+        """Call a tool and return its document as text."""
+        definition = next(each for each in DEFAULT_TOOLS if each.name == name)
+        visit = await self.services.inbox.begin(owner)
+
+        async def report(watch: Watch) -> None:
+            self.told.append(watch)
+
+        document = await definition.call(
+            arguments, Call(owner=owner, visit=visit, services=self.services, report=report)
+        )
+        return render(document, marker=new_marker())
+
+    async def refused(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> str:
+        """Call a tool that must refuse, and return what it says."""
+        try:
+            text = await self.call(name, owner=owner, **arguments)
+        except TpMcpError as error:
+            return render_error(error.message, error.remedy)
+        raise AssertionError(f"{name} was not refused: {text}")
+
+    async def advance(self, seconds: float) -> None:
+        """Move the time; polls that become due on the way are made, and finish."""
+        end = self.services.clock.now() + seconds
+        while True:
+            await self.polls.idle()
+            now = self.services.clock.now()
+            if self.timer.at is not None and self.timer.at <= now:
+                await self.timer.fire()
+                continue
+            if now >= end:
+                return
+            await self.simulator.advance(min(end, self.timer.at or end) - now)
+
+    async def run_to_its_end(self, exec_id: int) -> None:
+        """Let a real pytest begin and end, and the watch see it."""
+        await self.advance(5)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.simulator.workers.join(exec_id)
+        await self.advance(31)
+
+    def rival_runs(self, *test_ids: str, lab: str = LAB) -> int:
+        """Let another user start a run in TP's own page; return its id."""
+        body = {"user": "rival", "lab": lab, "testcase": list(test_ids), "argument": ""}
+        return self.simulator.start_execution("rival", body).exec_id
+
+    def ended_execution(self, **fields: Any) -> int:
+        """Write the row of an execution that ended as told; return its id."""
+        body = {"user": "demo", "lab": LAB, "testcase": ["Tests_CLI"], "argument": ""}
+        execution = self.simulator.state.create_execution("demo", body)
+        now = self.services.clock.now()
+        self.simulator.state.executions.put(
+            replace(execution, **{"status": "Done", "started_at": now - 90, "ended_at": now, **fields})
+        )
+        return execution.exec_id
+
+    def write_report(self, exec_id: int, html: str) -> None:
+        """Let TP serve a report of an execution."""
+        path = self.simulator.controller.server_root / self.simulator.state.executions.get(exec_id).report_file_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(html, encoding="utf-8")
+
+    def forget_manifest_tool(self, name: str) -> None:
+        """Use a connector that lacks a tool."""
+        manifest = self.services.manifest
+        tools = {kept: tool for kept, tool in manifest.tools.items() if kept != name}
+        self.services = replace(self.services, manifest=manifest.model_copy(update={"tools": tools}))
+
+    def answers(self, name: str, value: JsonValue) -> None:
+        """Let TP answer one call that reads with something that the simulator never says."""
+        client = self.services.client
+        usual = client.read_json
+
+        async def read_json(called: str, arguments: Mapping[str, JsonValue]) -> JsonValue:
+            return value if called == name else await usual(called, arguments)
+
+        client.read_json = read_json  # type: ignore[method-assign, assignment] # the one way in for all reads
+
+    def fault(self, endpoint: str, kind: str = "status", **fields: Any) -> None:
+        """Let requests of one endpoint go wrong."""
+        self.simulator.state.faults.add(Fault(endpoint=endpoint, kind=kind, **fields))
+
+    @property
+    def asked(self) -> list[str]:
+        """Return the endpoints that TP was asked for, logins apart."""
+        return [seen.endpoint for seen in self.simulator.state.requests if seen.endpoint != "token_auth"]
+
+    @property
+    def written(self) -> list[str]:
+        """Return the requests that could have changed something."""
+        return [endpoint for endpoint in self.asked if endpoint not in READS]
+
+
+@asynccontextmanager
+async def open_world(
+    state_dir: Path,
+    *,
+    tree: JsonValue = None,
+    options: SimulatorOptions | None = None,
+    credentials: Credentials | None = None,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    allowed_pytest_options: frozenset[str] = frozenset(),
+) -> AsyncIterator[World]:
+    """Join everything; `tree` is the test tree to show without collecting it."""
+    options = replace(options or SimulatorOptions(), speed=0.0, start_time=START_TIME)
+    async with Simulator(options) as simulator:
+        if tree is not None:
+            simulator._tree = asyncio.create_task(_returned(tree))
+        clock, timer, changes = simulator.state.clock, StepTimer(), Changes()
+        login = PasswordLogin("demo", SecretStr(simulator.state.users["demo"].password))
+        store = await SqliteStore.open(state_dir)
+        async with (
+            TpClient(
+                base_url=BASE_URL,
+                credentials=credentials or login,
+                clock=clock,
+                transport=transport or httpx2.ASGITransport(app=simulator.app),
+            ) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            polls = CountedTasks(tasks)
+            execution_rule, upgrade_rule = ExecutionRule(BASE_URL), UpgradeRule()
+            poller = Poller(
+                store=store,
+                reader=TpReader(client),
+                rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
+                settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
+                clock=clock,
+                timer=timer,
+                task_group=cast(anyio.abc.TaskGroup, polls),
+                on_change=changes.tell,
+                rng=random.Random(0),
+            )
+            registry = WatchRegistry(
+                store=store, poller=poller, changes=changes, clock=clock, server=BASE_URL, task_group=tasks
+            )
+            await registry.resume()
+            poller.start()
+            services = Services(
+                client=client,
+                catalogue=Catalogue(client, clock, testcases_ttl_seconds=TREE_TTL_SECONDS),
+                registry=registry,
+                inbox=Inbox(store=store, clock=clock),
+                manifest=load_builtin_manifest().manifest,
+                clock=clock,
+                allowed_pytest_options=allowed_pytest_options,
+                redactor=Redactor((login.password,)),
+            )
+            yield World(simulator, services, timer, polls)
+            poller.stop()
+            tasks.cancel_scope.cancel()
+        await store.close()
+
+
+@asynccontextmanager
+async def hosted(opening: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """Enter a context in a task of its own: a fixture's two halves run in different tasks, which task groups refuse."""
+    ready: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    over = asyncio.Event()
+
+    async def host() -> None:
+        try:
+            async with opening as value:
+                ready.set_result(value)
+                await over.wait()
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    task = asyncio.create_task(host())
+    try:
+        yield await ready
+    finally:
+        over.set()
+        await task
+
+
+def collected_tree() -> JsonValue:
+    """Return the sample suite's test tree, as a real pytest collects it."""
+
+    async def collect() -> JsonValue:
+        async with Simulator(SimulatorOptions(speed=0)) as simulator:
+            return await simulator.testcases()
+
+    return asyncio.run(collect())
+
+
+async def _returned(tree: JsonValue) -> Any:
+    return tree

@@ -1,0 +1,129 @@
+"""Running pytest on a lab."""
+
+from typing import Annotated
+
+from pydantic import Field, JsonValue
+
+from tp_mcp.api.guard import intended_ids
+from tp_mcp.api.requests import PytestRequest
+from tp_mcp.errors import TpNotFoundError, TpNotJsonError, TpServerFaultError
+from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job, highest_exec_id
+from tp_mcp.jobs.specs import async_block, poll_args, spec_of
+from tp_mcp.results.document import Document
+from tp_mcp.results.text import shorten
+from tp_mcp.tools import telling
+from tp_mcp.tools.sending import accepted
+from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.watch.registry import Accepted, Intent
+from tp_mcp.watch.states import Origin
+
+RUN_TOOL = "run_pytest"
+TESTS_IN_TITLE = 2
+TEST_IN_TITLE_MAX_CHARACTERS = 90
+MAX_TESTCASES = 500
+
+
+class RunPytestArguments(ToolArguments):
+    """What `run_pytest` takes."""
+
+    lab: Annotated[str, Field(description="Lab (= testbed) name from list_labs.", examples=["AT16_Combined_FSW"])]
+    testcase: Annotated[
+        list[str],
+        Field(
+            description="Pytest ids relative to the tests root (no tests/ prefix): directory, file, or "
+            "file::Class::test. list_testcases finds them.",
+            examples=[["Tests_CLI"], ["Tests_CLI/test_radius.py::TestRadius::test_servers"]],
+            min_length=1,
+            max_length=MAX_TESTCASES,
+        ),
+    ]
+    argument: Annotated[
+        str,
+        Field(
+            description="Pytest arguments, on the dry run and the real one.",
+            examples=["-k 'radius and not flaky' --maxfail=3", "-m sanity"],
+        ),
+    ] = ""
+    extra_pytest_options: Annotated[str, Field(description="Pytest arguments on the real run only.")] = ""
+
+
+async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
+    """Start a run and watch it."""
+    services = call.services
+    request = PytestRequest.checked(**arguments.model_dump(), extra_allowed_options=services.allowed_pytest_options)
+    # As pytest shall get them: without the leading slash that a caller may write, and not quoted for a shell.
+    test_ids = intended_ids(arguments.testcase)
+    block = async_block(services.manifest, RUN_TOOL)
+    lab = await services.catalogue.require_lab("lab", request.lab)
+    tests_checked = await services.catalogue.require_tests(test_ids)
+    baseline = ExecutionBaseline(
+        lab=request.lab, highest_exec_id=await _highest(call), only_collects=request.only_collects
+    )
+    shown: dict[str, JsonValue] = {
+        "lab": request.lab,
+        "testcase": list(request.testcase),
+        "argument": request.argument.carried,
+        "extra_pytest_options": request.extra_pytest_options.carried,
+    }
+    what = f"run of {_tests_words(test_ids)} on {request.lab}"
+
+    async def send() -> Accepted:
+        answer = await services.client.start_pytest(request)
+        result = answer.model_dump(mode="json")
+        return accepted(
+            result,
+            lambda: poll_args(block, args=shown, result=result),
+            job=execution_job(answer.exec_id),
+            title=f"{what} (execution {answer.exec_id})",
+        )
+
+    watch = await services.registry.start(
+        Intent(
+            owner=call.owner,
+            origin=Origin(RUN_TOOL, shown),
+            title=what,
+            # Known once TP has answered; until then the lab tells it from other runs.
+            job=f"run:{request.lab}",
+            spec=spec_of(block, rule=EXECUTION_RULE),
+            baseline=baseline.to_json(),
+        ),
+        send,
+    )
+    unchecked = (
+        "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked.",
+        "" if tests_checked else "TP could not tell which tests there are, so the test ids were not checked.",
+    )
+    return telling.started(watch, notes=tuple(note for note in unchecked if note))
+
+
+async def _highest(call: Call) -> int | None:
+    try:
+        return highest_exec_id(await call.services.client.list_executions())
+    except (TpNotFoundError, TpNotJsonError, TpServerFaultError):
+        # Needed only to settle a start that is never answered; an older call that a deployment may lack.
+        return None
+
+
+def _tests_words(test_ids: tuple[str, ...]) -> str:
+    shown = ", ".join(shorten(test_id, TEST_IN_TITLE_MAX_CHARACTERS) for test_id in test_ids[:TESTS_IN_TITLE])
+    more = len(test_ids) - TESTS_IN_TITLE
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+TOOLS = (
+    ToolDefinition(
+        name=RUN_TOOL,
+        title="Run pytest on a lab",
+        description=(
+            "Run pytest on a lab's controller and watch it to its end in the background. Returns at once; the "
+            "first line has the watch's id (w_...). The end, with counts and report, is reported by itself on "
+            "the next result of any tool: do not poll in a loop and do not start it again. Shell syntax and "
+            "unknown pytest options are refused; quote expressions: -k 'radius and not flaky'. Example: "
+            '{"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"], "argument": "-m sanity"}'
+        ),
+        arguments=RunPytestArguments,
+        run=run_pytest,
+        read_only=False,
+        destructive=True,
+    ),
+)
