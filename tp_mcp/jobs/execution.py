@@ -12,7 +12,7 @@ from pydantic import JsonValue, TypeAdapter
 from tp_mcp.api.lenient import each_valid, rows_of
 from tp_mcp.api.models import Execution, ExecutionSummary
 from tp_mcp.api.reports import report_url
-from tp_mcp.errors import InputError
+from tp_mcp.errors import InputError, TpNotJsonError
 from tp_mcp.jobs.answers import parsed, word
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
@@ -70,13 +70,14 @@ def highest_exec_id(executions: Iterable[ExecutionSummary]) -> int:
 
 def outcome_of(execution: Execution, *, only_collects: bool) -> Outcome:
     """Return what an execution came to whose status is `Done`."""
+    if (execution.fail_count or 0) > 0 or (execution.error_count or 0) > 0:
+        # Also of a listing: a file that cannot be collected is an error.
+        return Outcome.FAILED
     if only_collects:
         return Outcome.LISTING
     if execution.pass_count is None and execution.fail_count is None and execution.error_count is None:
         return Outcome.UNKNOWN
-    if (execution.fail_count or 0) + (execution.error_count or 0) > 0:
-        return Outcome.FAILED
-    return Outcome.PASSED if execution.pass_count else Outcome.NO_TEST_RAN
+    return Outcome.PASSED if (execution.pass_count or 0) > 0 else Outcome.NO_TEST_RAN
 
 
 def counts_of(execution: Execution, *, total_is_planned: bool) -> Counts:
@@ -105,6 +106,8 @@ class ExecutionRule:
 
         """
         execution = parsed(Execution, answer)
+        if not execution.status:
+            raise TpNotJsonError("TP's answer has no status of the execution.")
         baseline = _baseline(watch)
         if baseline.lab is not None and execution.lab and execution.lab != baseline.lab:
             detail = f"Its number now belongs to a run on {word(execution.lab)}, not on {word(baseline.lab)}"
@@ -143,17 +146,20 @@ class ExecutionRule:
         """
         baseline = _baseline(watch)
         if baseline.highest_exec_id is None:
-            return Settlement(started=None, evidence="the executions before the request are not known.")
+            return Settlement(started=False, evidence="the executions before the request are not known.")
+        rows = rows_of(answer)
+        if rows is None:
+            raise TpNotJsonError("TP's answer has no list of executions.")
         later = [
             execution.exec_id
-            for execution in each_valid(ExecutionSummary, rows_of(answer))
+            for execution in each_valid(ExecutionSummary, rows)
             if execution.exec_id is not None
             and execution.exec_id > baseline.highest_exec_id
             and execution.lab == baseline.lab
         ]
         if not later:
             evidence = f"TP lists no execution above {baseline.highest_exec_id} on {baseline.lab}."
-            return Settlement(started=None, evidence=evidence)
+            return Settlement(started=False, evidence=evidence)
         exec_id = min(later)
         return Settlement(
             started=True,

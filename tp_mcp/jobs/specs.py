@@ -1,12 +1,13 @@
 """How a job is watched, as the connector manifest says it."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from pydantic import JsonValue
 
 from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest
-from tp_mcp.connectors.template import render_value
-from tp_mcp.errors import ManifestError, WatchSpecError
+from tp_mcp.connectors.template import render_mapping
+from tp_mcp.errors import ManifestError
 from tp_mcp.watch.spec import NOT_STARTED_AFTER_SECONDS, STALLED_AFTER_SECONDS, WatchSpec
 
 
@@ -50,10 +51,9 @@ def poll_args(block: AsyncBlock, *, args: Mapping[str, JsonValue], result: JsonV
         WatchSpecError: the answer lacks what the manifest takes from it.
 
     """
-    rendered = render_value(dict(block.poll_args), {"args": dict(args), "result": result})
-    if not isinstance(rendered, dict):
-        raise WatchSpecError("The arguments to poll with are not an object.")  # pragma: no cover -- a dict stays one
-    return rendered
+    rendered = render_mapping(block.poll_args, {"args": args, "result": result})
+    # What is filled from JSON is JSON.
+    return cast("dict[str, JsonValue]", rendered)
 
 
 def _message(follow_up: FollowUp | None) -> str:

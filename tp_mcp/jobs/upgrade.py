@@ -11,23 +11,36 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue, TypeAdapter
 
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
+from tp_mcp.errors import TpNotJsonError
 from tp_mcp.jobs.answers import parsed, word
+from tp_mcp.results.text import shorten
 from tp_mcp.watch.ports import Interpretation, Settlement
-from tp_mcp.watch.readings import Reading, Verdict
+from tp_mcp.watch.readings import Reading, Verdict, sign_of
 from tp_mcp.watch.states import Watch
 
 UPGRADE_RULE = "upgrade"
 POLL_TOOL = "get_upgrade"
 UNDER_WAY = "PROGRESS"
 SUCCEEDED = "SUCCESS"
-NEVER_UPGRADED = "UNKNOWN"
+BROKEN = frozenset({"FAILURE", "TIMEOUT"})
+REMEMBERED_MAX_DEVICES = 200
+"""How many devices are remembered to have been under way; a testbed has a few."""
+
+DETAIL_MAX_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeBaseline:
-    """What stood before the start: when each device was last touched, as TP wrote it."""
+    """What stood before the start.
+
+    Attributes:
+        updated_at: when each device was last touched.
+        underway: devices that an upgrade was just being done on. Its end moves `updated_at` as well.
+
+    """
 
     updated_at: dict[str, str | None] = field(default_factory=dict)
+    underway: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,11 @@ def upgrade_job(testbed: str) -> str:
 
 def upgrade_baseline(status: UpgradeStatus) -> JsonValue:
     """Return what has to be known of a testbed before it is upgraded."""
-    baseline = UpgradeBaseline({device.ip: _touched(device) for device in status.per_device})
+    devices = status.per_device
+    baseline = UpgradeBaseline(
+        updated_at={device.ip: _touched(device) for device in devices},
+        underway=[device.ip for device in devices if device.status == UNDER_WAY],
+    )
     kept: JsonValue = _BASELINE.dump_python(baseline, mode="json")
     return kept
 
@@ -63,20 +80,21 @@ class UpgradeRule:
             TpNotJsonError: the answer has not the shape that TP promises.
 
         """
-        status = parsed(UpgradeStatus, answer)
-        devices = _concerned(watch, status)
+        status = _status(answer)
+        targets = _targets(watch, status)
+        devices = [device for device in status.per_device if device.ip in targets]
         seen = set(_memory(watch).underway) | {device.ip for device in devices if device.status == UNDER_WAY}
-        memory = _MEMORY.dump_python(UpgradeMemory(sorted(seen)), mode="json")
+        memory = _MEMORY.dump_python(UpgradeMemory(sorted(seen)[:REMEMBERED_MAX_DEVICES]), mode="json")
         baseline = _baseline(watch)
         touched = [device for device in devices if device.ip in seen or _moved(device, baseline)]
-        verdict = _verdict(status, touched=len(touched), devices=len(devices))
+        verdict = _verdict(status, touched, targets=len(targets))
         doubts = _doubts(watch, devices) if verdict in {Verdict.DONE, Verdict.FAILED} else ""
         reading = Reading(
             verdict=verdict,
             phase=word(status.status),
             probable=bool(doubts),
-            sign_of_life=";".join(f"{device.ip}={_touched(device)}" for device in devices),
-            detail=". ".join(part for part in (_detail(devices), doubts) if part),
+            sign_of_life=sign_of(";".join(f"{device.ip}={_touched(device)}" for device in devices)),
+            detail=". ".join(part for part in (shorten(_detail(devices), DETAIL_MAX_CHARACTERS), doubts) if part),
         )
         return Interpretation(reading, memory)
 
@@ -91,25 +109,38 @@ class UpgradeRule:
             TpNotJsonError: the answer has not the shape that TP promises.
 
         """
-        status = parsed(UpgradeStatus, answer)
+        status = _status(answer)
         baseline = _baseline(watch)
-        moved = [device.ip for device in status.per_device if _moved(device, baseline)]
-        if status.status == UNDER_WAY or moved:
+        moved = any(_moved(device, baseline) for device in status.per_device)
+        if moved or (status.status == UNDER_WAY and not baseline.underway):
             evidence = f"the testbed's status is {word(status.status)} and moved since the request was sent."
             return Settlement(started=True, spec_args=self.settling_read(watch)[1], evidence=evidence)
         evidence = f"the testbed's status is {word(status.status)}, as before the request; check get_upgrade."
-        return Settlement(started=None, evidence=evidence)
+        return Settlement(started=False, evidence=evidence)
 
 
-def _verdict(status: UpgradeStatus, *, touched: int, devices: int) -> Verdict:
-    if status.status == UNDER_WAY:
+def _status(answer: JsonValue) -> UpgradeStatus:
+    status = parsed(UpgradeStatus, answer)
+    if not status.status:
+        raise TpNotJsonError("TP's answer has no status of the upgrade.")
+    return status
+
+
+def _verdict(status: UpgradeStatus, touched: list[DeviceUpgrade], *, targets: int) -> Verdict:
+    # The aggregate also counts devices that this upgrade is not about, and the old end of one that no worker has picked
+    # up yet: only the devices' own statuses tell an end.
+    states = {device.status for device in touched}
+    if UNDER_WAY in states:
         return Verdict.UNDERWAY
-    if touched == 0 or status.status == NEVER_UPGRADED:
-        return Verdict.STALE
-    if touched < devices:
-        # The aggregate still counts the old end of a device that no worker has picked up yet.
+    if not touched:
+        # Where TP shows no device at all, its aggregate is all there is.
+        return Verdict.UNDERWAY if status.status == UNDER_WAY and not status.per_device else Verdict.STALE
+    if len(touched) < targets or not states <= {SUCCEEDED, *BROKEN}:
         return Verdict.UNDERWAY
-    return Verdict.DONE if status.status == SUCCEEDED else Verdict.FAILED
+    if status.status == UNDER_WAY and targets == len(status.per_device):
+        # All its devices have ended, but TP says that one has not: the next answer will be of one mind.
+        return Verdict.UNDERWAY
+    return Verdict.DONE if states == {SUCCEEDED} else Verdict.FAILED
 
 
 def _doubts(watch: Watch, devices: list[DeviceUpgrade]) -> str:
@@ -127,7 +158,8 @@ def _doubts(watch: Watch, devices: list[DeviceUpgrade]) -> str:
         if build and device.last_build_number and device.last_build_number != build:
             shown = word(device.last_build_number)
             return f"TP shows build {shown}, not {word(build)}: a later upgrade may hide this one."
-        if not device.last_task_type and device.ip not in underway:
+        told = device.last_task_type and (device.last_build_number or not build)
+        if not told and device.ip not in underway:
             return "It was never seen under way, and TP does not show what was upgraded last."
     return ""
 
@@ -146,16 +178,17 @@ def _detail(devices: list[DeviceUpgrade]) -> str:
     return ", ".join(f"{word(device.ip)} {word(device.status)}" for device in devices)
 
 
-def _concerned(watch: Watch, status: UpgradeStatus) -> list[DeviceUpgrade]:
-    targets = watch.answer.get("target_ips") if isinstance(watch.answer, dict) else None
-    if not isinstance(targets, list) or not targets:
-        return list(status.per_device)
-    return [device for device in status.per_device if device.ip in targets]
+def _targets(watch: Watch, status: UpgradeStatus) -> frozenset[str]:
+    told = watch.answer.get("target_ips") if isinstance(watch.answer, dict) else None
+    targets = frozenset(ip for ip in told if isinstance(ip, str)) if isinstance(told, list) else frozenset()
+    return targets or frozenset(device.ip for device in status.per_device)
 
 
 def _moved(device: DeviceUpgrade, baseline: UpgradeBaseline) -> bool:
     touched = _touched(device)
-    return touched is not None and touched != baseline.updated_at.get(device.ip)
+    if touched is None or device.ip in baseline.underway:
+        return False
+    return touched != baseline.updated_at.get(device.ip)
 
 
 def _touched(device: DeviceUpgrade) -> str | None:

@@ -54,12 +54,18 @@ class Inbox:
         """Take in that a conversation makes a request: what it was shown before, it surely has."""
         unconfirmed = self._unconfirmed.pop(owner, None)
         if unconfirmed is not None:
-            await self._store.count_showings(sorted(unconfirmed.shown))
-            seen = unconfirmed.named
-            if owner.exact:
-                entries = await self._store.unseen(owner)
-                seen = seen | {entry.watch_id for entry in entries if entry.showings >= SHOWINGS_UNTIL_SEEN}
-            await self._see(seen)
+            # A conversation that looked at another one's watch has not seen it for that one.
+            shown = [entry for entry in await self._store.unseen(owner) if entry.watch_id in unconfirmed.shown]
+            if shown:
+                await self._store.count_showings([entry.watch_id for entry in shown])
+            await self._see(
+                {
+                    entry.watch_id
+                    for entry in shown
+                    if entry.watch_id in unconfirmed.named
+                    or (owner.exact and entry.showings + 1 >= SHOWINGS_UNTIL_SEEN)
+                }
+            )
         return Visit(owner)
 
     async def name(self, visit: Visit, *, watch_ids: Collection[str] = (), job: str | None = None) -> None:

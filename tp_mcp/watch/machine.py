@@ -9,34 +9,37 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError
-from tp_mcp.results.text import format_duration
+from tp_mcp.results.fence import one_line
+from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch import words
+from tp_mcp.watch.kept import kept
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Outcome, Reading, Verdict
 from tp_mcp.watch.states import Advisory, InboxEntry, Step, Watch, WatchState
 
 LOST_AFTER_MISSING_POLLS = 3
 LOST_AFTER_MISSING_SECONDS = 120.0
+SILENCE_BEFORE_TIMEOUT_SECONDS = 600.0
+"""How long TP is silent before a watch over its limit is given up: it may have ended while nobody could look."""
+
+REASON_KEPT_CHARACTERS = 500
 
 
 def accept(watch: Watch, *, answer: JsonValue, now: float) -> Step:
     """Let a watch become active: TP accepted its job."""
-    active = replace(watch, state=WatchState.ACTIVE, answer=answer, started_at=now, lively_at=now)
+    now = _not_before(watch, now)
+    active = replace(watch, state=WatchState.ACTIVE, answer=kept(answer), started_at=now, lively_at=now, reason="")
     return Step(active, durable=True)
 
 
-def refuse(watch: Watch, *, reason: str, now: float, tell: bool) -> Step:
-    """End a watch whose job TP refused, or never got.
+def leave_open(watch: Watch, failure: TpError) -> Step:
+    """Let a watch stay in state `starting`: TP may have its job, and reading has to tell."""
+    return Step(replace(watch, reason=_said(failure)), durable=True)
 
-    Args:
-        watch: a watch in state `starting`.
-        reason: why, in a sentence.
-        now: the time.
-        tell: whether an inbox entry is due, because the caller could not be told directly.
 
-    """
-    step = _end(watch, WatchState.FAILED, now, reason=reason)
-    return step if tell else replace(step, entry=None)
+def refuse(watch: Watch, *, reason: str, now: float) -> Step:
+    """End a watch in state `starting` whose job TP refused, or never got; `reason` says why, in a sentence."""
+    return _end(watch, WatchState.FAILED, _not_before(watch, now), reason=reason)
 
 
 def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonValue, *, now: float) -> Step:
@@ -51,20 +54,24 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
         polled_at=now,
         memory=interpretation.memory,
         reading=reading,
-        last_answer=answer,
+        last_answer=kept(answer),
         lively_at=now if _shows_life(watch.reading, reading) else watch.lively_at,
         missing_since=None,
         missing_polls=0,
+        silent_since=None,
     )
     match reading.verdict:
         case Verdict.FOREIGN:
-            return _end(seen, WatchState.LOST, now, reason=reading.detail)
+            # What was known of this watch's own job stays what is known of it.
+            own = replace(seen, memory=watch.memory, reading=watch.reading, last_answer=watch.last_answer)
+            return _end(own, WatchState.LOST, now, reason=reading.detail)
         case Verdict.DONE:
             return _end(seen, WatchState.DONE, now, outcome=reading.outcome, reason=reading.detail)
         case Verdict.FAILED:
             return _end(seen, WatchState.FAILED, now, outcome=reading.outcome, reason=reading.detail)
-        case Verdict.STALE | Verdict.UNDERWAY:
-            return _limits(seen, now) or _advise(watch, seen, now)
+        case _:
+            advised = _advise(watch, seen, reading, now)
+            return _limits(advised.watch, now) or advised
 
 
 def observe_failure(watch: Watch, failure: TpError, *, now: float) -> Step:
@@ -73,18 +80,39 @@ def observe_failure(watch: Watch, failure: TpError, *, now: float) -> Step:
         return Step(watch)
     now = _not_before(watch, now)
     if isinstance(failure, TpNotFoundError):
-        since = now if watch.missing_since is None else watch.missing_since
-        missing = replace(watch, missing_since=since, missing_polls=watch.missing_polls + 1, polled_at=now)
-        if missing.missing_polls >= LOST_AFTER_MISSING_POLLS and now - since >= LOST_AFTER_MISSING_SECONDS:
-            return _end(missing, WatchState.LOST, now, reason="TP no longer knows this job.")
-        return _limits(missing, now) or Step(missing, durable=True)
-    silent = replace(watch, advisory=Advisory.UNREACHABLE, reason=str(failure), missing_since=None, missing_polls=0)
-    if (over := _limits(silent, now)) is not None:
+        return _observe_missing(watch, now)
+    since = now if watch.silent_since is None else watch.silent_since
+    silent = replace(
+        watch,
+        advisory=Advisory.UNREACHABLE,
+        reason=_said(failure),
+        missing_since=None,
+        missing_polls=0,
+        silent_since=since,
+    )
+    if now - since >= SILENCE_BEFORE_TIMEOUT_SECONDS and (over := _limits(silent, now)) is not None:
         return over
     begins = watch.advisory is not Advisory.UNREACHABLE
     what = "cannot log in to TP" if isinstance(failure, TpNotAuthenticatedError) else "cannot reach TP"
-    notes = (f"{watch.id}: {what}: {failure}",) if begins else ()
+    notes = (f"{watch.id}: {what}: {silent.reason}",) if begins else ()
     return Step(silent, durable=begins or silent.reason != watch.reason, notes=notes)
+
+
+def _observe_missing(watch: Watch, now: float) -> Step:
+    since = now if watch.missing_since is None else watch.missing_since
+    back = watch.advisory is Advisory.UNREACHABLE
+    missing = replace(
+        watch,
+        advisory=None if back else watch.advisory,
+        reason="" if back else watch.reason,
+        missing_since=since,
+        missing_polls=watch.missing_polls + 1,
+        polled_at=now,
+        silent_since=None,
+    )
+    if missing.missing_polls >= LOST_AFTER_MISSING_POLLS and now - since >= LOST_AFTER_MISSING_SECONDS:
+        return _end(missing, WatchState.LOST, now, reason="TP no longer knows this job.")
+    return _limits(missing, now) or Step(missing, durable=True)
 
 
 def observe_settlement(watch: Watch, settlement: Settlement, *, now: float) -> Step:
@@ -99,17 +127,18 @@ def observe_settlement(watch: Watch, settlement: Settlement, *, now: float) -> S
             state=WatchState.ACTIVE,
             spec=replace(watch.spec, args=args),
             job=settlement.job or watch.job,
-            answer=settlement.answer,
+            answer=kept(settlement.answer),
             started_at=watch.created_at,
             lively_at=now,
             advisory=None,
-            reason=settlement.evidence,
+            reason="",
+            silent_since=None,
         )
         return Step(started, durable=True, notes=(f"{watch.id}: TP has the job: {settlement.evidence}",))
-    if settlement.started is False:
-        return _end(watch, WatchState.FAILED, now, reason=f"TP did not start it: {settlement.evidence}")
     if now - watch.created_at < watch.spec.not_started_after_seconds:
-        return Step(watch)
+        if watch.advisory is None:
+            return Step(watch)
+        return Step(replace(watch, advisory=None, reason=settlement.evidence, silent_since=None), durable=True)
     reason = (
         "TP never answered the request, and reading does not tell whether it started: "
         f"{settlement.evidence} It was sent once and is not sent again by itself."
@@ -126,20 +155,21 @@ def cancel(watch: Watch, *, reason: str, now: float) -> Step:
 
 def _limits(watch: Watch, now: float) -> Step | None:
     spec = watch.spec
-    elapsed = now - watch.since
-    if elapsed >= spec.timeout_seconds:
-        reason = f"The watch's limit of {format_duration(spec.timeout_seconds)} is over; the job may still be going on."
+    if now - watch.since >= spec.timeout_seconds:
+        limit = format_duration(spec.timeout_seconds)
     elif spec.max_polls is not None and watch.polls >= spec.max_polls:
-        reason = f"The watch's limit of {spec.max_polls} polls is over; the job may still be going on."
+        limit = f"{spec.max_polls} polls"
     else:
         return None
-    if watch.advisory is not None and watch.reason:
-        reason = f"{reason} Last known: {watch.reason}"
-    return _end(watch, WatchState.TIMED_OUT, now, reason=reason)
+    going_on = "the job may still be going on"
+    if watch.state is WatchState.STARTING:
+        going_on = "whether TP ever started the job is not known"
+    why = f" {watch.reason}" if watch.advisory is not None else ""
+    return _end(watch, WatchState.TIMED_OUT, now, reason=f"The watch's limit of {limit} is over; {going_on}.{why}")
 
 
-def _advise(before: Watch, watch: Watch, now: float) -> Step:
-    advisory, reason = _advisory(watch, now)
+def _advise(before: Watch, watch: Watch, reading: Reading, now: float) -> Step:
+    advisory, reason = _advisory(watch, reading, now)
     after = replace(watch, advisory=advisory, reason=reason)
     notes: tuple[str, ...] = ()
     if advisory is not before.advisory:
@@ -150,14 +180,14 @@ def _advise(before: Watch, watch: Watch, now: float) -> Step:
         advisory is not before.advisory
         or after.memory != before.memory
         or before.reading is None
-        or before.reading.phase != after.reading.phase  # type: ignore[union-attr] # observe_answer has just set it
+        or before.reading.phase != reading.phase
     )
     return Step(after, durable=durable, notes=notes)
 
 
-def _advisory(watch: Watch, now: float) -> tuple[Advisory | None, str]:
+def _advisory(watch: Watch, reading: Reading, now: float) -> tuple[Advisory | None, str]:
     spec = watch.spec
-    if watch.reading is not None and watch.reading.verdict is Verdict.STALE:
+    if reading.verdict is Verdict.STALE:
         if (waited := now - watch.since) >= spec.not_started_after_seconds:
             return Advisory.NOT_STARTED, f"Nothing has picked it up for {format_duration(waited)}."
         return None, ""
@@ -172,7 +202,7 @@ def _shows_life(before: Reading | None, reading: Reading) -> bool:
 
 
 def _end(watch: Watch, state: WatchState, now: float, *, reason: str, outcome: Outcome | None = None) -> Step:
-    ended = replace(watch, state=state, outcome=outcome, reason=reason, ended_at=now, advisory=None)
+    ended = replace(watch, state=state, outcome=outcome, reason=_short(reason), ended_at=now, advisory=None)
     entry = InboxEntry(
         watch_id=ended.id, owner=ended.owner, text=words.end_message(ended), job=ended.job, created_at=now
     )
@@ -180,4 +210,13 @@ def _end(watch: Watch, state: WatchState, now: float, *, reason: str, outcome: O
 
 
 def _not_before(watch: Watch, now: float) -> float:
-    return max(now, watch.created_at, watch.polled_at or 0.0)
+    known = (watch.started_at, watch.polled_at, watch.lively_at, watch.missing_since, watch.silent_since)
+    return max(now, watch.created_at, *(moment for moment in known if moment is not None))
+
+
+def _said(failure: TpError) -> str:
+    return _short(str(failure))
+
+
+def _short(reason: str) -> str:
+    return shorten(one_line(reason), REASON_KEPT_CHARACTERS)

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.match import matches
 from tp_mcp.watch.ports import Interpretation
-from tp_mcp.watch.readings import Outcome, Reading, Verdict
+from tp_mcp.watch.readings import Reading, Verdict, sign_of
 from tp_mcp.watch.states import Watch
 
 MATCH_RULE = "match"
@@ -17,11 +17,10 @@ class MatchRule:
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
         """Tell what an answer says; any change of the answer is a sign of life."""
-        verdict, outcome = Verdict.UNDERWAY, None
+        verdict = Verdict.UNDERWAY
         if watch.spec.fail_match is not None and matches(watch.spec.fail_match, answer):
-            verdict, outcome = Verdict.FAILED, Outcome.FAILED
+            verdict = Verdict.FAILED
         elif watch.spec.done_match is not None and matches(watch.spec.done_match, answer):
-            verdict, outcome = Verdict.DONE, None
-        # A digest would do, but a change must be told apart across processes: hash() is salted per process.
-        sign = json.dumps(answer, sort_keys=True, separators=(",", ":"))[-256:]
-        return Interpretation(Reading(verdict=verdict, phase="", outcome=outcome, sign_of_life=sign), memory=None)
+            verdict = Verdict.DONE
+        sign = sign_of(json.dumps(answer, sort_keys=True, separators=(",", ":")))
+        return Interpretation(Reading(verdict=verdict, phase="", sign_of_life=sign), memory=None)

@@ -3,13 +3,14 @@
 import logging
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
 from tp_mcp.clock import Clock
-from tp_mcp.errors import StoreError, TpError, TpServerFaultError, TpTimeoutError
+from tp_mcp.errors import StoreError, TpError, TpMcpError, TpServerFaultError, TpTimeoutError
 from tp_mcp.watch import machine
 from tp_mcp.watch.ports import Reader, Rule, Settler, Store, Timer
 from tp_mcp.watch.states import Step, Watch, WatchState
@@ -23,6 +24,7 @@ RESUME_SPREAD_SECONDS = 1.0
 BACKOFF_MAX_SECONDS = 300.0
 FLUSH_SECONDS = 15.0
 _BACKOFF_MAX_DOUBLINGS = 10
+_INTERNAL_REASON = "The latest look at TP failed for an internal reason; see the server's log."
 
 
 class Poller:
@@ -76,6 +78,7 @@ class Poller:
         self._target_of: dict[str, TargetKey] = {}
         self._queue = DueQueue()
         self._unwritten: set[str] = set()
+        self._unwritten_ends: dict[str, Step] = {}
         self._flushed_at = clock.now()
         self._limiter = anyio.CapacityLimiter(MAX_CONCURRENT_POLLS)
 
@@ -88,35 +91,43 @@ class Poller:
         """Poll no more. Polls under way end with the task group."""
         self._timer.stop()
 
-    def add(self, watch: Watch, *, resumed: bool = False) -> None:
-        """Poll a watch from now on.
+    def add(self, watch: Watch, *, resumed: bool = False, unwritten_end: Step | None = None) -> None:
+        """Poll a watch from now on; one that has ended is left alone.
 
         Args:
             watch: a watch in state `starting` (its start is settled by reading) or `active`.
             resumed: it was found in the store, so its first poll is overdue; a small spread avoids a burst.
+            unwritten_end: its end, which could not be written; the next poll tries to.
 
         """
         self.remove(watch.id)
+        if watch.state.ended:
+            return
         tool, args = self._what_to_read(watch)
         key = key_of(tool, args)
         self._watches[watch.id] = watch
+        if unwritten_end is not None:
+            self._unwritten_ends[watch.id] = unwritten_end
         self._target_of[watch.id] = key
         now = self._clock.now()
         interval = self._scaled(watch.spec.interval_seconds)
-        spread = min(RESUME_SPREAD_SECONDS, interval) if resumed else interval
-        due = now + self._rng.uniform(0.0 if resumed else spread / 2, spread)
+        earliest, latest = (0.0, min(RESUME_SPREAD_SECONDS, interval)) if resumed else (interval / 2, interval)
+        due = now + self._rng.uniform(earliest, latest)
         target = self._targets.get(key)
         if target is None:
             target = self._targets[key] = Target(key=key, args=args, due=due)
+        shares = bool(target.watch_ids)
         target.watch_ids.add(watch.id)
-        if not target.polling:
-            self._queue.put(target, due if len(target.watch_ids) == 1 else min(due, target.due))
+        # A poll that comes within the watch's interval anyway is soon enough: joining others asks TP no more often.
+        if not target.polling and not (shares and target.due <= now + interval):
+            self._queue.put(target, due)
         self._set_timer()
 
     def remove(self, watch_id: str) -> None:
         """Poll a watch no longer."""
         self._watches.pop(watch_id, None)
         self._unwritten.discard(watch_id)
+        self._unwritten_ends.pop(watch_id, None)
         key = self._target_of.pop(watch_id, None)
         if key is not None:
             target = self._targets[key]
@@ -135,7 +146,9 @@ class Poller:
             target.polling = True
             self._task_group.start_soon(self._poll, target)
         if self._unwritten and now - self._flushed_at >= FLUSH_SECONDS:
-            await self.flush()
+            # Apart, because a store that another process holds must not keep other targets from being polled in time.
+            self._flushed_at = now
+            self._task_group.start_soon(self.flush)
         self._set_timer()
 
     async def flush(self) -> None:
@@ -143,15 +156,17 @@ class Poller:
         self._flushed_at = self._clock.now()
         batch = [self._watches[watch_id] for watch_id in sorted(self._unwritten)]
         self._unwritten.clear()
+        if not batch:
+            return
         try:
-            saved = await self._store.save_all(batch)
+            for before, after in zip(batch, await self._store.save_all(batch), strict=True):
+                if after is None:
+                    self._adopt(before.id, await self._store.get(before.id))
+                else:
+                    self._take_over(before, after)
         except StoreError as error:
             self._unwritten.update(watch.id for watch in batch if watch.id in self._watches)
             logger.warning("Progress of %d watches could not be written: %s", len(batch), error)
-            return
-        for before, after in zip(batch, saved, strict=True):
-            if self._watches.get(before.id) is before:
-                await self._adopt(before.id, after)
 
     async def _poll(self, target: Target) -> None:
         try:
@@ -168,35 +183,48 @@ class Poller:
         try:
             with anyio.fail_after(POLL_TIMEOUT_SECONDS):
                 return await self._reader.read(target.key.tool, target.args)
-        except TpError as error:
-            return error
+        except TpMcpError as error:
+            return error if isinstance(error, TpError) else TpError(error.message, remedy=error.remedy)
         except TimeoutError:
             return TpTimeoutError(f"TP did not answer within {POLL_TIMEOUT_SECONDS:g} s.")
         except Exception:
             # A fault of ours in one poll must not end every other watch of the process.
             logger.exception("Polling %s failed unexpectedly", target.key.tool)
-            return TpServerFaultError("The latest look at TP failed for an internal reason; see the server's log.")
+            return TpServerFaultError(_INTERNAL_REASON)
 
     async def _take_in(self, watch_id: str, outcome: JsonValue | TpError) -> None:
-        watch = self._watches.get(watch_id)
-        if watch is None:
+        """Take an answer in, again on the watch as it stands in the store where somebody else wrote it meanwhile."""
+        while (watch := self._watches.get(watch_id)) is not None:
+            step = self._unwritten_ends.pop(watch_id, None) or self._step(watch, outcome)
+            if step.watch is watch:
+                return
+            for note in step.notes:
+                logger.warning("%s", note)
+            if not step.durable:
+                self._keep(step)
+                return
+            try:
+                saved = await self._store.save(step.watch, step.entry)
+                stands = await self._store.get(watch_id) if saved is None else saved
+            except StoreError as error:
+                logger.warning("%s could not be written: %s", watch_id, error)
+                self._keep(step)
+                return
+            self._adopt(watch_id, stands)
+            if saved is not None:
+                return
+
+    def _keep(self, step: Step) -> None:
+        """Keep in memory what is not written yet; an end shows only once it is written."""
+        watch = step.watch
+        if watch.id not in self._watches:
             return
-        step = self._step(watch, outcome)
-        for note in step.notes:
-            logger.warning("%s", note)
-        if not step.durable:
-            self._watches[watch_id] = step.watch
-            self._unwritten.add(watch_id)
-            self._on_change(step.watch)
+        if watch.state.ended:
+            self._unwritten_ends[watch.id] = step
             return
-        try:
-            saved = await self._store.save(step.watch, step.entry)
-        except StoreError as error:
-            # Left as it was, so that the next poll comes to the same end and tries to write it again.
-            logger.warning("%s could not be written: %s", watch_id, error)
-            return
-        if self._watches.get(watch_id) is watch:
-            await self._adopt(watch_id, saved)
+        self._watches[watch.id] = watch
+        self._unwritten.add(watch.id)
+        self._on_change(watch)
 
     def _step(self, watch: Watch, outcome: JsonValue | TpError) -> Step:
         now = self._clock.now()
@@ -209,21 +237,32 @@ class Poller:
             interpretation = self._rules[watch.spec.rule].interpret(watch, outcome)
         except TpError as error:
             return machine.observe_failure(watch, error, now=now)
+        except Exception:
+            # A fault of ours over one answer must not end every other watch of the process.
+            logger.exception("Taking in an answer for %s failed unexpectedly", watch.id)
+            return machine.observe_failure(watch, TpServerFaultError(_INTERNAL_REASON), now=now)
         return machine.observe_answer(watch, interpretation, outcome, now=now)
 
-    async def _adopt(self, watch_id: str, saved: Watch | None) -> None:
-        before = self._watches[watch_id]
-        if saved is None:
-            saved = await self._store.get(watch_id)
+    def _take_over(self, before: Watch, after: Watch) -> None:
+        """Go on with the revision that a batch wrote, whatever a poll observed in the meantime."""
+        stands = self._watches.get(before.id)
+        if stands is not None and stands.revision == before.revision:
+            self._watches[before.id] = after if stands is before else replace(stands, revision=after.revision)
+
+    def _adopt(self, watch_id: str, stands: Watch | None) -> None:
+        """Go on with a watch as it stands in the store."""
+        before = self._watches.get(watch_id)
+        if before is None:
+            return
         self._unwritten.discard(watch_id)
-        if saved is None or saved.state.ended:
+        if stands is None or stands.state.ended:
             self.remove(watch_id)
-        elif saved.state is not before.state:
-            self.add(saved)
+        elif stands.state is before.state:
+            self._watches[watch_id] = stands
         else:
-            self._watches[watch_id] = saved
-        if saved is not None:
-            self._on_change(saved)
+            self.add(stands)
+        if stands is not None:
+            self._on_change(stands)
 
     def _what_to_read(self, watch: Watch) -> tuple[str, Mapping[str, JsonValue]]:
         if watch.state is WatchState.STARTING:
@@ -232,8 +271,7 @@ class Poller:
 
     def _reschedule(self, target: Target) -> None:
         if not target.watch_ids:
-            if self._targets.get(target.key) is target:
-                del self._targets[target.key]
+            del self._targets[target.key]
             return
         interval = self._scaled(min(self._watches[watch_id].spec.interval_seconds for watch_id in target.watch_ids))
         wait = interval

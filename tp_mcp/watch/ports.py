@@ -59,7 +59,7 @@ class Settlement:
     """How a start whose answer never came is settled by reading.
 
     Attributes:
-        started: True: TP has the job; False: it surely has not; None: it cannot be told yet.
+        started: whether TP is known to have the job. That it has not is never known: the request may be on its way.
         answer: what TP would have answered, as far as it was found.
         spec_args: arguments to poll with that only the answer could tell.
         job: the job's key, where only the answer could tell it.
@@ -67,7 +67,7 @@ class Settlement:
 
     """
 
-    started: bool | None
+    started: bool
     answer: JsonValue = None
     spec_args: Mapping[str, JsonValue] | None = None
     job: str | None = None

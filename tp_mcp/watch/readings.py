@@ -1,5 +1,6 @@
 """What one look at a job says, in words that hold for every kind of job."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -73,3 +74,8 @@ class Reading:
     counts: Counts | None = None
     detail: str = ""
     report_url: str | None = None
+
+
+def sign_of(text: str) -> str:
+    """Return a short sign that differs for each text; the same text has the same sign in every process."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -9,13 +9,13 @@ from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
 from tp_mcp.clock import Clock
-from tp_mcp.errors import StoreError, TpError, TpMcpError, WatchNotFoundError
+from tp_mcp.errors import StoreError, TpError, TpMcpError, WatchError, WatchNotFoundError
 from tp_mcp.watch import machine
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.ports import Store
 from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.states import Origin, Watch, WatchState, new_watch_id
+from tp_mcp.watch.states import Origin, Step, Watch, WatchState, new_watch_id
 from tp_mcp.watch.waiting import Changes
 
 logger = logging.getLogger(__name__)
@@ -59,12 +59,12 @@ class Accepted:
 
 @dataclass(slots=True)
 class _Attempt:
-    """One start on its way. It is not the caller's: a caller who goes away leaves it to finish."""
+    """One watch that is being made. It is not the caller's: a caller who goes away leaves it to finish."""
 
+    watch: Watch
     done: anyio.Event = field(default_factory=anyio.Event)
     caller_left: bool = False
-    watch: Watch | None = None
-    error: TpMcpError | None = None
+    result: Watch | TpMcpError | None = None
 
 
 class WatchRegistry:
@@ -90,7 +90,7 @@ class WatchRegistry:
         self._clock = clock
         self._server = server
         self._task_group = task_group
-        self._under_way: set[anyio.Event] = set()
+        self._under_way: set[anyio.Event] = set()  # starts that were not answered yet
 
     async def resume(self) -> int:
         """Take up every watch that an earlier process left; return how many.
@@ -98,10 +98,15 @@ class WatchRegistry:
         A row still in state `starting` is what a crash leaves behind: whether TP has its job is settled by reading.
         """
         now = self._clock.now()
-        await self._store.purge(ended_before=now - ENDED_KEPT_SECONDS, unseen_before=now - UNSEEN_KEPT_SECONDS)
+        try:
+            await self._store.purge(ended_before=now - ENDED_KEPT_SECONDS, unseen_before=now - UNSEEN_KEPT_SECONDS)
+        except StoreError as error:
+            # A disk that is full, say: what can be read can be watched all the same.
+            logger.warning("Old watches could not be dropped: %s", error)
         watches = await self._store.unended(self._server)
         for watch in watches:
-            self._poller.add(watch, resumed=True)
+            # While no process looked TP may have been silent or not: its silence counts from the first look.
+            self._poller.add(replace(watch, silent_since=None), resumed=True)
         return len(watches)
 
     async def start(self, intent: Intent, send: Callable[[], Awaitable[Accepted]]) -> Watch:
@@ -120,19 +125,13 @@ class WatchRegistry:
             WatchLimitError: there are too many watches; nothing was sent.
 
         """
-        watch = self._new(intent, WatchState.STARTING)
-        await self._store.add(watch)
-        attempt = _Attempt()
-        self._under_way.add(attempt.done)
-        self._task_group.start_soon(self._send, watch, send, attempt)
+        attempt = _Attempt(self._new(intent, WatchState.STARTING))
         try:
-            await attempt.done.wait()
-        finally:
-            attempt.caller_left = not attempt.done.is_set()
-        if attempt.error is not None:
-            raise attempt.error
-        assert attempt.watch is not None, "an attempt ends with a watch or an error"  # noqa: S101 -- narrows the type
-        return attempt.watch
+            return await self._outlasting(attempt, lambda: self._start(attempt, send))
+        except TpMcpError:
+            # The refusal waits in the inbox for a caller who left before this; one who is still here is being told it.
+            await self._seen(attempt.watch)
+            raise
 
     async def observe(self, intent: Intent) -> Watch:
         """Watch a job that somebody else started.
@@ -143,10 +142,8 @@ class WatchRegistry:
 
         """
         new = self._new(intent, WatchState.ACTIVE)
-        watch = replace(new, started_at=new.created_at, lively_at=new.created_at)
-        await self._store.add(watch)
-        self._poller.add(watch, resumed=True)
-        return watch
+        attempt = _Attempt(replace(new, started_at=new.created_at, lively_at=new.created_at))
+        return await self._outlasting(attempt, lambda: self._observe(attempt))
 
     async def get(self, watch_id: str, owner: Owner) -> Watch:
         """Return one of a principal's watches.
@@ -157,9 +154,7 @@ class WatchRegistry:
         """
         watch = self._poller.current(watch_id) or await self._store.get(watch_id)
         if watch is None or watch.owner.principal != owner.principal:
-            raise WatchNotFoundError(
-                f"There is no watch {watch_id!r}.", remedy="list_watches shows the watches there are."
-            )
+            raise _not_found(watch_id)
         return watch
 
     async def list(
@@ -177,17 +172,17 @@ class WatchRegistry:
             WatchNotFoundError: there is no such watch.
 
         """
-        while True:
-            watch = await self.get(watch_id, owner)
-            if watch.state.ended:
-                return watch
+        await self.get(watch_id, owner)
+        # What is in memory may be older than what another process, or a poll under way, has just written.
+        while (watch := await self._store.get(watch_id)) is not None and not watch.state.ended:
             step = machine.cancel(watch, reason=reason, now=self._clock.now())
-            saved = await self._store.save(step.watch)
-            self._poller.remove(watch_id)
-            if saved is not None:
-                self._changes.tell(saved)
-                return saved
-            # Written by another process meanwhile, or by a poll that was under way: look again.
+            if (watch := await self._store.save(step.watch)) is not None:
+                break
+        self._poller.remove(watch_id)
+        if watch is None:
+            raise _not_found(watch_id)
+        self._changes.tell(watch)
+        return watch
 
     async def wait(
         self,
@@ -228,51 +223,102 @@ class WatchRegistry:
             for done in tuple(self._under_way):
                 await done.wait()
 
-    async def _send(self, watch: Watch, send: Callable[[], Awaitable[Accepted]], attempt: _Attempt) -> None:
+    async def _outlasting(self, attempt: _Attempt, work: Callable[[], Awaitable[Watch | TpMcpError]]) -> Watch:
+        """Return what `work` makes of an attempt; it goes on to its end when the caller leaves."""
+
+        async def carry_out() -> None:
+            try:
+                attempt.result = await work()
+            except TpMcpError as error:
+                attempt.result = error
+            except Exception:
+                logger.exception("Making %s failed unexpectedly", attempt.watch.id)
+                attempt.result = TpError(
+                    "The watch could not be made for an internal reason; see the server's log.", may_have_acted=True
+                )
+            finally:
+                attempt.done.set()
+                self._under_way.discard(attempt.done)
+
+        self._under_way.add(attempt.done)
+        self._task_group.start_soon(carry_out)
+        try:
+            await attempt.done.wait()
+        finally:
+            attempt.caller_left = not attempt.done.is_set()
+        if isinstance(attempt.result, Watch):
+            return attempt.result
+        raise attempt.result or TpError(
+            f"The server closed before TP answered the start of {attempt.watch.id}.",
+            remedy="It is not known whether it started; the server finds out by reading when it runs again.",
+            may_have_acted=True,
+        )
+
+    async def _observe(self, attempt: _Attempt) -> Watch:
+        await self._store.add(attempt.watch)
+        self._poller.add(attempt.watch, resumed=True)
+        return attempt.watch
+
+    async def _start(self, attempt: _Attempt, send: Callable[[], Awaitable[Accepted]]) -> Watch | TpMcpError:
+        watch = attempt.watch
+        await self._store.add(watch)
+        if attempt.caller_left:
+            return await self._refused(watch, WatchError("The call was cancelled before anything was sent to TP."))
         try:
             accepted = await send()
         except TpMcpError as error:
-            await self._not_accepted(watch, error, attempt)
+            if isinstance(error, TpError) and error.may_have_acted:
+                return await self._unanswered(watch, error)
+            return await self._refused(watch, error)
         except Exception:
             logger.exception("Starting %s failed unexpectedly", watch.id)
             unknown = TpError("The start failed for an internal reason; see the server's log.", may_have_acted=True)
-            await self._not_accepted(watch, unknown, attempt)
-        else:
-            told = replace(
-                watch,
-                job=accepted.job or watch.job,
-                title=accepted.title or watch.title,
-                spec=watch.spec if accepted.spec_args is None else replace(watch.spec, args=accepted.spec_args),
-            )
-            active = machine.accept(told, answer=accepted.answer, now=self._clock.now()).watch
-            attempt.watch = await self._saved(active)
-            self._poller.add(attempt.watch)
-        finally:
-            attempt.done.set()
-            self._under_way.discard(attempt.done)
+            return await self._unanswered(watch, unknown)
+        told = replace(
+            watch,
+            job=accepted.job or watch.job,
+            title=accepted.title or watch.title,
+            spec=watch.spec if accepted.spec_args is None else replace(watch.spec, args=accepted.spec_args),
+        )
+        return await self._written(watch, machine.accept(told, answer=accepted.answer, now=self._clock.now()))
 
-    async def _not_accepted(self, watch: Watch, error: TpMcpError, attempt: _Attempt) -> None:
-        if isinstance(error, TpError) and error.may_have_acted:
-            logger.warning("%s: TP gave no answer to the start; it is settled by reading: %s", watch.id, error)
-            attempt.watch = await self._saved(replace(watch, reason=str(error)))
-            self._poller.add(attempt.watch)
-            return
-        attempt.error = error
-        step = machine.refuse(watch, reason=str(error), now=self._clock.now(), tell=attempt.caller_left)
-        try:
-            await self._store.save(step.watch, step.entry)
-        except StoreError as failure:
-            logger.warning("%s could not be written: %s", watch.id, failure)
+    async def _unanswered(self, watch: Watch, error: TpError) -> Watch:
+        logger.warning("%s: TP gave no answer to the start; it is settled by reading: %s", watch.id, error)
+        return await self._written(watch, machine.leave_open(watch, error))
 
-    async def _saved(self, watch: Watch) -> Watch:
+    async def _refused(self, watch: Watch, error: TpMcpError) -> TpMcpError:
+        await self._written(watch, machine.refuse(watch, reason=str(error), now=self._clock.now()))
+        return error
+
+    async def _written(self, before: Watch, step: Step) -> Watch:
+        """Write what TP's answer to a start made of its watch, and poll it; return it as it stands then."""
+        watch = step.watch
         try:
-            saved = await self._store.save(watch)
+            # Another process that shares the store may have settled it by reading: what TP answered here counts for
+            # more. Only an end, such as a cancellation, stays.
+            while (saved := await self._store.save(watch, step.entry)) is None:
+                stored = await self._store.get(watch.id)
+                if stored is None or stored.state.ended:
+                    return stored or watch
+                watch = replace(watch, revision=stored.revision)
         except StoreError as error:
-            # TP has the job: it is watched from memory, and the next poll tries to write it again. Should the process
-            # die before that, the row in state `starting` is settled by reading.
+            # It is watched from memory, and the next poll tries to write it again. Should the process die before that,
+            # the row in state `starting` is settled by reading.
             logger.warning("%s could not be written: %s", watch.id, error)
+            if watch.state.ended:
+                unwritten = replace(step, watch=watch)
+                self._poller.add(replace(before, revision=watch.revision), unwritten_end=unwritten)
+            else:
+                self._poller.add(watch)
             return watch
-        return saved or await self._store.get(watch.id) or watch
+        self._poller.add(saved)
+        return saved
+
+    async def _seen(self, watch: Watch) -> None:
+        try:
+            await self._store.mark_seen([watch.id], self._clock.now())
+        except StoreError as error:
+            logger.warning("%s: its end is reported once more: %s", watch.id, error)
 
     def _new(self, intent: Intent, state: WatchState) -> Watch:
         return Watch(
@@ -287,3 +333,7 @@ class WatchRegistry:
             created_at=self._clock.now(),
             baseline=intent.baseline,
         )
+
+
+def _not_found(watch_id: str) -> WatchNotFoundError:
+    return WatchNotFoundError(f"There is no watch {watch_id!r}.", remedy="list_watches shows the watches there are.")

@@ -93,6 +93,7 @@ class Watch:
         lively_at: when the job last showed a sign of life.
         missing_since: when TP first said that it does not know the job.
         missing_polls: how many answers in a row said so.
+        silent_since: when TP stopped answering; None while it answers.
         polls: how many polls were answered.
         revision: counts the writes; a write with an older one is refused by the store.
 
@@ -121,6 +122,7 @@ class Watch:
     lively_at: float | None = None
     missing_since: float | None = None
     missing_polls: int = 0
+    silent_since: float | None = None
     polls: int = 0
     revision: int = 0
 

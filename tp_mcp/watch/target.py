@@ -27,6 +27,7 @@ class Target:
         due: when it is polled next, seconds since the epoch.
         polling: whether a poll is under way.
         failures: how many polls in a row were not answered.
+        place: which of its places in the queue counts; the others are outdated.
 
     """
 
@@ -36,6 +37,7 @@ class Target:
     watch_ids: set[str] = field(default_factory=set)
     polling: bool = False
     failures: int = 0
+    place: int = 0
 
 
 def key_of(tool: str, args: Mapping[str, JsonValue]) -> TargetKey:
@@ -52,25 +54,25 @@ class DueQueue:
 
     def put(self, target: Target, due: float) -> None:
         """Let a target be due at `due`."""
-        target.due = due
         self._pushed += 1
+        target.due, target.place = due, self._pushed
         heapq.heappush(self._heap, (due, self._pushed, target))
 
     def pop_due(self, now: float) -> list[Target]:
         """Take out every target that is due, the most overdue first."""
         due: list[Target] = []
         while self._heap and self._heap[0][0] <= now:
-            at, _, target = heapq.heappop(self._heap)
-            if _in_place(target, at):
+            _, place, target = heapq.heappop(self._heap)
+            if _in_place(target, place):
                 due.append(target)
         return due
 
     def next_due(self) -> float | None:
         """Return when the next target is due; None when there is none."""
-        while self._heap and not _in_place(self._heap[0][2], self._heap[0][0]):
+        while self._heap and not _in_place(self._heap[0][2], self._heap[0][1]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
 
-def _in_place(target: Target, due: float) -> bool:
-    return bool(target.watch_ids) and not target.polling and target.due == due
+def _in_place(target: Target, place: int) -> bool:
+    return bool(target.watch_ids) and not target.polling and target.place == place

@@ -11,6 +11,9 @@ from apscheduler.triggers.date import DateTrigger
 GRID_SECONDS = 0.05
 _JOB_ID = "tick"
 
+_MAX_INSTANCES = 16
+"""APScheduler counts a run until the loop's next turn and drops what would be one too many. Here runs never overlap."""
+
 
 class ApschedulerTimer:
     """Calls back at a time that can be moved, on the running asyncio loop.
@@ -21,10 +24,12 @@ class ApschedulerTimer:
     def __init__(self) -> None:
         # A late run must never be dropped (misfire_grace_time), and two late ones are one (coalesce).
         self._scheduler = AsyncIOScheduler(
-            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": _MAX_INSTANCES}
         )
         self._callback: Callable[[], Awaitable[None]] | None = None
         self._at: float | None = None
+        self._running = False
+        self._overtaken = False
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
     def start(self, callback: Callable[[], Awaitable[None]]) -> None:
@@ -39,7 +44,11 @@ class ApschedulerTimer:
             return
         self._at = on_grid
         self._scheduler.add_job(
-            self._fire, DateTrigger(datetime.fromtimestamp(on_grid, UTC)), id=_JOB_ID, replace_existing=True
+            self._fire,
+            DateTrigger(datetime.fromtimestamp(on_grid, UTC)),
+            args=(on_grid,),
+            id=_JOB_ID,
+            replace_existing=True,
         )
 
     def stop(self) -> None:
@@ -48,7 +57,16 @@ class ApschedulerTimer:
             self._callback = None
             self._scheduler.shutdown(wait=False)
 
-    async def _fire(self) -> None:
-        self._at = None
-        if self._callback is not None:
-            await self._callback()
+    async def _fire(self, at: float) -> None:
+        if self._at == at:
+            self._at = None
+        self._overtaken = True
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._overtaken and self._callback is not None:
+                self._overtaken = False
+                await self._callback()
+        finally:
+            self._running = False

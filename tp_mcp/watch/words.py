@@ -5,6 +5,7 @@ import json
 from pydantic import JsonValue
 
 from tp_mcp.connectors.template import render_text
+from tp_mcp.results.fence import clean, one_line
 from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch.readings import Counts, Outcome, Verdict
 from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
@@ -13,6 +14,12 @@ REQUEST_MAX_CHARACTERS = 240
 ARGUMENT_MAX_CHARACTERS = 80
 MESSAGE_MAX_CHARACTERS = 400
 REASON_MAX_CHARACTERS = 300
+TITLE_MAX_CHARACTERS = 160
+COUNTS_MAX_CHARACTERS = 120
+KNOWN_MAX_CHARACTERS = 200
+LINE_MAX_CHARACTERS = 400
+END_MAX_CHARACTERS = 1_200
+"""Longest end message: a few of them have to fit into the inbox of one result."""
 
 _STATE_WORDS = {
     WatchState.STARTING: "is being started",
@@ -32,7 +39,7 @@ def headline(watch: Watch) -> str:
     verb, _, rest = words.partition(" ")
     stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
     outcome = f": {outcome_words(watch)}" if watch.outcome is not None else ""
-    return f"[{watch.id}] {watch.title} {stands}{outcome}"
+    return f"[{watch.id}] {_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
 
 
 def outcome_words(watch: Watch) -> str:
@@ -46,10 +53,10 @@ def outcome_words(watch: Watch) -> str:
             return "tests were listed, none was run"
         case Outcome.UNKNOWN:
             return "what came of it is not known"
-        case Outcome.PASSED | Outcome.FAILED:
-            return f"{watch.outcome}{told}"
         case None:
             return ""
+        case ended:
+            return f"{ended}{told}"
 
 
 def count_words(counts: Counts) -> str:
@@ -63,8 +70,8 @@ def count_words(counts: Counts) -> str:
     parts = [f"{count} {name}" for count, name in named if count]
     told = ", ".join(parts) or "nothing finished"
     if counts.total is not None and counts.total > counts.finished:
-        return f"{counts.finished} of {counts.total}: {told}"
-    return told
+        told = f"{counts.finished} of {counts.total}: {told}"
+    return shorten(told, COUNTS_MAX_CHARACTERS)
 
 
 def request_words(origin: Origin) -> str:
@@ -74,33 +81,50 @@ def request_words(origin: Origin) -> str:
         for name, value in origin.arguments.items()
         if value not in (None, "", [])
     )
-    return shorten(f"{origin.tool}({arguments})", REQUEST_MAX_CHARACTERS)
+    return _line(f"{origin.tool}({arguments})", REQUEST_MAX_CHARACTERS)
+
+
+def last_known(watch: Watch) -> str:
+    """Return how the job stood when it was last seen, in one sentence."""
+    reading = watch.reading
+    if reading is None:
+        return "TP never showed how it stands."
+    if reading.verdict is Verdict.STALE:
+        return "Last known: not picked up yet; TP still showed the job before it."
+    told = count_words(reading.counts) if reading.counts is not None else reading.detail
+    known = ", ".join(part for part in (reading.phase, told) if part)
+    alive = "" if watch.lively_at is None else format_duration(max(watch.lively_at - watch.since, 0.0))
+    seen = f" (last sign of life after {alive})" if alive else ""
+    return f"Last known: {_line(known or 'under way', KNOWN_MAX_CHARACTERS)}{seen}."
 
 
 def end_message(watch: Watch) -> str:
-    """Return what the conversation is told at the end, in a few lines."""
+    """Return what the conversation is told at the end: a few lines, at most `END_MAX_CHARACTERS`."""
     template = watch.spec.on_done if watch.state is WatchState.DONE else watch.spec.on_fail
     message = render_text(template, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS)
     lines = [f"{headline(watch)}, after {format_duration(watch.elapsed(watch.since))}."]
     if watch.state is not WatchState.DONE or (watch.reading is not None and watch.reading.probable):
-        lines.append(shorten(watch.reason, REASON_MAX_CHARACTERS))
+        lines.append(_line(watch.reason, REASON_MAX_CHARACTERS))
+    if watch.state in {WatchState.LOST, WatchState.TIMED_OUT}:
+        lines.append(last_known(watch))
     lines.append(message or f"Asked as: {request_words(watch.origin)}")
-    return "\n".join(line for line in lines if line)
+    return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
 
 
 def progress_line(watch: Watch, now: float) -> str:
     """Return one line a person likes to read while it goes on."""
     elapsed = format_duration(watch.elapsed(now))
     if watch.state is WatchState.STARTING:
-        return f"being sent to TP, {elapsed}"
+        return f"{'it is not known yet whether TP started it' if watch.reason else 'being sent to TP'}, {elapsed}"
     if watch.advisory is not None:
-        return f"{watch.advisory.replace('_', ' ')}: {shorten(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
+        return f"{watch.advisory.replace('_', ' ')}: {_line(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
     if watch.reading is None:
         return f"started, not looked at yet, {elapsed}"
     if watch.reading.verdict is Verdict.STALE:
         return f"not picked up yet, TP still shows the job before it, {elapsed}"
     told = count_words(watch.reading.counts) if watch.reading.counts is not None else watch.reading.detail
-    return ", ".join(part for part in (watch.reading.phase, told, elapsed) if part)
+    known = ", ".join(part for part in (watch.reading.phase, told) if part)
+    return ", ".join(part for part in (_line(known, LINE_MAX_CHARACTERS), elapsed) if part)
 
 
 def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
@@ -127,3 +151,7 @@ def message_roots(watch: Watch) -> dict[str, JsonValue]:
         "poll_count": watch.polls,
         "max_polls": watch.spec.max_polls,
     }
+
+
+def _line(text: str, max_characters: int) -> str:
+    return shorten(one_line(text), max_characters)

@@ -1,16 +1,19 @@
 """One SQLite connection on one thread, and SQLite's failures in our words."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tp_mcp.errors import StoreBusyError, StoreCorruptError, StoreError, StoreFullError, StoreVersionError
 from tp_mcp.watch.sqlite.location import prepare_file
 from tp_mcp.watch.sqlite.schema import MIGRATIONS, VERSION
+
+logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS = 5.0
 
@@ -33,9 +36,12 @@ class Connection:
             StoreError: the file cannot be used; says why and the way out.
 
         """
+        opening = self._thread.submit(self._open)
         try:
-            await self._on_thread(self._open)
+            self._db = await self._outlasting(opening)
         except BaseException:
+            # Where the caller was cancelled, the thread opens it all the same.
+            self._thread.submit(_close_opened, opening)
             self._thread.shutdown(wait=False)
             raise
 
@@ -46,7 +52,15 @@ class Connection:
             StoreError: SQLite could not do it.
 
         """
-        return await self._on_thread(lambda: self._guarded(work))
+        db = self._db
+        if db is None:
+            raise StoreError("The store is closed.")
+
+        def guarded() -> Result:
+            with failures_in_our_words(self._path):
+                return work(db)
+
+        return await self._outlasting(self._thread.submit(guarded))
 
     async def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Return `work(connection)`, run in one transaction that holds the write lock from its beginning.
@@ -63,39 +77,48 @@ class Connection:
         return await self.run(in_transaction)
 
     async def close(self) -> None:
-        """Close the connection and end its thread."""
-        await self._on_thread(self._close)
-        self._thread.shutdown(wait=False)
+        """Close the connection and end its thread, after what was asked for before; closing again does nothing."""
+        db, self._db = self._db, None
+        if db is not None:
+            closing = self._thread.submit(db.close)
+            self._thread.shutdown(wait=False)
+            await self._outlasting(closing)
 
-    async def _on_thread(self, work: Callable[[], Result]) -> Result:
-        # Shielded: a write that has begun is finished even when the caller is cancelled.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
-
-    def _open(self) -> None:
-        prepare_file(self._path)
-        db = sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
+    async def _outlasting(self, work: Future[Result]) -> Result:
+        # A write that has begun is finished even when its caller is cancelled: cancelling a wait leaves what it waits
+        # for alone.
+        running = asyncio.wrap_future(work)
         try:
-            with failures_in_our_words(self._path):
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            running.add_done_callback(_told)
+            raise
+        return running.result()
+
+    def _open(self) -> sqlite3.Connection:
+        prepare_file(self._path)
+        with failures_in_our_words(self._path):
+            db = sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
+            try:
                 db.row_factory = sqlite3.Row
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
                 db.execute("PRAGMA foreign_keys = ON")
                 migrate(db, self._path)
-        except BaseException:
-            db.close()
-            raise
-        self._db = db
+            except BaseException:
+                db.close()
+                raise
+        return db
 
-    def _guarded(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        if self._db is None:
-            raise StoreError("The store is closed.")
-        with failures_in_our_words(self._path):
-            return work(self._db)
 
-    def _close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+def _close_opened(opening: Future[sqlite3.Connection]) -> None:
+    if opening.exception() is None:
+        opening.result().close()
+
+
+def _told(left: asyncio.Future[Any]) -> None:
+    if not left.cancelled() and (error := left.exception()) is not None:
+        logger.warning("What a caller who left had asked of the store failed: %s", error)
 
 
 @contextmanager
@@ -119,8 +142,11 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         StoreVersionError: the file was written by a newer version.
 
     """
+    if _version(db) == VERSION:
+        # Nothing to write, so a process that holds the file, or a full disk, does not keep it from being read.
+        return
     with transaction(db):
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+        version = _version(db)
         if version > VERSION:
             raise StoreVersionError(
                 f"The store {path} was written by a newer tp-mcp (store version {version}, this one knows {VERSION}).",
@@ -133,6 +159,11 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         db.execute(f"PRAGMA user_version = {VERSION:d}")
 
 
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
 @contextmanager
 def failures_in_our_words(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into the store's."""
@@ -140,11 +171,14 @@ def failures_in_our_words(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _in_our_words(error, path) from None
+    except (ValueError, OverflowError) as error:
+        # A text that is no Unicode, a number that is too large: data from outside must not end more than its own watch.
+        raise StoreError(f"The store {path} cannot keep a value: {error}.") from error
 
 
 def _in_our_words(error: sqlite3.Error, path: Path) -> StoreError:
     # The low byte is the primary code; the rest tells variants of it apart.
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreBusyError(
             f"The store {path} is held by another process.", remedy="Close that process, or try again in a moment."

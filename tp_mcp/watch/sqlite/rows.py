@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import JsonValue, TypeAdapter
 
+from tp_mcp.errors import StoreCorruptError
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
@@ -27,6 +28,7 @@ class _Record:
     lively_at: float | None
     missing_since: float | None
     missing_polls: int
+    silent_since: float | None = None
 
 
 _ORIGIN = TypeAdapter(Origin)
@@ -46,6 +48,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         lively_at=watch.lively_at,
         missing_since=watch.missing_since,
         missing_polls=watch.missing_polls,
+        silent_since=watch.silent_since,
     )
     return {
         "id": watch.id,
@@ -69,7 +72,22 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
 
 
 def row_to_watch(row: Row) -> Watch:
-    """Return the watch of a row."""
+    """Return the watch of a row.
+
+    Raises:
+        StoreCorruptError: the row does not hold what a watch is made of.
+
+    """
+    try:
+        return _row_to_watch(row)
+    except ValueError:
+        raise StoreCorruptError(
+            f"The watch {row['id']} in the store cannot be read.",
+            remedy="It was written by another version of tp-mcp, or damaged: move the store's files aside.",
+        ) from None
+
+
+def _row_to_watch(row: Row) -> Watch:
     record = _RECORD.validate_json(row["record"])
     return Watch(
         id=row["id"],
@@ -95,6 +113,7 @@ def row_to_watch(row: Row) -> Watch:
         lively_at=record.lively_at,
         missing_since=record.missing_since,
         missing_polls=record.missing_polls,
+        silent_since=record.silent_since,
         polls=row["polls"],
         revision=row["revision"],
     )

@@ -1,0 +1,156 @@
+"""Ends that wait until they are seen."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tp_mcp.watch.inbox import Inbox, Visit
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.states import Watch
+
+EXACT = Owner("local:alice", "thread:1", exact=True)
+OTHER = Owner("local:alice", "thread:2", exact=True)
+SHARED = Owner("local:alice", "project:/home/alice", exact=False)
+
+MakeWatch = Callable[..., Watch]
+
+
+async def ended(world: Any, make_watch: MakeWatch, owner: Owner = EXACT, job: str = "1") -> Watch:
+    watch: Watch = await world.add(make_watch(job, owner=owner))
+    world.reader.on(job, {"status": "done"})
+    await world.advance(16)
+    assert watch.id in await world.unseen(owner)
+    return watch
+
+
+async def visit(
+    inbox: Inbox, owner: Owner, *, names: list[str] | None = None, job: str | None = None, hand_over: bool = True
+) -> list[str]:
+    """Make one request of a conversation, whose result shows what there is to show; return what that was."""
+    began = await inbox.begin(owner)
+    if names or job:
+        await inbox.name(began, watch_ids=names or [], job=job)
+    shown = [entry.watch_id for entry in await inbox.to_show(began)]
+    if hand_over:
+        inbox.handed_over(began, shown)
+    return shown
+
+
+async def test_an_end_is_shown_twice_and_then_counts_as_seen(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch)
+        assert [await visit(world.inbox, EXACT) for _ in range(4)] == [[watch.id], [watch.id], [], []]
+        assert await world.unseen() == []
+
+
+async def test_a_result_that_nobody_went_on_from_is_no_showing(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch)
+        for _ in range(5):
+            assert await visit(world.inbox, EXACT, hand_over=False) == [watch.id]
+
+
+async def test_requests_that_run_at_once_confirm_no_showing_of_each_other(
+    open_world: Any, make_watch: MakeWatch
+) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch)
+        visits = [await world.inbox.begin(EXACT) for _ in range(5)]
+        for each in visits:
+            world.inbox.handed_over(each, [entry.watch_id for entry in await world.inbox.to_show(each)])
+        assert await visit(world.inbox, EXACT) == [watch.id]
+        assert await visit(world.inbox, EXACT) == []
+
+
+async def test_what_a_dead_process_showed_last_is_shown_once_more(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch)
+        await visit(world.inbox, EXACT)
+        await visit(world.inbox, EXACT)
+        again = Inbox(store=world.store, clock=world.clock)
+        assert [await visit(again, EXACT) for _ in range(2)] == [[watch.id], []]
+
+
+@pytest.mark.parametrize("owner", [EXACT, SHARED])
+@pytest.mark.parametrize("by_job", [False, True])
+async def test_naming_an_end_that_was_shown_lets_it_count_as_seen(
+    open_world: Any, make_watch: MakeWatch, owner: Owner, by_job: bool
+) -> None:
+    async with open_world() as world:
+        watch, other = await ended(world, make_watch, owner), await ended(world, make_watch, owner, "2")
+        await visit(world.inbox, owner)
+        named: dict[str, Any] = {"job": watch.job} if by_job else {"names": [watch.id]}
+        assert await visit(world.inbox, owner, **named) == [other.id]
+        assert await world.unseen(owner) == [other.id]
+
+
+@pytest.mark.parametrize("owner", [EXACT, SHARED])
+async def test_naming_an_end_before_it_was_shown_is_not_enough(
+    open_world: Any, make_watch: MakeWatch, owner: Owner
+) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch, owner)
+        assert await visit(world.inbox, owner, names=[watch.id], hand_over=False) == [watch.id]
+        assert await visit(world.inbox, owner, names=[watch.id]) == [watch.id]
+        assert await visit(world.inbox, owner) == []
+
+
+@pytest.mark.parametrize("owner", [EXACT, SHARED])
+async def test_an_end_told_by_the_result_itself_is_not_appended_and_counts_as_shown(
+    open_world: Any, make_watch: MakeWatch, owner: Owner
+) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch, owner)
+        began = await world.inbox.begin(owner)
+        await world.inbox.name(began, watch_ids=[watch.id])
+        began.reported.add(watch.id)
+        assert await world.inbox.to_show(began) == ()
+        world.inbox.handed_over(began, [])
+        assert await world.unseen(owner) == [watch.id]
+        assert await visit(world.inbox, owner) == []
+
+
+async def test_on_a_shared_key_no_number_of_showings_is_enough(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch, SHARED)
+        for _ in range(6):
+            assert await visit(world.inbox, SHARED) == [watch.id]
+        assert await visit(world.inbox, SHARED, names=[watch.id]) == []
+
+
+async def test_conversations_see_their_own_ends_alone(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch)
+        for owner in (OTHER, SHARED, Owner("local:bob", EXACT.conversation, exact=True)):
+            assert await visit(world.inbox, owner) == []
+            assert await visit(world.inbox, owner, names=[watch.id], job=watch.job) == []
+        assert await visit(world.inbox, EXACT) == [watch.id]
+
+
+async def test_another_conversation_that_looks_at_a_watch_has_not_seen_it_for_its_own(
+    open_world: Any, make_watch: MakeWatch
+) -> None:
+    async with open_world() as world:
+        watch = await ended(world, make_watch)
+        for _ in range(4):
+            began: Visit = await world.inbox.begin(OTHER)
+            await world.inbox.name(began, watch_ids=[watch.id], job=watch.job)
+            began.reported.add(watch.id)
+            world.inbox.handed_over(began, [])
+        assert await visit(world.inbox, EXACT) == [watch.id]
+        [entry] = await world.store.real.unseen(EXACT)
+        assert entry.showings == 0
+
+
+async def test_ends_are_shown_oldest_first(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        watches = [await ended(world, make_watch, job=str(number)) for number in range(4)]
+        assert await visit(world.inbox, EXACT) == [watch.id for watch in watches]
+
+
+async def test_a_quiet_conversation_writes_nothing(open_world: Any) -> None:
+    async with open_world() as world:
+        for _ in range(3):
+            assert await visit(world.inbox, EXACT, names=["w_00000000"]) == []
+        assert {"count_showings", "mark_seen"}.isdisjoint(world.store.calls)

@@ -1,0 +1,66 @@
+"""Waiting for a change, without missing one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tp_mcp.watch.states import Watch
+from tp_mcp.watch.waiting import Changes
+
+
+async def turns(number: int = 10) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_a_change_before_the_wait_is_not_missed(make_watch: Callable[..., Watch], clock: Any) -> None:
+    changes, watch = Changes(), make_watch()
+    with changes.of(watch.id) as change:
+        changes.tell(watch)
+        async with asyncio.timeout(5):
+            await change.wait(10.0, clock)
+    assert clock.sleepers == []
+
+
+async def test_a_wait_ends_in_time_when_nothing_happens(make_watch: Callable[..., Watch], clock: Any) -> None:
+    changes, watch = Changes(), make_watch()
+    with changes.of(watch.id) as change:
+        waiting = asyncio.create_task(change.wait(10.0, clock))
+        await turns()
+        clock.move_to(clock.time + 9.9)
+        await turns()
+        assert not waiting.done()
+        clock.move_to(clock.time + 0.1)
+        async with asyncio.timeout(5):
+            await waiting
+
+
+async def test_everyone_who_waits_for_a_watch_is_woken_and_nobody_else(
+    make_watch: Callable[..., Watch], clock: Any
+) -> None:
+    changes, watch, other = Changes(), make_watch(), make_watch()
+    with changes.of(watch.id) as one, changes.of(watch.id) as two, changes.of(other.id) as three:
+        waits = [asyncio.create_task(change.wait(10.0, clock)) for change in (one, two, three)]
+        await turns()
+        changes.tell(watch)
+        await turns()
+        assert [wait.done() for wait in waits] == [True, True, False]
+        waits[2].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits[2]
+    assert clock.sleepers == []
+
+
+async def test_one_who_stops_waiting_takes_nothing_from_the_others(
+    make_watch: Callable[..., Watch], clock: Any
+) -> None:
+    changes, watch = Changes(), make_watch()
+    with changes.of(watch.id) as stays:
+        with changes.of(watch.id):
+            pass
+        changes.tell(watch)
+        async with asyncio.timeout(5):
+            await stays.wait(10.0, clock)
+    changes.tell(watch)

@@ -1,0 +1,70 @@
+"""How much of TP's answers is kept with a watch.
+
+Rules are given an answer whole; what is kept of it fills messages. So long texts, deep nesting and long lists are cut,
+and what could not be written to the store and read back is replaced: TP may send anything.
+"""
+
+from pydantic import JsonValue
+
+from tp_mcp.results.text import shorten
+
+KEPT_MAX_CHARACTERS = 500
+"""Longest text: what one template in a message shows at most."""
+KEPT_MAX_VALUES = 500
+KEPT_MAX_DEPTH = 8
+KEPT_MAX_NUMBER = 2**63
+
+
+def kept(answer: JsonValue) -> JsonValue:
+    """Return a copy of an answer that is small enough to keep: at most `KEPT_MAX_VALUES` values, and marks of cuts."""
+    return _Copy().of(answer, KEPT_MAX_DEPTH)
+
+
+class _Copy:
+    """One copy under way, and how many values it may still take in."""
+
+    def __init__(self) -> None:
+        self._left = KEPT_MAX_VALUES
+
+    def of(self, value: JsonValue, depth: int) -> JsonValue:
+        self._left -= 1
+        if isinstance(value, str):
+            return _text(value)
+        if isinstance(value, list):
+            return self._list(value, depth)
+        if isinstance(value, dict):
+            return self._object(value, depth)
+        if isinstance(value, bool) or value is None:
+            return value
+        # JSON has no word for what is not finite, and longer whole numbers than these stand for nothing TP counts.
+        return value if abs(value) < KEPT_MAX_NUMBER else None
+
+    def _list(self, values: list[JsonValue], depth: int) -> JsonValue:
+        if depth == 0:
+            return _left_out(len(values))
+        copy: list[JsonValue] = []
+        for value in values:
+            if self._left <= 0:
+                return [*copy, _left_out(len(values) - len(copy))]
+            copy.append(self.of(value, depth - 1))
+        return copy
+
+    def _object(self, values: dict[str, JsonValue], depth: int) -> JsonValue:
+        if depth == 0:
+            return _left_out(len(values))
+        copy: dict[str, JsonValue] = {}
+        for name, value in values.items():
+            if self._left <= 0:
+                copy["..."] = _left_out(len(values) - len(copy))
+                break
+            copy[_text(name)] = self.of(value, depth - 1)
+        return copy
+
+
+def _text(text: str) -> str:
+    # A lone surrogate, which JSON can spell, can be written nowhere.
+    return shorten(text, KEPT_MAX_CHARACTERS).encode("utf-8", "replace").decode("utf-8")
+
+
+def _left_out(values: int) -> str:
+    return f"[... {values:,} values left out ...]"
