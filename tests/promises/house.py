@@ -24,10 +24,12 @@ from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
-from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.server.toolset import CHAINED_TOOLS, DEFAULT_TOOLS
 from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call
+from tp_mcp.watch.chains import Chains
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.owner import Owner
@@ -149,6 +151,7 @@ class Process:
     timer: StepTimer
     polls: CountedTasks
     tasks: anyio.abc.TaskGroup
+    chains: Chains
 
     async def call(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> tuple[str, tuple[str, ...]]:
         """Call a tool; return its text, and the ids of the ended watches that are appended to it."""
@@ -185,6 +188,12 @@ class House:
         ):
             polls = CountedTasks(tasks)
             execution, upgrade = ExecutionRule(BASE_URL), UpgradeRule()
+            chains = Chains(store=store, clock=self.clock, server=BASE_URL, task_group=cast(anyio.abc.TaskGroup, polls))
+
+            def on_change(watch: Watch) -> None:
+                changes.tell(watch)
+                chains.notice(watch)
+
             poller = Poller(
                 store=store,
                 reader=TpReader(client),
@@ -193,7 +202,7 @@ class House:
                 clock=self.clock,
                 timer=timer,
                 task_group=cast(anyio.abc.TaskGroup, polls),
-                on_change=changes.tell,
+                on_change=on_change,
                 rng=random.Random(0),
             )
             registry = WatchRegistry(
@@ -210,8 +219,11 @@ class House:
                 clock=self.clock,
                 allowed_pytest_options=frozenset(),
                 redactor=Redactor((login.password,)),
+                starts=CHAINED_TOOLS,
             )
-            process = Process(services, store, timer, polls, tasks)
+            chains.use(ToolStarter(services))
+            await chains.look()
+            process = Process(services, store, timer, polls, tasks, chains)
             self.processes.append(process)
             yield process
             self.processes.remove(process)

@@ -27,12 +27,14 @@ from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render, render_error
-from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.server.toolset import CHAINED_TOOLS, DEFAULT_TOOLS
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.simulator.faults import Fault
 from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call
+from tp_mcp.watch.chains import Chains
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.owner import Owner
@@ -233,6 +235,12 @@ async def open_world(
         ):
             polls = CountedTasks(tasks)
             execution_rule, upgrade_rule = ExecutionRule(BASE_URL), UpgradeRule()
+            chains = Chains(store=store, clock=clock, server=BASE_URL, task_group=cast(anyio.abc.TaskGroup, polls))
+
+            def on_change(watch: Watch) -> None:
+                changes.tell(watch)
+                chains.notice(watch)
+
             poller = Poller(
                 store=store,
                 reader=TpReader(client),
@@ -241,7 +249,7 @@ async def open_world(
                 clock=clock,
                 timer=timer,
                 task_group=cast(anyio.abc.TaskGroup, polls),
-                on_change=changes.tell,
+                on_change=on_change,
                 rng=random.Random(0),
             )
             registry = WatchRegistry(
@@ -258,7 +266,10 @@ async def open_world(
                 clock=clock,
                 allowed_pytest_options=allowed_pytest_options,
                 redactor=Redactor((login.password,)),
+                starts=CHAINED_TOOLS,
             )
+            chains.use(ToolStarter(services))
+            await chains.look()
             yield World(simulator, services, timer, polls)
             poller.stop()
             tasks.cancel_scope.cancel()

@@ -16,14 +16,18 @@ from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
 from tp_mcp.jobs.reader import TpReader
 from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
 from tp_mcp.redaction import Redactor
+from tp_mcp.server.toolset import CHAINED_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
+from tp_mcp.watch.chains import Chains
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.registry import WatchRegistry
 from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.watch.states import Watch
 from tp_mcp.watch.timer import ApschedulerTimer
 from tp_mcp.watch.waiting import Changes
 
@@ -68,6 +72,12 @@ async def open_services(
         _opened_store(state_dir) as store,
         anyio.create_task_group() as tasks,
     ):
+        chains = Chains(store=store, clock=clock, server=access.base_url, task_group=tasks)
+
+        def on_change(watch: Watch) -> None:
+            changes.tell(watch)
+            chains.notice(watch)
+
         poller = Poller(
             store=store,
             reader=TpReader(client),
@@ -76,7 +86,7 @@ async def open_services(
             clock=clock,
             timer=ApschedulerTimer(),
             task_group=tasks,
-            on_change=changes.tell,
+            on_change=on_change,
             interval_factor=interval_factor,
         )
         registry = WatchRegistry(
@@ -85,7 +95,7 @@ async def open_services(
         await registry.resume()
         poller.start()
         try:
-            yield Services(
+            services = Services(
                 client=client,
                 catalogue=Catalogue(client, clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
                 registry=registry,
@@ -94,7 +104,11 @@ async def open_services(
                 clock=clock,
                 allowed_pytest_options=settings.allowed_pytest_options,
                 redactor=Redactor(access.secrets),
+                starts=CHAINED_TOOLS,
             )
+            chains.use(ToolStarter(services))
+            tasks.start_soon(chains.keep_looking)
+            yield services
         finally:
             poller.stop()
             with anyio.CancelScope(shield=True):

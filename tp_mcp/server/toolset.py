@@ -1,5 +1,6 @@
 """Which tools there are, in the order a model reads them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tp_mcp.tools import executions, labs, runs, testcases, upgrades, watches, watching
@@ -14,3 +15,8 @@ DEFAULT_TOOLS: tuple[ToolDefinition[Any], ...] = (
     *watches.TOOLS,
     *watching.TOOLS,
 )
+
+CHAINED_TOOLS: Mapping[str, ToolDefinition[Any]] = {
+    definition.name: definition for definition in DEFAULT_TOOLS if definition.check is not None
+}
+"""The tools that may follow the end of a watch."""

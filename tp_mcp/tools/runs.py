@@ -12,6 +12,7 @@ from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
 from tp_mcp.tools import telling
+from tp_mcp.tools.chaining import OnDone, OnFail, planned
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.registry import Accepted, Intent
@@ -45,17 +46,23 @@ class RunPytestArguments(ToolArguments):
         ),
     ] = ""
     extra_pytest_options: Annotated[str, Field(description="Pytest arguments on the real run only.")] = ""
+    on_done: OnDone = None
+    on_fail: OnFail = None
 
 
 async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     """Start a run and watch it."""
     services = call.services
-    request = PytestRequest.checked(**arguments.model_dump(), extra_allowed_options=services.allowed_pytest_options)
+    request = _checked(arguments, call)
     # As pytest shall get them: without the leading slash that a caller may write, and not quoted for a shell.
     test_ids = intended_ids(arguments.testcase)
     block = async_block(services.manifest, RUN_TOOL)
+    # A further call gets what the caller wrote, which the guard quotes anew.
+    known: dict[str, JsonValue] = arguments.model_dump(mode="json", exclude={"on_done", "on_fail"})
+    plan = planned(call, arguments.on_done, arguments.on_fail, known=known)
     lab = await services.catalogue.require_lab("lab", request.lab)
     tests_checked = await services.catalogue.require_tests(test_ids)
+    await plan.check(call)
     baseline = ExecutionBaseline(
         lab=request.lab, highest_exec_id=await _highest(call), only_collects=request.only_collects
     )
@@ -80,12 +87,14 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     watch = await services.registry.start(
         Intent(
             owner=call.owner,
-            origin=Origin(RUN_TOOL, shown),
+            origin=Origin(RUN_TOOL, {**shown, **plan.asked}),
             title=what,
             # Known once TP has answered; until then the lab tells it from other runs.
             job=f"run:{request.lab}",
-            spec=spec_of(block, rule=EXECUTION_RULE),
+            spec=plan.of_spec(spec_of(block, rule=EXECUTION_RULE)),
             baseline=baseline.to_json(),
+            chain=plan.chain,
+            watch_id=plan.watch_id,
         ),
         send,
     )
@@ -94,6 +103,28 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
         "" if tests_checked else "TP could not tell which tests there are, so the test ids were not checked.",
     )
     return telling.started(watch, notes=tuple(note for note in unchecked if note))
+
+
+async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozenset[str]) -> None:
+    """Check a run that is to follow something.
+
+    Raises:
+        InputError: it would be refused.
+        TpError: TP could not be asked.
+
+    """
+    _checked(arguments, call)
+    if "lab" not in unknown:
+        await call.services.catalogue.require_lab("lab", arguments.lab)
+    if "testcase" not in unknown:
+        await call.services.catalogue.require_tests(intended_ids(arguments.testcase))
+
+
+def _checked(arguments: RunPytestArguments, call: Call) -> PytestRequest:
+    return PytestRequest.checked(
+        **arguments.model_dump(exclude={"on_done", "on_fail"}),
+        extra_allowed_options=call.services.allowed_pytest_options,
+    )
 
 
 async def _highest(call: Call) -> int | None:
@@ -125,5 +156,7 @@ TOOLS = (
         run=run_pytest,
         read_only=False,
         destructive=True,
+        check=check_run,
+        likely={"lab": "T", "testcase": ["Tests"], "argument": "", "extra_pytest_options": ""},
     ),
 )

@@ -1,6 +1,10 @@
 """What tools work with. The composition root makes it, once TP and the store are opened."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
@@ -9,6 +13,10 @@ from tp_mcp.redaction import Redactor
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.registry import WatchRegistry
+
+if TYPE_CHECKING:
+    # It is made of calls, which have services.
+    from tp_mcp.tools.toolkit import ToolDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,7 @@ class Services:
         clock: the time.
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
         redactor: takes secrets out of whatever is shown.
+        starts: the tools that a chain may call.
 
     """
 
@@ -35,3 +44,4 @@ class Services:
     clock: Clock
     allowed_pytest_options: frozenset[str]
     redactor: Redactor
+    starts: Mapping[str, ToolDefinition[Any]] = field(default_factory=dict)

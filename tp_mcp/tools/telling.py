@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from tp_mcp.results.document import Document, Paragraph
+from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.text import format_duration
-from tp_mcp.watch import words
+from tp_mcp.watch import chain_words, words
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.states import Watch, WatchState
 
@@ -52,6 +52,7 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
             conclusion=f"[{watch.id}] It is not known yet whether the {watch.title} started.",
             sections=(
                 Paragraph(watch.reason),
+                *_chain(watch),
                 Paragraph(
                     "It was sent once and is not sent again by itself. TP is being read to tell whether it started, "
                     "and the result is reported in this conversation."
@@ -61,9 +62,16 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
         )
     return Document(
         conclusion=f"{words.headline(watch)}.",
-        sections=tuple(Paragraph(text) for text in (*notes, f"{BACKGROUND} {WHILE_OPEN}")),
+        sections=(*_chain(watch), *(Paragraph(text) for text in (*notes, f"{BACKGROUND} {WHILE_OPEN}"))),
         next_step=f"{wait_call(watch)} waits for it. {advice}".rstrip(),
     )
+
+
+def _chain(watch: Watch) -> tuple[Section, ...]:
+    if watch.chain is None:
+        return ()
+    lines = chain_words.chain_lines(watch.chain, f"[{watch.id}] {watch.title}")
+    return (ItemList("The whole chain; each step starts by itself, and its end is reported", lines),)
 
 
 def interim(watch: Watch, now: float, *, waited: float | None = None) -> Document:
@@ -88,6 +96,9 @@ def next_step(watch: Watch) -> str:
     """Return what to do once a watch has ended."""
     kind, _, subject = watch.job.partition(":")
     look = look_call(watch.job)
+    if watch.chain is not None and watch.chain.next is not None:
+        following = call_words("wait_for_watch", watch_id=watch.chain.next.id)
+        return f"{following} waits for the next step, which starts by itself: do not start it."
     if kind == "execution":
         return f"{look} {_AFTER_A_RUN.get(watch.outcome, 'shows it, with its report or log')}."
     if kind == "upgrade" and watch.state is WatchState.DONE:

@@ -1,8 +1,8 @@
 """What every tool is made of: its definition, its arguments, and what it may use when it is called."""
 
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, ValidationInfo, field_validator
@@ -50,6 +50,7 @@ class Call:
         visit: what the conversation's inbox knows of this call.
         services: what the tool may use.
         report: tells the client how a watch that is waited for stands; does nothing where it did not ask to be told.
+        follows: the ended watch whose chain this call carries on; None for a call of a client.
 
     """
 
@@ -57,6 +58,7 @@ class Call:
     visit: Visit
     services: Services
     report: Callable[[Watch], Awaitable[None]]
+    follows: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ class ToolDefinition(Generic[Arguments]):
         read_only: it changes nothing, so a client need not ask its user.
         destructive: it changes what cannot be changed back.
         idempotent: calling it twice does no more than calling it once.
+        check: for a tool that a chain may call: everything that refuses it before it is sent, with the names of the
+            arguments that are stand-ins because their values are not known yet. Sends nothing.
+        likely: for such a tool, arguments that are well formed, to stand in for those.
 
     """
 
@@ -83,6 +88,8 @@ class ToolDefinition(Generic[Arguments]):
     read_only: bool
     destructive: bool = False
     idempotent: bool = False
+    check: Callable[[Arguments, Call, frozenset[str]], Awaitable[None]] | None = None
+    likely: Mapping[str, JsonValue] = field(default_factory=dict)
 
     async def call(self, raw: dict[str, Any], call: Call) -> Document:
         """Check the arguments and do the work.

@@ -6,11 +6,13 @@ from pydantic import Field, JsonValue, field_validator
 
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
+from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
 from tp_mcp.tools import telling
+from tp_mcp.tools.chaining import OnDone, OnFail, planned
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.readings import Verdict
@@ -46,6 +48,8 @@ class StartUpgradeArguments(ToolArguments):
             "execute restore image scp <path> <host> <user> <password>"
         ),
     ] = None
+    on_done: OnDone = None
+    on_fail: OnFail = None
 
     @field_validator("build_number", mode="before")
     @classmethod
@@ -64,12 +68,14 @@ class GetUpgradeArguments(ToolArguments):
 async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Document:
     """Start an upgrade and watch it."""
     services = call.services
-    request = UpgradeRequest.checked(**arguments.model_dump())
+    request = _checked(arguments)
     block = async_block(services.manifest, START_TOOL)
+    shown = _shown_arguments(request)
+    plan = planned(call, arguments.on_done, arguments.on_fail, known=shown)
     lab = await services.catalogue.require_lab("testbed", request.testbed)
+    await plan.check(call)
     # Read before the start: until a worker picks the upgrade up, TP goes on showing the end of the one before.
     before = await services.client.get_upgrade(request.testbed)
-    shown = _shown_arguments(request)
 
     async def send() -> Accepted:
         answer = await services.client.start_upgrade(request)
@@ -79,11 +85,13 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     watch = await services.registry.start(
         Intent(
             owner=call.owner,
-            origin=Origin(START_TOOL, shown),
+            origin=Origin(START_TOOL, {**shown, **plan.asked}),
             title=_title(request),
             job=upgrade_job(request.testbed),
-            spec=spec_of(block, rule=UPGRADE_RULE),
+            spec=plan.of_spec(spec_of(block, rule=UPGRADE_RULE)),
             baseline=upgrade_baseline(before),
+            chain=plan.chain,
+            watch_id=plan.watch_id,
         ),
         send,
     )
@@ -91,8 +99,27 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     return telling.started(
         watch,
         notes=(*unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
-        advice="Run tests only once it has ended.",
+        advice="" if plan.chain is not None else "Run tests only once it has ended.",
     )
+
+
+async def check_upgrade(arguments: StartUpgradeArguments, call: Call, unknown: frozenset[str]) -> None:
+    """Check an upgrade that is to follow something.
+
+    Raises:
+        InputError: it would be refused.
+        TpError: TP could not be asked.
+
+    """
+    if arguments.mode == UpgradeMode.COMMAND.value or arguments.command:
+        raise InvalidArgumentError(
+            "mode command cannot follow anything: its line holds a password, which is not kept until then.",
+            remedy="Use mode build or ga, or start it yourself.",
+        )
+    if not unknown & {"mode", "build_number", "version"}:
+        _checked(arguments)
+    if "testbed" not in unknown:
+        await call.services.catalogue.require_lab("testbed", arguments.testbed)
 
 
 async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
@@ -117,6 +144,10 @@ async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
         conclusion = f"The latest upgrade of {stands}"
     watched = tuple(Paragraph(f"Watched as {watch.id}: {watch.title}.") for watch in mine)
     return Document(conclusion, (*watched, *logs), _next_step(arguments.testbed, status, mine))
+
+
+def _checked(arguments: StartUpgradeArguments) -> UpgradeRequest:
+    return UpgradeRequest.checked(**arguments.model_dump(exclude={"on_done", "on_fail"}))
 
 
 def _shown_arguments(request: UpgradeRequest) -> dict[str, JsonValue]:
@@ -192,13 +223,16 @@ TOOLS = (
             "Upgrade the firmware of a testbed's devices and watch it to its end in the background. Returns at "
             "once; the first line has the watch's id (w_...). The end is reported by itself on the next result "
             "of any tool: do not poll in a loop and do not start it again. Takes 2 to 15 minutes, reboots the "
-            'devices and cannot be cancelled. Example: {"testbed": "AT16_Combined_FSW", "mode": "build", '
+            'devices and cannot be cancelled. With on_done, "upgrade, then run these tests" is one '
+            'call. Example: {"testbed": "AT16_Combined_FSW", "mode": "build", '
             '"build_number": "6957"}'
         ),
         arguments=StartUpgradeArguments,
         run=start_upgrade,
         read_only=False,
         destructive=True,
+        check=check_upgrade,
+        likely={"testbed": "T", "mode": "build", "build_number": "1", "version": "1.0", "command": "-"},
     ),
     ToolDefinition(
         name="get_upgrade",

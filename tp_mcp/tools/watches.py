@@ -7,6 +7,7 @@ from pydantic import Field
 from tp_mcp.results.document import Document, ItemList, Paragraph
 from tp_mcp.results.text import count_of, format_duration
 from tp_mcp.tools import telling
+from tp_mcp.tools.chaining import begun
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch import words
 from tp_mcp.watch.registry import LIST_LIMIT
@@ -83,6 +84,7 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
     """Wait for the end of a watch, or tell how it stands."""
     services = call.services
     await services.inbox.name(call.visit, watch_ids=[arguments.watch_id])
+    await begun(arguments.watch_id, call)
     watch = await services.registry.wait(
         arguments.watch_id, call.owner, seconds=arguments.max_wait_seconds, report=call.report
     )
@@ -95,7 +97,7 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
 async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
     """Stop watching; the job goes on."""
     services = call.services
-    watch = await services.registry.get(arguments.watch_id, call.owner)
+    watch = await begun(arguments.watch_id, call)
     await services.inbox.name(call.visit, watch_ids=[watch.id])
     if watch.state.ended:
         call.visit.reported.add(watch.id)
@@ -115,7 +117,9 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
         step = f"{telling.call_words('cancel_execution', exec_id=int(subject))} would end the run itself."
     elif kind == "upgrade":
         step = "The upgrade itself cannot be cancelled."
-    return Document(f"{words.headline(watch)}. What it watched goes on; its end will not be reported.", next_step=step)
+    chained = " Nothing follows it any more." if watch.chain is not None and watch.chain.links else ""
+    told = f"{words.headline(watch)}. What it watched goes on; its end will not be reported.{chained}"
+    return Document(told, next_step=step)
 
 
 def _line(watch: Watch, now: float) -> str:

@@ -20,6 +20,7 @@ from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgra
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
 from tp_mcp.tools import telling
+from tp_mcp.tools.chaining import OnDone, OnFail, planned
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.match_rule import MATCH_RULE
 from tp_mcp.watch.registry import Intent
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 DEFAULT_INTERVAL_SECONDS = 30.0
 DEFAULT_TIMEOUT_SECONDS = 6 * 3600.0
 MESSAGE_MAX_CHARACTERS = 300
+WATCH_ROOTS = frozenset({"args", "poll"})
+"""What follow-ups may use: nothing was started, so there is no answer to a start."""
+
 PATH_MAX_CHARACTERS = 300
 CONDITION_MAX_CHARACTERS = 90
 ARGS_EXAMPLES: Mapping[str, JsonValue] = {"exec_id": {"exec_id": 446}, "testbed": {"testbed": "AT16_Combined_FSW"}}
@@ -103,6 +107,8 @@ class StartWatchArguments(ToolArguments):
     message: Annotated[
         str, Field(description="What to say at the end; may use {poll.<path>}.", max_length=MESSAGE_MAX_CHARACTERS)
     ] = ""
+    on_done: OnDone = None
+    on_fail: OnFail = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +131,22 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
         raise InvalidArgumentError(
             "fail_match was given without done_match.", remedy="Give both, or neither to watch the job's own end."
         )
+    asked = arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    known = {name: value for name, value in asked.items() if name not in {"on_done", "on_fail"}}
+    plan = planned(call, arguments.on_done, arguments.on_fail, known=known, roots=WATCH_ROOTS)
     subject = await _subject(arguments, call)
-    spec = _spec(arguments, subject, call)
+    await plan.check(call)
+    spec = plan.of_spec(_spec(arguments, subject, call))
     check_limits(interval_seconds=spec.interval_seconds, timeout_seconds=spec.timeout_seconds, max_polls=spec.max_polls)
     watch = await services.registry.observe(
         Intent(
             owner=call.owner,
-            origin=Origin("start_watch", arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True)),
+            origin=Origin("start_watch", asked),
             title=_title(arguments, subject),
             job=subject.job,
             spec=spec,
             baseline=subject.baseline,
+            chain=plan.chain,
         )
     )
     return telling.started(watch, notes=(subject.note,) if subject.note else ())

@@ -12,6 +12,7 @@ from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch import words
+from tp_mcp.watch.following import followed
 from tp_mcp.watch.kept import kept
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Outcome, Reading, Verdict
@@ -38,8 +39,12 @@ def leave_open(watch: Watch, failure: TpError) -> Step:
 
 
 def refuse(watch: Watch, *, reason: str, now: float) -> Step:
-    """End a watch in state `starting` whose job TP refused, or never got; `reason` says why, in a sentence."""
-    return _end(watch, WatchState.FAILED, _not_before(watch, now), reason=reason)
+    """End a watch in state `starting` whose job TP refused, or never got; `reason` says why, in a sentence.
+
+    Nothing follows it: only a job that TP may have had can have failed.
+    """
+    now = _not_before(watch, now)
+    return _ended(replace(watch, state=WatchState.FAILED, reason=_short(reason), ended_at=now, advisory=None), now)
 
 
 def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonValue, *, now: float) -> Step:
@@ -203,6 +208,10 @@ def _shows_life(before: Reading | None, reading: Reading) -> bool:
 
 def _end(watch: Watch, state: WatchState, now: float, *, reason: str, outcome: Outcome | None = None) -> Step:
     ended = replace(watch, state=state, outcome=outcome, reason=_short(reason), ended_at=now, advisory=None)
+    return _ended(followed(ended), now)
+
+
+def _ended(ended: Watch, now: float) -> Step:
     entry = InboxEntry(
         watch_id=ended.id, owner=ended.owner, text=words.end_message(ended), job=ended.job, created_at=now
     )

@@ -24,6 +24,19 @@ class Reader(Protocol):
         ...
 
 
+class Starter(Protocol):
+    """Runs a guarded start, for chains."""
+
+    async def start(self, parent: Watch) -> None:
+        """Make the call that follows an ended watch, with the checks of a direct one, and watch what it starts.
+
+        Raises:
+            TpMcpError: it was refused. Its row, if it was written, has the end of it.
+
+        """
+        ...
+
+
 class Timer(Protocol):
     """Calls back once at a time that can be moved."""
 
@@ -102,10 +115,11 @@ class Settler(Protocol):
 class Store(Protocol):
     """Keeps watches and inbox entries. Every method may raise StoreError."""
 
-    async def add(self, watch: Watch) -> None:
-        """Write a new watch.
+    async def add(self, watch: Watch, entry: InboxEntry | None = None) -> None:
+        """Write a new watch, and the entry of its end where it has ended already, in one transaction.
 
         Raises:
+            WatchError: it is a step of a chain that has begun already.
             WatchLimitError: the owner's principal has too many watches or unseen ends already.
 
         """
@@ -130,6 +144,10 @@ class Store(Protocol):
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:
         """Return the watches of one TP, or of all, that have not ended, oldest first."""
+        ...
+
+    async def pending(self, server: str) -> tuple[Watch, ...]:
+        """Return the ended watches of one TP whose next step has not begun, in the order of their ends."""
         ...
 
     async def of_owner(

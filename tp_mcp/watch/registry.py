@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError, TpError, TpMcpError, WatchError, WatchNotFoundError
 from tp_mcp.watch import machine
+from tp_mcp.watch.chain import Chain
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.ports import Store
@@ -29,7 +30,7 @@ DRAIN_SECONDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A watch that is about to be made. Attributes as of `Watch`."""
+    """A watch that is about to be made. Attributes as of `Watch`; its id is a new one where it is empty."""
 
     owner: Owner
     origin: Origin
@@ -37,6 +38,8 @@ class Intent:
     job: str
     spec: WatchSpec
     baseline: JsonValue = None
+    chain: Chain | None = None
+    watch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,9 @@ class WatchRegistry:
             return await self._outlasting(attempt, lambda: self._start(attempt, send))
         except TpMcpError:
             # The refusal waits in the inbox for a caller who left before this; one who is still here is being told it.
-            await self._seen(attempt.watch)
+            # A step of a chain has no caller.
+            if intent.chain is None or intent.chain.parent is None:
+                await self._seen(attempt.watch)
             raise
 
     async def observe(self, intent: Intent) -> Watch:
@@ -322,7 +327,7 @@ class WatchRegistry:
 
     def _new(self, intent: Intent, state: WatchState) -> Watch:
         return Watch(
-            id=new_watch_id(),
+            id=intent.watch_id or new_watch_id(),
             owner=intent.owner,
             server=self._server,
             origin=intent.origin,
@@ -332,6 +337,7 @@ class WatchRegistry:
             state=state,
             created_at=self._clock.now(),
             baseline=intent.baseline,
+            chain=intent.chain,
         )
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from pydantic import JsonValue
 
+from tp_mcp.watch.chain import Chain
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
@@ -95,6 +96,7 @@ class Watch:
         missing_polls: how many answers in a row said so.
         silent_since: when TP stopped answering; None while it answers.
         polls: how many polls were answered.
+        chain: its place in a chain; None where nothing follows it and it follows nothing.
         revision: counts the writes; a write with an older one is refused by the store.
 
     """
@@ -124,6 +126,7 @@ class Watch:
     missing_polls: int = 0
     silent_since: float | None = None
     polls: int = 0
+    chain: Chain | None = None
     revision: int = 0
 
     @property

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from tp_mcp.connectors.template import render_text
 from tp_mcp.results.fence import clean, one_line
 from tp_mcp.results.text import format_duration, shorten
+from tp_mcp.watch.chain_words import end_line
 from tp_mcp.watch.readings import Counts, Outcome, Verdict
 from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
 
@@ -107,6 +108,8 @@ def end_message(watch: Watch) -> str:
         lines.append(_line(watch.reason, REASON_MAX_CHARACTERS))
     if watch.state in {WatchState.LOST, WatchState.TIMED_OUT}:
         lines.append(last_known(watch))
+    # Before the message, whose length is not ours: what comes next must not be cut.
+    lines.append(end_line(watch.chain))
     lines.append(message or f"Asked as: {request_words(watch.origin)}")
     return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
 

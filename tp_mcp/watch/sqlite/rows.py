@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import JsonValue, TypeAdapter
 
 from tp_mcp.errors import StoreCorruptError
+from tp_mcp.watch.chain import Chain
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
@@ -34,6 +35,7 @@ class _Record:
 _ORIGIN = TypeAdapter(Origin)
 _SPEC = TypeAdapter(WatchSpec)
 _RECORD = TypeAdapter(_Record)
+_CHAIN = TypeAdapter(Chain)
 
 
 def watch_to_row(watch: Watch) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         "started_at": watch.started_at,
         "ended_at": watch.ended_at,
         "revision": watch.revision,
+        **_chain_columns(watch.chain),
     }
 
 
@@ -115,6 +118,7 @@ def _row_to_watch(row: Row) -> Watch:
         missing_polls=record.missing_polls,
         silent_since=record.silent_since,
         polls=row["polls"],
+        chain=None if row["chain"] is None else _CHAIN.validate_json(row["chain"]),
         revision=row["revision"],
     )
 
@@ -143,6 +147,17 @@ def row_to_entry(row: Row) -> InboxEntry:
         showings=row["showings"],
         seen_at=row["seen_at"],
     )
+
+
+def _chain_columns(chain: Chain | None) -> dict[str, Any]:
+    if chain is None:
+        return {"chain": None, "parent": None, "pending_step": None}
+    return {
+        "chain": _CHAIN.dump_json(chain).decode(),
+        "parent": chain.parent,
+        # What follows is decided together with the end, and an ended watch is written no more.
+        "pending_step": None if chain.next is None else chain.next.id,
+    }
 
 
 def _owner_columns(owner: Owner) -> dict[str, Any]:

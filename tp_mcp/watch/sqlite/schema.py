@@ -43,6 +43,13 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX inbox_unseen ON inbox (principal, conversation, created_at) WHERE seen_at IS NULL;
     """,
+    """
+    ALTER TABLE watches ADD COLUMN chain TEXT;         -- JSON
+    ALTER TABLE watches ADD COLUMN parent TEXT;        -- the watch of the step before it
+    ALTER TABLE watches ADD COLUMN pending_step TEXT;  -- the watch that follows, until it has begun
+    CREATE UNIQUE INDEX watches_of_parent ON watches (parent) WHERE parent IS NOT NULL;
+    CREATE INDEX watches_pending ON watches (server, ended_at) WHERE pending_step IS NOT NULL;
+    """,
 )
 
 VERSION = len(MIGRATIONS)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tp_mcp.errors import WatchLimitError
+from tp_mcp.errors import WatchError, WatchLimitError
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.rows import entry_to_row, row_to_entry, row_to_watch, watch_to_row
@@ -34,19 +34,29 @@ class SqliteStore:
         await connection.open()
         return cls(connection)
 
-    async def add(self, watch: Watch) -> None:
-        """Write a new watch.
+    async def add(self, watch: Watch, entry: InboxEntry | None = None) -> None:
+        """Write a new watch, and the entry of its end where it has ended already, in one transaction.
+
+        A watch that follows another takes its place in the same transaction, so that it begins once; there is always
+        room for it, because its chain was let in as a whole.
 
         Raises:
+            WatchError: it follows another, and has begun already.
             WatchLimitError: the principal has too many watches or unseen ends already. An unseen end is never dropped
                 to make room.
 
         """
 
         def write(db: sqlite3.Connection) -> None:
-            _check_room(db, watch.owner.principal)
+            if watch.chain is not None and watch.chain.parent is not None:
+                _take_step(db, watch.chain.parent, watch.id)
+            else:
+                _check_room(db, watch.owner.principal)
             row = watch_to_row(watch)
             db.execute(_insert("watches", row), row)
+            if entry is not None:
+                entry_row = entry_to_row(entry)
+                db.execute(_insert("inbox", entry_row), entry_row)
 
         await self._connection.write(write)
 
@@ -85,6 +95,11 @@ class SqliteStore:
         sql = "SELECT * FROM watches WHERE (? IS NULL OR server = ?) AND ended_at IS NULL ORDER BY created_at, id"
         values = (server, server)
         return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, values)))
+
+    async def pending(self, server: str) -> tuple[Watch, ...]:
+        """Return the ended watches of one TP whose next step has not begun, in the order of their ends."""
+        sql = "SELECT * FROM watches WHERE server = ? AND pending_step IS NOT NULL ORDER BY ended_at, id"
+        return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, (server,))))
 
     async def of_owner(
         self, principal: str, *, conversation: str | None, states: Sequence[WatchState], limit: int
@@ -126,7 +141,9 @@ class SqliteStore:
                 (ended_before, unseen_before),
             )
             return db.execute(
-                "DELETE FROM watches WHERE ended_at < ? AND id NOT IN (SELECT watch_id FROM inbox)", (ended_before,)
+                "DELETE FROM watches WHERE ended_at < ? AND pending_step IS NULL "
+                "AND id NOT IN (SELECT watch_id FROM inbox)",
+                (ended_before,),
             ).rowcount
 
         return await self._connection.write(write)
@@ -148,6 +165,12 @@ def _update(db: sqlite3.Connection, watch: Watch) -> Watch | None:
     changes = ", ".join(f"{name} = :{name}" for name in row if name != "id")
     sql = f"UPDATE watches SET {changes} WHERE id = :id AND revision = :revision - 1"  # noqa: S608 -- names are ours
     return saved if db.execute(sql, row).rowcount == 1 else None
+
+
+def _take_step(db: sqlite3.Connection, parent: str, watch_id: str) -> None:
+    sql = "UPDATE watches SET pending_step = NULL, revision = revision + 1 WHERE id = ? AND pending_step = ?"
+    if db.execute(sql, (parent, watch_id)).rowcount != 1:
+        raise WatchError(f"The step {watch_id} after {parent} has begun already.")
 
 
 def _check_room(db: sqlite3.Connection, principal: str) -> None:
