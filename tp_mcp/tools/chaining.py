@@ -1,6 +1,6 @@
 """Chains as tools take them: what follows a start is read, checked before anything is sent, and shown."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, cast
 
@@ -30,9 +30,9 @@ OnDone = Annotated[
     dict[str, JsonValue] | None,
     _OBJECT,
     Field(
-        description='What follows a good end (tests that failed too): {"tool": "start_upgrade"|"run_pytest", "args": '
-        '{...}} or {"message": "..."}. {args.x}, {result.x}, {poll.x} are filled; args may nest on_done, on_fail; '
-        "3 deep.",
+        description='What follows the state done, which a run has even if tests failed or none ran: {"tool": '
+        '"start_upgrade"|"run_pytest", "args": {...}} or {"message": "..."}. {args.x}, {result.x}, {poll.x} are '
+        "filled; args may nest on_done, on_fail; 3 deep.",
         examples=[{"tool": "run_pytest", "args": {"lab": "{args.testbed}", "testcase": ["Tests_CLI"]}}],
     ),
 ]
@@ -49,16 +49,16 @@ class _Step:
 
     Attributes:
         where: where in the arguments it stands, as `on_done.on_fail`.
-        definition: its tool.
         arguments: its arguments; stand-ins for those that are not known yet.
         unknown: the names of those.
+        check: checks it; raises what refuses it.
 
     """
 
     where: str
-    definition: ToolDefinition[Any]
     arguments: ToolArguments
     unknown: frozenset[str]
+    check: Callable[[Call], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,7 @@ class Plan:
         """
         for step in self._steps:
             try:
-                # Only tools that have a check may be chained.
-                if step.definition.check is not None:
-                    await step.definition.check(step.arguments, call, step.unknown)
+                await step.check(call)
             except InputError as error:
                 raise _refused(step.where, error) from None
 
@@ -225,7 +223,9 @@ class _Reading:
         follow_up = FollowUp(mode="chat" if message else "tool", message=message, tool=given.get("tool", ""), args=args)
         problems = follow_up_problems(follow_up, tools=self._starts, roots=roots, known={"args": before})
         if problems:
-            raise InvalidArgumentError(f"{where} cannot be used: {'; '.join(problems).rstrip('.')}.", remedy="Nothing was sent.")
+            raise InvalidArgumentError(
+                f"{where} cannot be used: {'; '.join(problems).rstrip('.')}.", remedy="Nothing was sent."
+            )
         if message:
             return message
         if depth > CHAIN_DEPTH:
@@ -264,7 +264,12 @@ def _step(where: str, definition: ToolDefinition[Any], args: Mapping[str, JsonVa
         )
     except InvalidArgumentError as error:
         raise _refused(where, error) from None
-    return _Step(where, definition, arguments, unknown)
+
+    async def check(call: Call) -> None:
+        if definition.check is not None:
+            await definition.check(arguments, call, unknown)
+
+    return _Step(where, arguments, unknown, check)
 
 
 def _filled(value: JsonValue, known: Mapping[str, JsonValue]) -> JsonValue:
