@@ -93,9 +93,11 @@ async def start_chain(client: Client) -> tuple[str, str]:
 
 async def wait_until_told(client: Client, watch_id: str) -> str:
     """Go on with something else until the end of a watch arrives by itself."""
-    with anyio.fail_after(END_SECONDS):
+    told = ""
+    with anyio.move_on_after(END_SECONDS):
         while f"[{watch_id}]" not in (told := await killed.call(client, "list_labs")):
             await anyio.sleep(0.5)
+    assert f"[{watch_id}]" in told, await killed.call(client, "list_watches")
     return told
 
 
