@@ -20,7 +20,8 @@ from tp_mcp.watch.states import Watch, WatchState
 RUN = "POST /adc/automation/pytest/"
 AGAIN: dict[str, Any] = {"tool": "run_pytest", "args": {"lab": "{args.lab}", "testcase": "{args.testcase}"}}
 QUICK_TEST = "Tests_CLI/test_system.py"
-END_SECONDS = 45
+END_SECONDS = 90
+"""Two runs, one after the other, on a machine that has other work to do."""
 
 setup = killed.setup
 
@@ -101,7 +102,7 @@ async def wait_until_told(client: Client, watch_id: str) -> str:
     return told
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 async def test_a_server_killed_between_the_end_and_the_chained_start_sends_it_once_at_the_next_start(
     setup: killed.Setup,
 ) -> None:
@@ -133,7 +134,7 @@ async def test_a_server_killed_between_the_end_and_the_chained_start_sends_it_on
     assert await accepted_runs(setup) == 2
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 async def test_two_servers_on_one_store_send_the_chained_start_once(setup: killed.Setup) -> None:
     other = replace(setup, directory=setup.directory / "other")
     other.directory.mkdir()
@@ -141,10 +142,10 @@ async def test_two_servers_on_one_store_send_the_chained_start_once(setup: kille
     assert second_server.env is not None
     second_server.env["TP_MCP_STATE_DIR"] = str(setup.directory / "state")
     async with Client(setup.server()) as first:
-        before, step = await start_chain(first)
+        _, step = await start_chain(first)
         # It opens later, so that it takes the same watch up and sees the same end.
         async with Client(second_server) as second:
-            assert f"[{before}]" in await killed.call(second, "list_watches")
+            # A call that names no watch: an end that was listed by name would count as seen.
             told = await wait_until_told(second, step)
             assert "is done" in told
     assert await accepted_runs(setup) == 2
