@@ -149,6 +149,17 @@ async def test_ends_are_shown_oldest_first(open_world: Any, make_watch: MakeWatc
         assert await visit(world.inbox, EXACT) == [watch.id for watch in watches]
 
 
+async def test_an_end_for_which_there_was_no_room_was_not_shown(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        shown, left_out = await ended(world, make_watch), await ended(world, make_watch, job="2")
+        for _ in range(3):
+            began = await world.inbox.begin(EXACT)
+            world.inbox.handed_over(began, [shown.id])
+        assert [(entry.watch_id, entry.showings) for entry in await world.store.real.unseen(EXACT)] == [
+            (left_out.id, 0)
+        ]
+
+
 async def test_a_quiet_conversation_writes_nothing(open_world: Any) -> None:
     async with open_world() as world:
         for _ in range(3):

@@ -208,6 +208,13 @@ def test_a_stalled_job_comes_with_what_that_means(make_watch: MakeWatch) -> None
     assert lines[-1].startswith("If it stays so, the worker behind it has probably died")
 
 
+def test_an_end_keeps_its_limit_however_long_its_parts(make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "REASON_MAX_CHARACTERS", 5000)
+    message = words.end_message(make_watch(state=WatchState.FAILED, reason="x" * 4000))
+    assert len(message) <= words.END_MAX_CHARACTERS
+    assert "characters left out" in message
+
+
 # Whatever TP sends ----------------------------------------------------------------------------------------------------
 
 HOSTILE = st.one_of(

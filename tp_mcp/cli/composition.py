@@ -1,6 +1,6 @@
 """The composition root: joins TP, the store, the watch and the tools."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Settings
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.services import Services
+from tp_mcp.watch.abandoned import end_abandoned
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.poller import Poller
@@ -26,6 +27,8 @@ from tp_mcp.watch.registry import WatchRegistry
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.timer import ApschedulerTimer
 from tp_mcp.watch.waiting import Changes
+
+TP_IS_GONE = "The embedded TP ended with the server process that ran it, and its jobs with it."
 
 
 @asynccontextmanager
@@ -37,6 +40,7 @@ async def open_services(
     clock: Clock,
     transport: httpx2.AsyncBaseTransport | None = None,
     interval_factor: float = 1.0,
+    is_gone: Callable[[str], bool] = lambda _: False,
 ) -> AsyncIterator[Services]:
     """Open everything behind the tools, take up the watches that were left, and close it all at the end.
 
@@ -47,6 +51,7 @@ async def open_services(
         clock: the time.
         transport: what carries requests to TP; the network by default.
         interval_factor: multiplies every poll interval.
+        is_gone: whether the TP of a base URL is gone for good, so that its watches are lost.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -82,6 +87,7 @@ async def open_services(
         registry = WatchRegistry(
             store=store, poller=poller, changes=changes, clock=clock, server=access.base_url, task_group=tasks
         )
+        await end_abandoned(store, is_gone, reason=TP_IS_GONE, now=clock.now())
         await registry.resume()
         poller.start()
         try:

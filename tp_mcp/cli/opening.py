@@ -21,7 +21,6 @@ from tp_mcp.tools.services import Services
 
 SIMULATOR_DIRECTORY = "simulator"
 EXEC_ID_RANGE = 1_000_000
-EMBEDDED_TP_ENDED = "The embedded TP ended with the server that ran it, and every job with it"
 
 
 @asynccontextmanager
@@ -68,6 +67,7 @@ async def _with_embedded_tp(settings: Settings, state_dir: Path, speed: float, c
             clock=clock,
             transport=httpx2.ASGITransport(app=embedded.app),
             interval_factor=settings.interval_factor / speed,
+            is_gone=is_embedded_tp_of_ended_process,
         ) as services,
     ):
         yield services
@@ -78,7 +78,7 @@ def embedded_url(process_id: int) -> str:
     return f"http://simulator-{process_id}.invalid"
 
 
-def servers_that_ended(server: str) -> bool:
+def is_embedded_tp_of_ended_process(server: str) -> bool:
     """Return whether a base URL stands for an embedded TP whose process is no more."""
     match = re.fullmatch(r"http://simulator-(\d+)\.invalid", server)
     if match is None or int(match[1]) == os.getpid():

@@ -153,6 +153,11 @@ def cancel(watch: Watch, *, reason: str, now: float) -> Step:
     return replace(_end(watch, WatchState.CANCELLED, _not_before(watch, now), reason=reason), entry=None)
 
 
+def lose(watch: Watch, *, reason: str, now: float) -> Step:
+    """End a watch whose TP is no more."""
+    return Step(watch) if watch.state.ended else _end(watch, WatchState.LOST, _not_before(watch, now), reason=reason)
+
+
 def _limits(watch: Watch, now: float) -> Step | None:
     spec = watch.spec
     if now - watch.since >= spec.timeout_seconds:

@@ -1,0 +1,76 @@
+"""The embedded TP dies with its process: what it was doing is lost, and the conversation is told."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tp_mcp.cli.opening import embedded_url, is_embedded_tp_of_ended_process, open_configured
+from tp_mcp.cli.serve_options import ServeOptions
+from tp_mcp.clock import SystemClock
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.spec import WatchSpec
+from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.watch.states import Origin, Watch, WatchState, new_watch_id
+
+OWNER = Owner("local:alice", "chat", exact=True)
+
+
+def ended_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("server", "is_gone"),
+    [
+        (embedded_url(os.getpid()), False),
+        (embedded_url(os.getppid()), False),
+        (embedded_url(1), False),
+        ("http://tp-test:8000", False),
+        ("http://simulator-x.invalid", False),
+    ],
+    ids=["this process", "its parent", "the first process", "a real TP", "no number"],
+)
+def test_a_tp_is_not_gone_while_its_process_lives_or_where_it_is_a_real_one(server: str, is_gone: bool) -> None:
+    assert is_embedded_tp_of_ended_process(server) is is_gone
+
+
+def test_an_embedded_tp_is_gone_once_its_process_has_ended() -> None:
+    assert is_embedded_tp_of_ended_process(embedded_url(ended_process()))
+
+
+async def test_the_watches_of_an_embedded_tp_that_died_are_told_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TP_MCP_STATE_DIR", str(tmp_path))
+    watch = Watch(
+        id=new_watch_id(),
+        owner=OWNER,
+        server=embedded_url(ended_process()),
+        origin=Origin("run_pytest", {"lab": "AT16_Combined_FSW"}),
+        title="run of Tests_CLI on AT16_Combined_FSW",
+        job="execution:446",
+        spec=WatchSpec(
+            tool="get_execution", args={"exec_id": 446}, rule="execution", interval_seconds=15, timeout_seconds=3600
+        ),
+        state=WatchState.ACTIVE,
+        created_at=SystemClock().now(),
+    )
+    store = await SqliteStore.open(tmp_path / "simulator")
+    await store.add(watch)
+    await store.close()
+    async with open_configured(ServeOptions(simulator=True), SystemClock()) as services:
+        lost = await services.registry.get(watch.id, OWNER)
+        (entry,) = await services.inbox.to_show(await services.inbox.begin(OWNER))
+    assert lost.state is WatchState.LOST
+    assert "embedded TP ended" in entry.text
+
+
+async def test_the_embedded_tp_answers_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TP_MCP_STATE_DIR", str(tmp_path))
+    async with open_configured(ServeOptions(simulator=True, speed=100), SystemClock()) as services:
+        assert "AT16_Combined_FSW" in {lab.name for lab in await services.catalogue.labs()}
