@@ -79,6 +79,15 @@ def part_of(module: str) -> str | None:
     return names[1] if names[0] == "tp_mcp" and len(names) > 1 and names[1] in {*LAYERS, "simulator"} else None
 
 
+def test_every_part_of_the_package_has_its_layer() -> None:
+    parts = {
+        path.stem
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or (path.is_dir() and path.stem != "__pycache__")
+    }
+    assert parts - {"__init__", "__main__"} == {*LAYERS, "simulator"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_imports_only_point_down(path: Path) -> None:
     here = part_of(module_name(path))

@@ -12,6 +12,7 @@ from tp_mcp.cli.configuration import TpAccess
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.errors import TpMcpError
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
 from tp_mcp.jobs.reader import TpReader
 from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
@@ -40,7 +41,7 @@ async def open_services(
     clock: Clock,
     transport: httpx2.AsyncBaseTransport | None = None,
     interval_factor: float = 1.0,
-    is_gone: Callable[[str], bool] = lambda _: False,
+    is_gone: Callable[[str], bool] | None = None,
 ) -> AsyncIterator[Services]:
     """Open everything behind the tools, take up the watches that were left, and close it all at the end.
 
@@ -51,7 +52,7 @@ async def open_services(
         clock: the time.
         transport: what carries requests to TP; the network by default.
         interval_factor: multiplies every poll interval.
-        is_gone: whether the TP of a base URL is gone for good, so that its watches are lost.
+        is_gone: whether the TP of a base URL is gone for good, so that its watches are lost; None where none can be.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -63,6 +64,7 @@ async def open_services(
     changes = Changes()
     execution_rule, upgrade_rule = ExecutionRule(access.base_url), UpgradeRule()
     async with (
+        _one_error_as_itself(),
         TpClient(
             base_url=access.base_url,
             credentials=access.credentials,
@@ -87,7 +89,8 @@ async def open_services(
         registry = WatchRegistry(
             store=store, poller=poller, changes=changes, clock=clock, server=access.base_url, task_group=tasks
         )
-        await end_abandoned(store, is_gone, reason=TP_IS_GONE, now=clock.now())
+        if is_gone is not None:
+            await end_abandoned(store, is_gone, reason=TP_IS_GONE, now=clock.now())
         await registry.resume()
         poller.start()
         try:
@@ -107,6 +110,20 @@ async def open_services(
                 await registry.drain()
                 await poller.flush()
             tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _one_error_as_itself() -> AsyncIterator[None]:
+    """Let an error of ours that leaves a task group be said as what it is, not as a group of one."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        only: BaseException = group
+        while isinstance(only, ExceptionGroup) and len(only.exceptions) == 1:
+            only = only.exceptions[0]
+        if isinstance(only, TpMcpError):
+            raise only from None
+        raise
 
 
 @asynccontextmanager

@@ -60,8 +60,6 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
         others = telling.call_words("list_watches", all_conversations=True)
         hint = "" if arguments.all_conversations else f"{others} shows those of your other conversations too."
         return Document(f"There is no {kind}watch in {whose}.", next_step=hint)
-    # Naming an end lets it count as seen, and a list shows every id there is.
-    await services.inbox.name(call.visit, watch_ids=[watch.id for watch in watches if watch.state.ended])
     going_on = [watch for watch in watches if not watch.state.ended]
     now = services.clock.now()
     # The registry returns no more than this, so there may be older ones.

@@ -17,6 +17,9 @@ from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Outcome, Reading, Verdict
 from tp_mcp.watch.states import Advisory, InboxEntry, Step, Watch, WatchState
 
+COUNTED_SHARE = 0.9
+"""Part of a watch's interval after which a poll counts: polls come a little early or late."""
+
 LOST_AFTER_MISSING_POLLS = 3
 LOST_AFTER_MISSING_SECONDS = 120.0
 SILENCE_BEFORE_TIMEOUT_SECONDS = 600.0
@@ -48,9 +51,13 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
         return Step(watch)
     now = _not_before(watch, now)
     reading = interpretation.reading
+    # Others may want the same answer more often, or all intervals may be scaled: what counts against a watch's limit
+    # is one poll in each interval of its own.
+    counted = watch.counted_at is None or now - watch.counted_at >= watch.spec.interval_seconds * COUNTED_SHARE
     seen = replace(
         watch,
-        polls=watch.polls + 1,
+        polls=watch.polls + counted,
+        counted_at=now if counted else watch.counted_at,
         polled_at=now,
         memory=interpretation.memory,
         reading=reading,
@@ -80,6 +87,9 @@ def observe_failure(watch: Watch, failure: TpError, *, now: float) -> Step:
         return Step(watch)
     now = _not_before(watch, now)
     if isinstance(failure, TpNotFoundError):
+        if watch.state is WatchState.STARTING:
+            # The read that would settle it is not there; that says nothing of the job.
+            return observe_settlement(watch, Settlement(started=False, evidence=str(failure)), now=now)
         return _observe_missing(watch, now)
     since = now if watch.silent_since is None else watch.silent_since
     silent = replace(

@@ -171,10 +171,15 @@ class Poller:
     async def _poll(self, target: Target) -> None:
         try:
             async with self._limiter:
+                # Who joins while TP is being asked gets nothing of this answer: it may tell of a time before the start
+                # of the job that is to be watched.
+                asking = {watch_id: self._watches[watch_id].state for watch_id in sorted(target.watch_ids)}
                 outcome = await self._read(target)
             target.failures = target.failures + 1 if isinstance(outcome, TpError) else 0
-            for watch_id in sorted(target.watch_ids):
-                await self._take_in(watch_id, outcome)
+            for watch_id, state in asking.items():
+                watch = self._watches.get(watch_id)
+                if watch is not None and watch.state is state:
+                    await self._take_in(watch_id, outcome)
         finally:
             target.polling = False
             self._reschedule(target)

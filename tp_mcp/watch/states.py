@@ -94,7 +94,8 @@ class Watch:
         missing_since: when TP first said that it does not know the job.
         missing_polls: how many answers in a row said so.
         silent_since: when TP stopped answering; None while it answers.
-        polls: how many polls were answered.
+        polls: how many polls were answered, one in each interval at most.
+        counted_at: when the last of them was counted.
         revision: counts the writes; a write with an older one is refused by the store.
 
     """
@@ -124,6 +125,7 @@ class Watch:
     missing_polls: int = 0
     silent_since: float | None = None
     polls: int = 0
+    counted_at: float | None = None
     revision: int = 0
 
     @property

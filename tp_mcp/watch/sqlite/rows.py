@@ -29,6 +29,7 @@ class _Record:
     missing_since: float | None
     missing_polls: int
     silent_since: float | None = None
+    counted_at: float | None = None
 
 
 _ORIGIN = TypeAdapter(Origin)
@@ -48,6 +49,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         lively_at=watch.lively_at,
         missing_since=watch.missing_since,
         missing_polls=watch.missing_polls,
+        counted_at=watch.counted_at,
         silent_since=watch.silent_since,
     )
     return {
@@ -113,6 +115,7 @@ def _row_to_watch(row: Row) -> Watch:
         lively_at=record.lively_at,
         missing_since=record.missing_since,
         missing_polls=record.missing_polls,
+        counted_at=record.counted_at,
         silent_since=record.silent_since,
         polls=row["polls"],
         revision=row["revision"],

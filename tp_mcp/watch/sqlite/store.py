@@ -1,15 +1,18 @@
 """The store port over one SQLite file, which several processes may share."""
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tp_mcp.errors import WatchLimitError
+from tp_mcp.errors import StoreCorruptError, WatchLimitError
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.rows import entry_to_row, row_to_entry, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME = "watches.sqlite3"
 MAX_UNENDED_WATCHES = 20_000
@@ -81,10 +84,19 @@ class SqliteStore:
         return await self._connection.run(read)
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:
-        """Return the watches of one TP, or of all, that have not ended, oldest first."""
+        """Return the watches of one TP, or of all, that have not ended, oldest first.
+
+        One that cannot be read is left out, so that it does not keep the others from being watched.
+        """
         sql = "SELECT * FROM watches WHERE (? IS NULL OR server = ?) AND ended_at IS NULL ORDER BY created_at, id"
-        values = (server, server)
-        return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, values)))
+        rows = await self._connection.run(lambda db: db.execute(sql, (server, server)).fetchall())
+        watches: list[Watch] = []
+        for row in rows:
+            try:
+                watches.append(row_to_watch(row))
+            except StoreCorruptError as error:
+                logger.warning("A watch is left out: %s", error)
+        return tuple(watches)
 
     async def of_owner(
         self, principal: str, *, conversation: str | None, states: Sequence[WatchState], limit: int
