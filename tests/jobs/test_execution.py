@@ -228,18 +228,25 @@ def test_an_unanswered_start_is_the_first_execution_above_the_baseline_on_its_la
 ) -> None:
     watch = replace(run_watch(ON_AT16), state=WatchState.STARTING)
     assert RULE.settling_read(watch) == (LIST_TOOL, {})
-    settlement = RULE.settle(watch, rows)
+    settlement = RULE.settle(watch, rows, taken=())
     assert settlement.started is (started is not None)
     if started is None:
-        assert settlement.evidence == "TP lists no execution above 445 on AT16."
+        assert settlement.evidence == "TP lists no execution above 445 on AT16 that could be this one."
     else:
         assert settlement.answer == {"exec_id": started, "lab": "AT16"}
         assert settlement.spec_args == {"exec_id": started}
         assert settlement.job == execution_job(started) == f"execution:{started}"
 
 
+def test_an_execution_that_another_watch_started_is_not_taken_for_it(run_watch: MakeWatch) -> None:
+    watch = replace(run_watch(ON_AT16), state=WatchState.STARTING)
+    rows: JsonValue = [{"exec_id": 446, "lab": "AT16"}, {"exec_id": 447, "lab": "AT16"}]
+    assert RULE.settle(watch, rows, taken={execution_job(446)}).job == execution_job(447)
+    assert not RULE.settle(watch, rows, taken={execution_job(446), execution_job(447)}).started
+
+
 def test_without_a_baseline_nothing_can_be_told(run_watch: MakeWatch) -> None:
-    settlement = RULE.settle(run_watch(ExecutionBaseline(lab="AT16")), [{"exec_id": 446, "lab": "AT16"}])
+    settlement = RULE.settle(run_watch(ExecutionBaseline(lab="AT16")), [{"exec_id": 446, "lab": "AT16"}], taken=())
     assert not settlement.started
     assert "are not known" in settlement.evidence
 
@@ -247,7 +254,7 @@ def test_without_a_baseline_nothing_can_be_told(run_watch: MakeWatch) -> None:
 @pytest.mark.parametrize("answer", [None, "none", {"error": "no such user"}])
 def test_an_answer_that_is_no_list_settles_nothing(run_watch: MakeWatch, answer: JsonValue) -> None:
     with pytest.raises(TpNotJsonError, match="no list of executions"):
-        RULE.settle(run_watch(ON_AT16), answer)
+        RULE.settle(run_watch(ON_AT16), answer, taken=())
 
 
 def test_the_highest_number_is_the_baseline() -> None:

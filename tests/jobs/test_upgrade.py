@@ -144,15 +144,22 @@ def test_an_unanswered_start_is_settled_by_what_moved(
     watch = replace(upgrade_watch(before), state=WatchState.STARTING, answer=None)
     rule = UpgradeRule()
     assert rule.settling_read(watch) == (POLL_TOOL, {"testbed": "AT16"})
-    settlement = rule.settle(watch, now)
+    settlement = rule.settle(watch, now, taken=())
     assert settlement.started is started
     assert settlement.spec_args == ({"testbed": "AT16"} if started else None)
     assert f"status is {now['status']}" in settlement.evidence
 
 
+def test_what_moved_is_not_its_own_where_another_upgrade_was_started_since(upgrade_watch: Callable[..., Watch]) -> None:
+    watch = replace(upgrade_watch(get("SUCCESS", OLD)), state=WatchState.STARTING, answer=None)
+    settlement = UpgradeRule().settle(watch, get("PROGRESS", OLD), taken={watch.job})
+    assert not settlement.started
+    assert "another upgrade" in settlement.evidence
+
+
 def test_an_answer_that_is_no_status_settles_nothing(upgrade_watch: Callable[..., Watch]) -> None:
     with pytest.raises(TpNotJsonError):
-        UpgradeRule().settle(upgrade_watch(None), {"error": "no such testbed"})
+        UpgradeRule().settle(upgrade_watch(None), {"error": "no such testbed"}, taken=())
 
 
 def test_a_baseline_is_plain_json() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,7 +126,9 @@ class StepRule:
     def settling_read(self, watch: Watch, /) -> tuple[str, Mapping[str, JsonValue]]:
         return "list", {"job": f"list:{watch.job}"}
 
-    def settle(self, _watch: Watch, answer: JsonValue) -> Settlement:
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
+        if watch.job in taken:
+            return Settlement(started=False, evidence="it is another's.")
         if not isinstance(answer, dict):
             raise TpNotJsonError("TP's answer has no list.")
         if answer.get("started"):

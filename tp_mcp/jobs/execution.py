@@ -4,7 +4,7 @@
 passed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue, TypeAdapter
@@ -137,7 +137,7 @@ class ExecutionRule:
         """Return the call that lists the user's executions."""
         return LIST_TOOL, {}
 
-    def settle(self, watch: Watch, answer: JsonValue) -> Settlement:
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
         """Tell whether a run whose start was never answered exists after all: the first above the baseline on its lab.
 
         Raises:
@@ -156,9 +156,12 @@ class ExecutionRule:
             if execution.exec_id is not None
             and execution.exec_id > baseline.highest_exec_id
             and execution.lab == baseline.lab
+            and execution_job(execution.exec_id) not in taken
         ]
         if not later:
-            evidence = f"TP lists no execution above {baseline.highest_exec_id} on {baseline.lab}."
+            evidence = (
+                f"TP lists no execution above {baseline.highest_exec_id} on {baseline.lab} that could be this one."
+            )
             return Settlement(started=False, evidence=evidence)
         exec_id = min(later)
         return Settlement(

@@ -5,7 +5,7 @@ still shows the end of the one before. So what stood there before the start is k
 only when each device was seen under way since, or its `updated_at` moved from the baseline.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue, TypeAdapter
@@ -102,7 +102,7 @@ class UpgradeRule:
         """Return the call that shows the testbed's status."""
         return POLL_TOOL, {"testbed": watch.origin.arguments["testbed"]}
 
-    def settle(self, watch: Watch, answer: JsonValue) -> Settlement:
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
         """Tell whether an upgrade whose start was never answered is under way after all.
 
         Raises:
@@ -110,6 +110,10 @@ class UpgradeRule:
 
         """
         status = _status(answer)
+        if watch.job in taken:
+            return Settlement(
+                started=False, evidence="another upgrade of the testbed was started since; check get_upgrade."
+            )
         baseline = _baseline(watch)
         moved = any(_moved(device, baseline) for device in status.per_device)
         if moved or (status.status == UNDER_WAY and not baseline.underway):

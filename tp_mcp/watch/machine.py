@@ -143,6 +143,7 @@ def observe_settlement(watch: Watch, settlement: Settlement, *, now: float) -> S
             advisory=None,
             reason="",
             silent_since=None,
+            settled=True,
         )
         return Step(started, durable=True, notes=(f"{watch.id}: TP has the job: {settlement.evidence}",))
     if now - watch.created_at < watch.spec.not_started_after_seconds:

@@ -23,6 +23,8 @@ MAX_CONCURRENT_POLLS = 32
 RESUME_SPREAD_SECONDS = 1.0
 BACKOFF_MAX_SECONDS = 300.0
 FLUSH_SECONDS = 15.0
+BASELINE_AGE_SECONDS = 60.0
+"""How long before its watch was written the baseline of a start may have been read."""
 _BACKOFF_MAX_DOUBLINGS = 10
 _INTERNAL_REASON = "The latest look at TP failed for an internal reason; see the server's log."
 
@@ -200,7 +202,12 @@ class Poller:
     async def _take_in(self, watch_id: str, outcome: JsonValue | TpError) -> None:
         """Take an answer in, again on the watch as it stands in the store where somebody else wrote it meanwhile."""
         while (watch := self._watches.get(watch_id)) is not None:
-            step = self._unwritten_ends.pop(watch_id, None) or self._step(watch, outcome)
+            try:
+                taken = await self._taken_by_others(watch)
+            except StoreError as error:
+                logger.warning("%s cannot be settled yet: %s", watch_id, error)
+                return
+            step = self._unwritten_ends.pop(watch_id, None) or self._step(watch, outcome, taken)
             if step.watch is watch:
                 return
             for note in step.notes:
@@ -231,13 +238,20 @@ class Poller:
         self._unwritten.add(watch.id)
         self._on_change(watch)
 
-    def _step(self, watch: Watch, outcome: JsonValue | TpError) -> Step:
+    async def _taken_by_others(self, watch: Watch) -> frozenset[str]:
+        """Return the jobs that cannot be this watch's, because TP accepted them for others."""
+        if watch.state is not WatchState.STARTING:
+            return frozenset()
+        since = watch.created_at - BASELINE_AGE_SECONDS
+        return await self._store.jobs_started(watch.server, since=since, but_for=watch.id)
+
+    def _step(self, watch: Watch, outcome: JsonValue | TpError, taken: frozenset[str]) -> Step:
         now = self._clock.now()
         if isinstance(outcome, TpError):
             return machine.observe_failure(watch, outcome, now=now)
         try:
             if watch.state is WatchState.STARTING:
-                settlement = self._settlers[watch.spec.rule].settle(watch, outcome)
+                settlement = self._settlers[watch.spec.rule].settle(watch, outcome, taken=taken)
                 return machine.observe_settlement(watch, settlement, now=now)
             interpretation = self._rules[watch.spec.rule].interpret(watch, outcome)
         except TpError as error:

@@ -1,6 +1,6 @@
 """What the watch needs of the world outside it. The composition root fills these in."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,7 +94,7 @@ class Settler(Protocol):
         """Return the tool and arguments whose answer can settle a start that was never answered."""
         ...
 
-    def settle(self, watch: Watch, answer: JsonValue) -> Settlement:
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
         """Tell from that answer whether TP has the job."""
         ...
 
@@ -130,6 +130,10 @@ class Store(Protocol):
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:
         """Return the watches of one TP, or of all, that have not ended, oldest first."""
+        ...
+
+    async def jobs_started(self, server: str, *, since: float, but_for: str) -> frozenset[str]:
+        """Return the jobs that TP accepted for other watches than `but_for` since a time."""
         ...
 
     async def of_owner(

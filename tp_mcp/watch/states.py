@@ -96,6 +96,7 @@ class Watch:
         silent_since: when TP stopped answering; None while it answers.
         polls: how many polls were answered, one in each interval at most.
         counted_at: when the last of them was counted.
+        settled: its start was never answered, and its job was found by reading; it is probably, not surely, its own.
         revision: counts the writes; a write with an older one is refused by the store.
 
     """
@@ -126,6 +127,7 @@ class Watch:
     silent_since: float | None = None
     polls: int = 0
     counted_at: float | None = None
+    settled: bool = False
     revision: int = 0
 
     @property

@@ -18,6 +18,7 @@ TITLE_MAX_CHARACTERS = 160
 COUNTS_MAX_CHARACTERS = 120
 KNOWN_MAX_CHARACTERS = 200
 LINE_MAX_CHARACTERS = 400
+FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the one that was asked for."
 END_MAX_CHARACTERS = 1_200
 """Longest end message: a few of them have to fit into the inbox of one result."""
 
@@ -34,7 +35,7 @@ _STATE_WORDS = {
 
 def headline(watch: Watch) -> str:
     """Return how a watch stands, in one sentence that begins with its id."""
-    probably = "probably " if watch.reading is not None and watch.reading.probable and watch.state.ended else ""
+    probably = "probably " if watch.state.ended and _is_doubtful(watch) else ""
     words = _STATE_WORDS[watch.state]
     verb, _, rest = words.partition(" ")
     stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
@@ -107,8 +108,14 @@ def end_message(watch: Watch) -> str:
         lines.append(_line(watch.reason, REASON_MAX_CHARACTERS))
     if watch.state in {WatchState.LOST, WatchState.TIMED_OUT}:
         lines.append(last_known(watch))
+    if watch.settled:
+        lines.append(FOUND_BY_READING)
     lines.append(message or f"Asked as: {request_words(watch.origin)}")
     return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
+
+
+def _is_doubtful(watch: Watch) -> bool:
+    return watch.settled or (watch.reading is not None and watch.reading.probable)
 
 
 def progress_line(watch: Watch, now: float) -> str:

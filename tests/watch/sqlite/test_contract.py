@@ -50,6 +50,8 @@ def full(make_watch: MakeWatch) -> Watch:
         missing_since=NOW + 4,
         missing_polls=2,
         silent_since=NOW + 3,
+        counted_at=NOW + 2,
+        settled=True,
         polls=7,
     )
     spec = replace(watch.spec, max_polls=9, on_done="a", on_fail="b", progress="c", not_started_after_seconds=1.5)
@@ -128,6 +130,21 @@ async def test_only_what_has_not_ended_on_that_server_is_taken_up_oldest_first(
         await store.add(watch)
     await end(store, make_watch())
     assert [watch.id for watch in await store.unended(young.server)] == [old.id, young.id]
+
+
+async def test_only_jobs_that_tp_accepted_for_others_since_then_count_as_started(
+    store: Store, make_watch: MakeWatch
+) -> None:
+    mine = make_watch("1", answer={"exec_id": 1})
+    for watch in (
+        mine,
+        make_watch("2", answer={"exec_id": 2}),
+        make_watch("3"),
+        make_watch("4", answer={"exec_id": 4}, started_at=NOW - 100),
+        make_watch("5", answer={"exec_id": 5}, server="http://another"),
+    ):
+        await store.add(watch)
+    assert await store.jobs_started(mine.server, since=NOW - 10, but_for=mine.id) == {"job:2"}
 
 
 async def test_lists_are_by_principal_conversation_and_state_newest_first(

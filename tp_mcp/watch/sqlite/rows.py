@@ -30,6 +30,7 @@ class _Record:
     missing_polls: int
     silent_since: float | None = None
     counted_at: float | None = None
+    settled: bool = False
 
 
 _ORIGIN = TypeAdapter(Origin)
@@ -50,6 +51,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         missing_since=watch.missing_since,
         missing_polls=watch.missing_polls,
         counted_at=watch.counted_at,
+        settled=watch.settled,
         silent_since=watch.silent_since,
     )
     return {
@@ -116,6 +118,7 @@ def _row_to_watch(row: Row) -> Watch:
         missing_since=record.missing_since,
         missing_polls=record.missing_polls,
         counted_at=record.counted_at,
+        settled=record.settled,
         silent_since=record.silent_since,
         polls=row["polls"],
         revision=row["revision"],

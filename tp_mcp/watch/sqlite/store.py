@@ -98,6 +98,16 @@ class SqliteStore:
                 logger.warning("A watch is left out: %s", error)
         return tuple(watches)
 
+    async def jobs_started(self, server: str, *, since: float, but_for: str) -> frozenset[str]:
+        """Return the jobs that TP accepted for other watches than `but_for` since a time."""
+        sql = (
+            "SELECT DISTINCT job FROM watches WHERE server = ? AND started_at >= ? AND id <> ? "
+            # Whoever only watches what somebody else started has no answer to a start.
+            "AND json_extract(record, '$.answer') IS NOT NULL"
+        )
+        values = (server, since, but_for)
+        return await self._connection.run(lambda db: frozenset(row["job"] for row in db.execute(sql, values)))
+
     async def of_owner(
         self, principal: str, *, conversation: str | None, states: Sequence[WatchState], limit: int
     ) -> tuple[Watch, ...]:
