@@ -341,3 +341,9 @@ async def test_old_ends_are_dropped_and_a_store_that_cannot_is_used_all_the_same
         assert await world.store.real.get(old.id) is not None
         assert await world.registry.resume() == 1
         assert await world.store.real.get(old.id) is None
+
+
+async def test_only_watches_of_the_configured_tp_are_looked_at(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        assert world.registry.looks_at(make_watch())
+        assert not world.registry.looks_at(make_watch(server="http://another-tp"))

@@ -151,7 +151,7 @@ def test_the_last_known_state_is_one_sentence(
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"state": WatchState.STARTING}, "being sent to TP, 1 min"),
+        ({"state": WatchState.STARTING}, "it is not known yet whether TP started it, 1 min"),
         (
             {"state": WatchState.STARTING, "reason": "No answer."},
             "it is not known yet whether TP started it, 1 min",
@@ -282,3 +282,41 @@ def test_an_end_message_is_short_and_shows_no_control_character_whatever_tp_sent
     for line in (*words.interim_lines(silent, NOW), *words.interim_lines(underway, NOW)):
         assert len(line) <= 600
         assert not survivors(line)
+
+
+def test_a_start_on_its_way_is_being_sent_until_tp_should_have_answered(make_watch: MakeWatch) -> None:
+    starting = make_watch(state=WatchState.STARTING)
+    assert words.progress_line(starting, NOW + 2) == "being sent to TP, 2 s"
+    assert "not known yet" in words.progress_line(starting, NOW + 12)
+
+
+def test_a_job_that_tp_does_not_know_is_told_as_such_while_it_is_not_lost_yet(make_watch: MakeWatch) -> None:
+    missing = make_watch(missing_polls=2, reading=Reading(Verdict.UNDERWAY, "Running"))
+    assert words.progress_line(missing, NOW + 60) == "TP says it does not know this job (2 times in a row), 1 min"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"), [(None, "was not started"), (Outcome.UNKNOWN, "may not have started: what came of it")]
+)
+def test_a_start_that_came_to_nothing_is_not_told_as_a_job_that_failed(
+    make_watch: MakeWatch, outcome: Outcome | None, said: str
+) -> None:
+    refused = make_watch(state=WatchState.STARTING, spec={"on_fail": "It ended with {poll.status}."})
+    refused = replace(refused, state=WatchState.FAILED, outcome=outcome, reason="TP is busy.", ended_at=NOW + 1)
+    message = words.end_message(refused)
+    assert said in message
+    assert "TP is busy." in message
+    assert "It ended with" not in message
+    assert words.never_started(refused)
+
+
+def test_an_end_in_doubt_is_not_told_by_the_message_for_a_sure_one(make_watch: MakeWatch) -> None:
+    doubtful = Reading(Verdict.DONE, "SUCCESS", probable=True, detail="TP shows build 6950")
+    watch = make_watch(
+        state=WatchState.DONE, reading=doubtful, reason="TP shows build 6950", spec={"on_done": "Build 1 is on."}
+    )
+    message = words.end_message(watch)
+    assert "is probably done" in message
+    assert "TP shows build 6950" in message
+    assert "Build 1 is on." not in message
+    assert "Asked as: run(" in message

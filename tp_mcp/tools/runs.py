@@ -12,6 +12,7 @@ from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
 from tp_mcp.tools import telling
+from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.registry import Accepted, Intent
@@ -55,6 +56,7 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     test_ids = intended_ids(arguments.testcase)
     block = async_block(services.manifest, RUN_TOOL)
     lab = await services.catalogue.require_lab("lab", request.lab)
+    others = await going_on_at(request.lab, call)
     tests_checked = await services.catalogue.require_tests(test_ids)
     baseline = ExecutionBaseline(
         lab=request.lab, highest_exec_id=await _highest(call), only_collects=request.only_collects
@@ -93,7 +95,7 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
         "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked.",
         "" if tests_checked else "TP could not tell which tests there are, so the test ids were not checked.",
     )
-    return telling.started(watch, notes=tuple(note for note in unchecked if note))
+    return telling.started(watch, notes=(*others, *(note for note in unchecked if note)))
 
 
 async def _highest(call: Call) -> int | None:

@@ -79,6 +79,15 @@ def interim(watch: Watch, now: float, *, waited: float | None = None) -> Documen
     )
 
 
+def elsewhere(watch: Watch) -> Document:
+    """Tell of a watch whose TP is not the one that this server is configured for."""
+    return Document(
+        conclusion=f"{words.headline(watch)}, as far as is known.",
+        sections=(Paragraph(f"It belongs to the TP at {watch.server}, which this server does not look at."),),
+        next_step="A server that is configured for that TP goes on with it.",
+    )
+
+
 def ended(watch: Watch) -> Document:
     """Tell the end of a watch."""
     return Document(conclusion=words.end_message(watch), next_step=next_step(watch))
@@ -86,8 +95,12 @@ def ended(watch: Watch) -> Document:
 
 def next_step(watch: Watch) -> str:
     """Return what to do once a watch has ended."""
+    if words.never_started(watch):
+        return ""
     kind, _, subject = watch.job.partition(":")
     look = look_call(watch.job)
+    if words.is_doubtful(watch) and look:
+        return f"{look} shows what TP knows of it."
     if kind == "execution":
         return f"{look} {_AFTER_A_RUN.get(watch.outcome, 'shows it, with its report or log')}."
     if kind == "upgrade" and watch.state is WatchState.DONE:

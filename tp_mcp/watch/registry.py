@@ -92,6 +92,10 @@ class WatchRegistry:
         self._task_group = task_group
         self._under_way: set[anyio.Event] = set()  # starts that were not answered yet
 
+    def looks_at(self, watch: Watch) -> bool:
+        """Return whether this process polls a watch that has not ended: whether it is of the TP that is configured."""
+        return watch.server == self._server
+
     async def resume(self) -> int:
         """Take up every watch that an earlier process left; return how many.
 

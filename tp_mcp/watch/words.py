@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.template import render_text
 from tp_mcp.results.fence import clean, one_line
-from tp_mcp.results.text import format_duration, shorten
+from tp_mcp.results.text import count_of, format_duration, shorten
 from tp_mcp.watch.readings import Counts, Outcome, Verdict
 from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
 
@@ -18,6 +18,8 @@ TITLE_MAX_CHARACTERS = 160
 COUNTS_MAX_CHARACTERS = 120
 KNOWN_MAX_CHARACTERS = 200
 LINE_MAX_CHARACTERS = 400
+ANSWERED_WITHIN_SECONDS = 10.0
+"""How long TP takes to answer a start at most: usually half a second."""
 FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the one that was asked for."
 END_MAX_CHARACTERS = 1_200
 """Longest end message: a few of them have to fit into the inbox of one result."""
@@ -35,8 +37,8 @@ _STATE_WORDS = {
 
 def headline(watch: Watch) -> str:
     """Return how a watch stands, in one sentence that begins with its id."""
-    probably = "probably " if watch.state.ended and _is_doubtful(watch) else ""
-    words = _STATE_WORDS[watch.state]
+    probably = "probably " if watch.state.ended and is_doubtful(watch) else ""
+    words = _state_words(watch)
     verb, _, rest = words.partition(" ")
     stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
     outcome = f": {outcome_words(watch)}" if watch.outcome is not None else ""
@@ -102,6 +104,9 @@ def last_known(watch: Watch) -> str:
 def end_message(watch: Watch) -> str:
     """Return what the conversation is told at the end: a few lines, at most `END_MAX_CHARACTERS`."""
     template = watch.spec.on_done if watch.state is WatchState.DONE else watch.spec.on_fail
+    if never_started(watch) or is_doubtful(watch):
+        # The message tells of the job that was asked for, as a fact.
+        template = ""
     message = render_text(template, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS)
     lines = [f"{headline(watch)}, after {format_duration(watch.elapsed(watch.since))}."]
     if watch.state is not WatchState.DONE or (watch.reading is not None and watch.reading.probable):
@@ -114,15 +119,30 @@ def end_message(watch: Watch) -> str:
     return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
 
 
-def _is_doubtful(watch: Watch) -> bool:
+def is_doubtful(watch: Watch) -> bool:
+    """Return whether what is known of the job is only probably about this watch's own."""
     return watch.settled or (watch.reading is not None and watch.reading.probable)
+
+
+def never_started(watch: Watch) -> bool:
+    """Return whether a watch ended without TP having accepted its job, as far as is known."""
+    return watch.state is WatchState.FAILED and watch.started_at is None
+
+
+def _state_words(watch: Watch) -> str:
+    if never_started(watch):
+        return "may not have started" if watch.outcome is Outcome.UNKNOWN else "was not started"
+    return _STATE_WORDS[watch.state]
 
 
 def progress_line(watch: Watch, now: float) -> str:
     """Return one line a person likes to read while it goes on."""
     elapsed = format_duration(watch.elapsed(now))
     if watch.state is WatchState.STARTING:
-        return f"{'it is not known yet whether TP started it' if watch.reason else 'being sent to TP'}, {elapsed}"
+        open_start = watch.reason or watch.elapsed(now) >= ANSWERED_WITHIN_SECONDS
+        return f"{'it is not known yet whether TP started it' if open_start else 'being sent to TP'}, {elapsed}"
+    if watch.missing_polls:
+        return f"TP says it does not know this job ({count_of(watch.missing_polls, 'time')} in a row), {elapsed}"
     if watch.advisory is not None:
         return f"{watch.advisory.replace('_', ' ')}: {_line(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
     if watch.reading is None:
