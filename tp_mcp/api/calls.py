@@ -1,4 +1,4 @@
-"""Calls with a login: the token fetched and renewed, reads repeated, writes sent once."""
+"""Calls with a login: the token fetched and renewed, reads repeated, a write sent once."""
 
 import ssl
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from pydantic import JsonValue, SecretStr
 from tp_mcp.api.answers import Judge, RawAnswer
 from tp_mcp.api.auth import Credentials, PasswordLogin
 from tp_mcp.api.connection import Call, Connection
-from tp_mcp.api.endpoints import MINT_TOKEN
+from tp_mcp.api.endpoints import GET_REPORT, MINT_TOKEN
 from tp_mcp.api.login import read_token
 from tp_mcp.api.retries import FailedAttempt, repeated, retry_after_seconds
 from tp_mcp.api.tokens import HandedInToken, MintedTokens, Tokens
@@ -38,6 +38,7 @@ class Caller:
         verify: ssl.SSLContext | bool,
     ) -> None:
         self._clock = clock
+        self._has_answered = False
         self._connection = Connection(base_url, transport=transport, verify=verify)
         self.tokens: Tokens
         if isinstance(credentials, PasswordLogin):
@@ -62,35 +63,42 @@ class Caller:
     async def send(self, call: Call, verdict: Verdict[T], *, retrying: bool) -> T:
         """Send `call` and return what `verdict` makes of the answer.
 
-        A read is repeated where that may help, if `retrying`. A write is sent once; only an answer that proves that it
-        was not carried out, as TP did not accept the token, lets it be sent again with another token.
+        A read is repeated where that may help, if `retrying`, and once with another token where TP did not accept the
+        first. A write is sent once, whatever comes back; a token that was not accepted is dropped, so that the next
+        call logs in anew.
 
         Raises:
             TpError: one class per failure.
 
         """
         try:
-            if not retrying:
-                return await self._with_login(call, verdict)
             if call.endpoint.reads:
-                return await repeated(lambda: self._with_login(call, verdict))
+                return await (repeated(lambda: self._read(call, verdict)) if retrying else self._read(call, verdict))
             # Fetching the token is a read: done here, it can be repeated without repeating the write.
-            await repeated(self._token)
-            return await self._with_login(call, verdict)
+            token = await (repeated(self._fresh_token) if retrying else self._fresh_token())
+            return await self._write(call, verdict, token)
         except FailedAttempt as failed:
             raise failed.error from failed.error.__cause__
 
-    async def _with_login(self, call: Call, verdict: Verdict[T]) -> T:
-        token = await self._token()
+    async def _read(self, call: Call, verdict: Verdict[T]) -> T:
+        token = await self._attempt(self.tokens.current())
         try:
             return await self._once(call, verdict, token)
         except FailedAttempt as failed:
-            if not self.tokens.renewable or not _proves_nothing_happened(call, failed.error):
+            if not self.tokens.renewable or not isinstance(failed.error, TpNotAuthenticatedError):
                 raise
         return await self._once(call, verdict, await self._attempt(self.tokens.renewed(token)))
 
-    async def _token(self) -> SecretStr:
-        return await self._attempt(self.tokens.current())
+    async def _write(self, call: Call, verdict: Verdict[T], token: SecretStr) -> T:
+        try:
+            return await self._once(call, verdict, token)
+        except FailedAttempt as failed:
+            if isinstance(failed.error, TpNotAuthenticatedError):
+                self.tokens.drop(token)
+            raise
+
+    async def _fresh_token(self) -> SecretStr:
+        return await self._attempt(self.tokens.fresh())
 
     async def _attempt(self, token: Awaitable[SecretStr]) -> SecretStr:
         try:
@@ -102,10 +110,13 @@ class Caller:
         answer: RawAnswer | None = None
         try:
             answer = await self._connection.exchange(call, token)
-            return verdict(self._judge(token, *call.secrets), answer)
+            value = verdict(self._judge(token, *call.secrets), answer)
         except TpError as error:
             wait = None if answer is None else retry_after_seconds(answer.headers, self._clock.now())
             raise FailedAttempt(error, wait) from error
+        # Any page passes for a report; JSON with a login in front of it is a TP's.
+        self._has_answered = self._has_answered or call.endpoint is not GET_REPORT
+        return value
 
     async def _mint(self) -> SecretStr:
         body: dict[str, JsonValue] = {
@@ -113,13 +124,9 @@ class Caller:
             "password": self._login.password.get_secret_value(),
         }
         call = Call(MINT_TOKEN, MINT_TOKEN.path, body, MINT_TOKEN.max_bytes)
-        return read_token(await self._connection.exchange(call, None), self._judge())
+        token = read_token(await self._connection.exchange(call, None), self._judge())
+        self._has_answered = True
+        return token
 
     def _judge(self, *secrets: SecretStr) -> Judge:
-        return Judge(self._login_remedy, self._redactor.knowing(*secrets))
-
-
-def _proves_nothing_happened(call: Call, error: TpError) -> bool:
-    if not isinstance(error, TpNotAuthenticatedError):
-        return False
-    return call.endpoint.reads or error.status_code in (401, 403)
+        return Judge(self._login_remedy, self._redactor.knowing(*secrets), self._has_answered)
