@@ -1,4 +1,4 @@
-"""Scratch directories, each named after the process that made it, so that what a killed one left can be cleared away."""
+"""Scratch directories, named after the process that made them, so that what a killed one left can be cleared away."""
 
 import os
 import re
