@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, assert_never
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 
 from tp_mcp.api.guard import guard_execution_id, guard_name
 from tp_mcp.connectors.manifest import Match
@@ -19,7 +28,7 @@ from tp_mcp.jobs.specs import async_block, spec_of
 from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
-from tp_mcp.tools import telling
+from tp_mcp.tools import repeats, telling
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.match_rule import MATCH_RULE
 from tp_mcp.watch.registry import Intent
@@ -28,6 +37,7 @@ from tp_mcp.watch.states import Origin
 
 logger = logging.getLogger(__name__)
 
+START_TOOL = "start_watch"
 DEFAULT_INTERVAL_SECONDS = 30.0
 DEFAULT_TIMEOUT_SECONDS = 6 * 3600.0
 MESSAGE_MAX_CHARACTERS = 300
@@ -35,6 +45,8 @@ PATH_MAX_CHARACTERS = 300
 CONDITION_MAX_CHARACTERS = 90
 ARGS_EXAMPLES: Mapping[str, JsonValue] = {"exec_id": {"exec_id": 446}, "testbed": {"testbed": "AT16_Combined_FSW"}}
 LAB_MATCH_EXAMPLE = """{"path": "[?name=='AT16_Combined_FSW'].status | [0]", "equals": "Available"}"""
+
+_SPEC = TypeAdapter(WatchSpec)
 
 
 def _scalar(value: JsonValue) -> JsonValue:
@@ -128,16 +140,18 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     subject = await _subject(arguments, call)
     spec = _spec(arguments, subject, call)
     check_limits(interval_seconds=spec.interval_seconds, timeout_seconds=spec.timeout_seconds, max_polls=spec.max_polls)
-    watch = await services.registry.observe(
-        Intent(
-            owner=call.owner,
-            origin=Origin("start_watch", arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True)),
-            title=_title(arguments, subject),
-            job=subject.job,
-            spec=spec,
-            baseline=subject.baseline,
-        )
+    intent = Intent(
+        owner=call.owner,
+        origin=Origin(START_TOOL, arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True)),
+        title=_title(arguments, subject),
+        job=subject.job,
+        spec=spec,
+        baseline=subject.baseline,
+        call_key=await repeats.key_of(START_TOOL, {"spec": _SPEC.dump_python(spec, mode="json", by_alias=True)}),
     )
+    watch = await services.registry.observe(intent)
+    if watch.id != intent.id:
+        return await repeats.told(watch, call, said=repeats.WATCHED)
     return telling.started(watch, notes=(subject.note,) if subject.note else ())
 
 
@@ -245,7 +259,7 @@ def _json(value: JsonValue) -> str:
 
 TOOLS = (
     ToolDefinition(
-        name="start_watch",
+        name=START_TOOL,
         title="Watch something already running",
         description=(
             "Watch an execution or upgrade that somebody else started, e.g. in TP's own page, or any state of "

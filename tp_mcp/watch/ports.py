@@ -102,8 +102,11 @@ class Settler(Protocol):
 class Store(Protocol):
     """Keeps watches and inbox entries. Every method may raise StoreError."""
 
-    async def add(self, watch: Watch) -> None:
-        """Write a new watch.
+    async def add(self, watch: Watch) -> Watch | None:
+        """Write a new watch, unless the same call was made already; both in one transaction.
+
+        Returns:
+            None when it was written; else the watch that the same call made, and nothing was written.
 
         Raises:
             WatchLimitError: the owner's principal has too many watches or unseen ends already.
@@ -126,6 +129,14 @@ class Store(Protocol):
 
     async def get(self, watch_id: str) -> Watch | None:
         """Return one watch."""
+        ...
+
+    async def repeated(self, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
+        """Return the newest watch that the same call made, for the same principal, conversation and TP.
+
+        It has not ended, or ended less than `REPEAT_SECONDS` ago; was not cancelled; and its start was not refused. A
+        start of which it never became known whether TP has its job counts like one that it has.
+        """
         ...
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:

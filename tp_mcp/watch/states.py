@@ -96,6 +96,7 @@ class Watch:
         silent_since: when TP stopped answering; None while it answers.
         polls: how many polls were answered.
         revision: counts the writes; a write with an older one is refused by the store.
+        call_key: the same for each call that would start the same again; see `tp_mcp.watch.repeats`.
 
     """
 
@@ -125,6 +126,7 @@ class Watch:
     silent_since: float | None = None
     polls: int = 0
     revision: int = 0
+    call_key: str = ""
 
     @property
     def since(self) -> float:

@@ -34,12 +34,17 @@ _STATE_WORDS = {
 
 def headline(watch: Watch) -> str:
     """Return how a watch stands, in one sentence that begins with its id."""
+    return f"[{watch.id}] {how_it_stands(watch)}"
+
+
+def how_it_stands(watch: Watch) -> str:
+    """Return how a watch stands, in one sentence without its id."""
     probably = "probably " if watch.reading is not None and watch.reading.probable and watch.state.ended else ""
     words = _STATE_WORDS[watch.state]
     verb, _, rest = words.partition(" ")
     stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
     outcome = f": {outcome_words(watch)}" if watch.outcome is not None else ""
-    return f"[{watch.id}] {_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
+    return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
 
 
 def outcome_words(watch: Watch) -> str:

@@ -68,6 +68,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         "started_at": watch.started_at,
         "ended_at": watch.ended_at,
         "revision": watch.revision,
+        "call_key": watch.call_key,
     }
 
 
@@ -116,6 +117,7 @@ def _row_to_watch(row: Row) -> Watch:
         silent_since=record.silent_since,
         polls=row["polls"],
         revision=row["revision"],
+        call_key=row["call_key"],
     )
 
 

@@ -43,6 +43,10 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX inbox_unseen ON inbox (principal, conversation, created_at) WHERE seen_at IS NULL;
     """,
+    """
+    ALTER TABLE watches ADD COLUMN call_key TEXT NOT NULL DEFAULT '';
+    CREATE INDEX watches_by_call ON watches (call_key, created_at) WHERE call_key != '';
+    """,
 )
 
 VERSION = len(MIGRATIONS)
