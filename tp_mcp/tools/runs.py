@@ -7,7 +7,8 @@ from pydantic import Field, JsonValue
 from tp_mcp.api.guard import intended_ids
 from tp_mcp.api.requests import PytestRequest
 from tp_mcp.errors import TpNotFoundError, TpNotJsonError, TpServerFaultError
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job, highest_exec_id
+from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job, highest_exec_id, run_title
+from tp_mcp.jobs.groups import run_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
@@ -77,7 +78,7 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
             result,
             lambda: poll_args(block, args=shown, result=result),
             job=execution_job(answer.exec_id),
-            title=f"{what} (execution {answer.exec_id})",
+            title=run_title(what, answer.exec_id),
         )
 
     intent = Intent(
@@ -86,7 +87,7 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
         title=what,
         # Known once TP has answered; until then the lab tells it from other runs.
         job=f"run:{request.lab}",
-        spec=spec_of(block, rule=EXECUTION_RULE),
+        spec=spec_of(block, rule=EXECUTION_RULE, history=_groups(request, test_ids)),
         baseline=baseline.to_json(),
         call_key=key,
     )
@@ -106,6 +107,13 @@ async def _highest(call: Call) -> int | None:
     except (TpNotFoundError, TpNotJsonError, TpServerFaultError):
         # Needed only to settle a start that is never answered; an older call that a deployment may lack.
         return None
+
+
+def _groups(request: PytestRequest, test_ids: tuple[str, ...]) -> tuple[str, ...]:
+    if request.only_collects:
+        # It runs no test, so what is usual for runs is not usual for it.
+        return ()
+    return run_groups(request.lab, test_ids, (request.argument.carried, request.extra_pytest_options.carried))
 
 
 def _tests_words(test_ids: tuple[str, ...]) -> str:

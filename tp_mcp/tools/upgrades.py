@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, field_validator
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.jobs.answers import word
+from tp_mcp.jobs.groups import upgrade_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
@@ -86,7 +87,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
         origin=Origin(START_TOOL, shown),
         title=_title(request),
         job=upgrade_job(request.testbed),
-        spec=spec_of(block, rule=UPGRADE_RULE),
+        spec=spec_of(block, rule=UPGRADE_RULE, history=upgrade_groups(request.testbed)),
         baseline=upgrade_baseline(before),
         call_key=key,
     )

@@ -277,6 +277,8 @@ class WatchRegistry:
 
     async def _start(self, attempt: _Attempt, send: Callable[[], Awaitable[Accepted]]) -> Watch | TpMcpError:
         watch = attempt.watch
+        if watch.spec.history:
+            watch = replace(watch, usual=await self._store.usual(self._server, watch.spec.history))
         same = await self._store.add(watch)
         if same is not None:
             return self._latest(same)

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
+from tp_mcp.watch.usual import Usual
 
 WATCH_ID_PREFIX = "w_"
 WATCH_ID_BYTES = 5
@@ -96,6 +97,7 @@ class Watch:
         silent_since: when TP stopped answering; None while it answers.
         polls: how many polls were answered.
         revision: counts the writes; a write with an older one is refused by the store.
+        usual: how long such jobs usually take, as it was known at the start.
         call_key: the same for each call that would start the same again; see `tp_mcp.watch.repeats`.
 
     """
@@ -127,6 +129,7 @@ class Watch:
     polls: int = 0
     revision: int = 0
     call_key: str = ""
+    usual: Usual | None = None
 
     @property
     def since(self) -> float:

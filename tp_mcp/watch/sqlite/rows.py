@@ -11,6 +11,7 @@ from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
 from tp_mcp.watch.states import Advisory, InboxEntry, Origin, Watch, WatchState
+from tp_mcp.watch.usual import Usual
 
 Row = Mapping[str, Any]
 
@@ -29,6 +30,7 @@ class _Record:
     missing_since: float | None
     missing_polls: int
     silent_since: float | None = None
+    usual: Usual | None = None
 
 
 _ORIGIN = TypeAdapter(Origin)
@@ -49,6 +51,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         missing_since=watch.missing_since,
         missing_polls=watch.missing_polls,
         silent_since=watch.silent_since,
+        usual=watch.usual,
     )
     return {
         "id": watch.id,
@@ -115,6 +118,7 @@ def _row_to_watch(row: Row) -> Watch:
         missing_since=record.missing_since,
         missing_polls=record.missing_polls,
         silent_since=record.silent_since,
+        usual=record.usual,
         polls=row["polls"],
         revision=row["revision"],
         call_key=row["call_key"],

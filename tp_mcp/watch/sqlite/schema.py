@@ -46,6 +46,14 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE watches ADD COLUMN call_key TEXT NOT NULL DEFAULT '';
     CREATE INDEX watches_by_call ON watches (call_key, created_at) WHERE call_key != '';
+
+    CREATE TABLE durations (
+        id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+        server             TEXT NOT NULL,
+        job_group          TEXT NOT NULL,
+        seconds            REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX durations_of_group ON durations (server, job_group, id);
     """,
 )
 

@@ -9,8 +9,10 @@ from tp_mcp.errors import WatchLimitError
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.repeats import REPEAT_SECONDS
 from tp_mcp.watch.sqlite.connection import Connection
+from tp_mcp.watch.sqlite.history import record_duration, usual_duration
 from tp_mcp.watch.sqlite.rows import entry_to_row, row_to_entry, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+from tp_mcp.watch.usual import Usual
 
 FILE_NAME = "watches.sqlite3"
 MAX_UNENDED_WATCHES = 20_000
@@ -71,6 +73,7 @@ class SqliteStore:
             if saved is not None and entry is not None:
                 row = entry_to_row(entry)
                 db.execute(_insert("inbox", row), row)
+                record_duration(db, saved)
             return saved
 
         return await self._connection.write(write)
@@ -93,6 +96,10 @@ class SqliteStore:
         return await self._connection.run(
             lambda db: _repeated(db, owner, server=server, call_key=call_key, now=now),
         )
+
+    async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
+        """Return how long jobs of the first group take that has enough ends on this TP."""
+        return await self._connection.run(lambda db: usual_duration(db, server, groups))
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:
         """Return the watches of one TP, or of all, that have not ended, oldest first."""
