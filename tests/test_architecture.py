@@ -51,7 +51,7 @@ FENCES = {
 }
 """Who may import a library."""
 
-TOOL_HELPERS = {"catalogue", "failures", "sending", "services", "telling", "toolkit", "wording"}
+TOOL_HELPERS = {"catalogue", "failures", "repeats", "sending", "services", "telling", "toolkit", "wording"}
 """What the tools' modules share; every other module in `tools` is a resource, and resources never import each other."""
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "suite" not in path.relative_to(PACKAGE).parts)

@@ -56,6 +56,7 @@ async def test_a_run_whose_answer_never_came_is_sent_once_and_found_by_reading(h
         await house.advance(60)
         [watch] = await process.watches()
         assert (watch.state, watch.outcome, watch.job) == (WatchState.DONE, Outcome.PASSED, "execution:446")
+        assert watch.title == f"run of {TEST} on {LAB} (execution 446)"
         assert house.tp.count(RUN) == 1
         assert list(house.tp.executions) == [446]
 

@@ -33,10 +33,10 @@ async def made_before(call: Call, key: str, *, said: str = STARTED) -> Document 
 async def told(watch: Watch, call: Call, *, said: str = STARTED) -> Document:
     """Tell that the same call made a watch already, how it stands, and what to do if it is meant to be done again."""
     now = call.services.clock.now()
-    conclusion = f"[{watch.id}] {said}: {words.how_it_stands(watch)}."
+    conclusion = f"[{watch.id}] {said}: {words.how_it_stands(watch)}"
     if not watch.state.ended:
         return Document(
-            conclusion,
+            f"{conclusion}.",
             (Paragraph("\n".join(words.interim_lines(watch, now))),),
             f"{telling.wait_call(watch)} waits for its end. If it really is to be done once more, call again when it "
             f"has ended and {format_duration(REPEAT_SECONDS)} have passed, or with a changed argument.",
@@ -45,9 +45,11 @@ async def told(watch: Watch, call: Call, *, said: str = STARTED) -> Document:
     call.visit.reported.add(watch.id)
     ago = now - watch.since - watch.elapsed(now)
     left = format_duration(max(REPEAT_SECONDS - ago, 1.0))
+    # The first line of the message says how it stands, as the conclusion does.
+    _, *more = words.end_message(watch).splitlines()
     return Document(
-        conclusion,
-        (Paragraph(f"It ended {format_duration(ago)} ago. {words.end_message(watch)}"),),
+        f"{conclusion}, after {format_duration(watch.elapsed(now))}, {format_duration(ago)} ago.",
+        (Paragraph("\n".join(more)),),
         f"If it really is to be done once more, call again in {left}, or with a changed argument. "
         f"{telling.next_step(watch)}".rstrip(),
     )

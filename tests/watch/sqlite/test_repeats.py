@@ -1,8 +1,10 @@
 """Which watch answers the same call: decided by the store, in the transaction that would write another."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,9 @@ from tp_mcp.watch.ports import Store
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.repeats import REPEAT_SECONDS
 from tp_mcp.watch.sqlite import store as sqlite_store
+from tp_mcp.watch.sqlite.rows import watch_to_row
+from tp_mcp.watch.sqlite.schema import MIGRATIONS
+from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch, WatchState
 
 NOW = 1_780_000_000.0
@@ -105,3 +110,20 @@ async def test_the_newest_of_several_answers(store: Store, make_watch: MakeWatch
     new = make_watch(call_key="k", created_at=NOW - 30)
     await store.add(new)
     assert await store.repeated(alice, server=new.server, call_key="k", now=NOW) == new
+
+
+async def test_a_file_from_before_there_were_keys_keeps_its_watches(path: Path, make_watch: MakeWatch) -> None:
+    watch = make_watch()
+    row = watch_to_row(watch)
+    del row["call_key"]
+    path.parent.mkdir(mode=0o700)
+    db = sqlite3.connect(path)
+    db.executescript(MIGRATIONS[0])
+    db.execute(f"INSERT INTO watches ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    store = await SqliteStore.open(path.parent)
+    assert await store.get(watch.id) == watch
+    assert await store.add(make_watch(call_key="k")) is None
+    await store.close()

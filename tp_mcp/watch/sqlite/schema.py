@@ -45,7 +45,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     ALTER TABLE watches ADD COLUMN call_key TEXT NOT NULL DEFAULT '';
-    CREATE INDEX watches_by_call ON watches (call_key, created_at) WHERE call_key != '';
+    CREATE INDEX watches_by_call ON watches (principal, conversation, call_key, created_at) WHERE call_key != '';
 
     CREATE TABLE durations (
         id                 INTEGER PRIMARY KEY AUTOINCREMENT,
