@@ -51,7 +51,17 @@ FENCES = {
 }
 """Who may import a library."""
 
-TOOL_HELPERS = {"catalogue", "failures", "neighbours", "sending", "services", "telling", "toolkit", "wording"}
+TOOL_HELPERS = {
+    "catalogue",
+    "failures",
+    "neighbours",
+    "repeats",
+    "sending",
+    "services",
+    "telling",
+    "toolkit",
+    "wording",
+}
 """What the tools' modules share; every other module in `tools` is a resource, and resources never import each other."""
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "suite" not in path.relative_to(PACKAGE).parts)

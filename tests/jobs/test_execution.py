@@ -101,13 +101,35 @@ def test_a_run_is_followed_from_initiating_to_done(run_watch: MakeWatch, follow:
     assert [each.lively_at for each in walked] == [walked[0].since + 15 * number for number in range(1, 5)]
 
 
-@pytest.mark.parametrize("status", ["Failed", "Cancelled"])
-def test_a_run_that_did_not_end_by_itself_failed_without_an_outcome(
-    run_watch: MakeWatch, follow: Follow, status: str
-) -> None:
-    failed = follow(run_watch(ON_AT16), RULE, [get(status, **counted(5))])[-1]
+def test_a_run_that_tp_gave_up_failed_without_an_outcome(run_watch: MakeWatch, follow: Follow) -> None:
+    failed = follow(run_watch(ON_AT16), RULE, [get("Failed", **counted(5))])[-1]
     assert (failed.state, failed.outcome) == (WatchState.FAILED, None)
-    assert failed.reason == f"TP ended it with status {status}"
+    assert failed.reason == "TP ended it with status Failed"
+
+
+def test_a_run_that_somebody_ended_is_said_to_be_cancelled_once(run_watch: MakeWatch, follow: Follow) -> None:
+    cancelled = follow(run_watch(ON_AT16), RULE, [get("Cancelled", **counted(5))])[-1]
+    assert (cancelled.state, cancelled.outcome, cancelled.reason) == (WatchState.FAILED, Outcome.CANCELLED, "")
+    assert " was cancelled on TP (5 passed), after " in words.end_message(cancelled).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "took"),
+    [
+        ("2026-05-28T10:00:00Z", "2026-05-28T10:05:30Z", 330.0),
+        ("1780000000", 1780000012.5, 12.5),
+        ("2026-05-28T10:00:00Z", "2026-05-28T10:00:00Z", None),
+        ("2026-05-28T10:00:00Z", "2026-05-28T09:00:00Z", None),
+        (None, "2026-05-28T09:00:00Z", None),
+        ("2026-05-28T10:00:00Z", None, None),
+    ],
+)
+def test_how_long_a_run_took_is_told_by_tps_own_timestamps(
+    run_watch: MakeWatch, began: JsonValue, ended: JsonValue, took: float | None
+) -> None:
+    times: Any = {"start_timestamp": began, "end_timestamp": ended}
+    assert RULE.interpret(run_watch(ON_AT16), get("Done", **times)).reading.took_seconds == took
+    assert RULE.interpret(run_watch(ON_AT16), get("Running", **times)).reading.took_seconds is None
 
 
 def test_a_word_that_tp_does_not_promise_is_no_end(run_watch: MakeWatch, follow: Follow) -> None:
@@ -236,6 +258,7 @@ def test_an_unanswered_start_is_the_first_execution_above_the_baseline_on_its_la
         assert settlement.answer == {"exec_id": started, "lab": "AT16"}
         assert settlement.spec_args == {"exec_id": started}
         assert settlement.job == execution_job(started) == f"execution:{started}"
+        assert settlement.title == f"{watch.title} (execution {started})"
 
 
 def test_an_execution_that_another_watch_started_is_not_taken_for_it(run_watch: MakeWatch) -> None:

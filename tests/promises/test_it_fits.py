@@ -113,8 +113,15 @@ async def monstrous(tmp_path: Path, tree: JsonValue) -> AsyncIterator[tuple[Worl
         match = {"path": path, "equals": "Available"}
         fails = {"path": "[0].name", "equals": LAB}
         starts = [
-            call("start_watch", tool="list_labs", done_match=match, fail_match=fails, message="\N{PILE OF POO}" * 300)
-            for _ in range(ENDS)
+            call(
+                "start_watch",
+                tool="list_labs",
+                done_match=match,
+                fail_match=fails,
+                message="\N{PILE OF POO}" * 300,
+                max_polls=1000 + number,
+            )
+            for number in range(ENDS)
         ]
         await asyncio.gather(*starts)
         await world.advance(31)

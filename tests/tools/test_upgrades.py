@@ -88,7 +88,7 @@ async def test_an_unknown_testbed_is_refused_with_the_nearest_name(world: World)
 async def test_an_upgrade_under_way_is_refused_in_tps_words_with_what_it_shows(world: World) -> None:
     await world.call("start_upgrade", **BAD_BUILD)
     await world.advance(60)
-    text = await world.refused("start_upgrade", **BAD_BUILD)
+    text = await world.refused("start_upgrade", **{**BAD_BUILD, "build_number": "6955"})
     assert "an upgrade is already in progress on 10.15.52.152" in text
     assert "10.15.52.152 PROGRESS (last sign of life" in text
     assert "cannot be cancelled" in text

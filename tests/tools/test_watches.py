@@ -100,7 +100,8 @@ async def test_a_wait_that_runs_out_is_a_normal_answer_that_says_how_it_stands(w
     watch_id = await started_upgrade(world)
     text = await waited(world, watch_id, 45)
     assert text.startswith(
-        f"[{watch_id}] upgrade of {LAB} to build 6955 is under way. Not finished after waiting 45 s.\n\nNow: PROGRESS"
+        f"[{watch_id}] upgrade of {LAB} to build 6955 is under way. Not finished after waiting 45 s.\n\n"
+        "Now: 10.15.52.152 PROGRESS, "
     )
     assert "An upgrade usually takes 2 to 15 minutes." in text
     assert "Last sign of life: " in text

@@ -16,6 +16,7 @@ from tp_mcp.watch.ports import Interpretation
 from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
 from tp_mcp.watch.spec import WatchSpec
 from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
+from tp_mcp.watch.usual import Usual
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]
@@ -137,7 +138,7 @@ def test_only_such_an_end_says_it(make_watch: MakeWatch) -> None:
     [
         (None, None, "TP never showed how it stands."),
         (Reading(Verdict.STALE, "SUCCESS"), NOW, "Last known: not picked up yet; TP still showed the job before it."),
-        (Reading(Verdict.UNDERWAY, "PROGRESS", detail="10.0.0.1 PROGRESS"), None, "PROGRESS, 10.0.0.1 PROGRESS."),
+        (Reading(Verdict.UNDERWAY, "PROGRESS", detail="10.0.0.1 PROGRESS"), None, "Last known: 10.0.0.1 PROGRESS."),
         (Reading(Verdict.UNDERWAY, ""), NOW + 60, "Last known: under way (last sign of life after 1 min)."),
         (Reading(Verdict.UNDERWAY, "Running"), NOW - 60, "Last known: Running (last sign of life after 0 s)."),
     ],
@@ -188,9 +189,59 @@ def test_interim_lines_tell_time_phase_and_the_last_sign_of_life(make_watch: Mak
     )
     assert words.interim_lines(watch, NOW + 60) == (
         "Now: Running, 1 min.",
-        "poll 4: Running",
         "Last sign of life: 10 s ago.",
     )
+
+
+def test_a_progress_message_is_for_a_job_whose_rule_has_no_words_of_its_own(make_watch: MakeWatch) -> None:
+    watch = make_watch(
+        spec={"progress": "poll {poll_count}: {poll.status}"},
+        reading=Reading(Verdict.UNDERWAY, ""),
+        last_answer={"status": "Running"},
+        lively_at=NOW + 50,
+        polled_at=NOW + 55,
+        polls=4,
+    )
+    assert words.interim_lines(watch, NOW + 60) == ("Now: 1 min.", "poll 4: Running", "Last sign of life: 10 s ago.")
+
+
+def test_each_fact_is_said_once(make_watch: MakeWatch) -> None:
+    reading = Reading(Verdict.UNDERWAY, "PROGRESS", detail="10.0.0.1 PROGRESS, 10.0.0.2 SUCCESS")
+    text = "\n".join(words.interim_lines(make_watch(reading=reading, polled_at=NOW), NOW + 60))
+    assert text == "Now: 10.0.0.1 PROGRESS, 10.0.0.2 SUCCESS, 1 min.\nLast sign of life: 1 min ago."
+    other = Reading(Verdict.UNDERWAY, "PROGRESS", detail="10.0.0.2 SUCCESS")
+    assert words.progress_line(make_watch(reading=other), NOW + 60) == "PROGRESS, 10.0.0.2 SUCCESS, 1 min"
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        (None, "was cancelled on TP"),
+        (Reading(Verdict.FAILED, "Cancelled", counts=Counts(passed=3)), "was cancelled on TP (3 passed)"),
+    ],
+)
+def test_a_job_that_somebody_cancelled_did_not_fail(make_watch: MakeWatch, reading: Reading | None, said: str) -> None:
+    watch = make_watch(state=WatchState.FAILED, outcome=Outcome.CANCELLED, reading=reading)
+    assert words.headline(watch) == f"[{watch.id}] run of Tests_CLI on AT16 {said}"
+    assert words.end_message(watch).splitlines()[0].endswith(f"{said}, after 0 s.")
+
+
+def test_what_is_usual_is_said_while_it_goes_on(make_watch: MakeWatch) -> None:
+    watch = make_watch(usual=Usual(240.0, 360.0), reading=Reading(Verdict.UNDERWAY, "Running"), polled_at=NOW)
+    assert words.interim_lines(watch, NOW + 60) == (
+        "Now: Running, 1 min, about 3 min left.",
+        "Last sign of life: 1 min ago.",
+        "Usually 4 min, 9 of 10 within 6 min.",
+    )
+    assert words.progress_line(watch, NOW + 300).endswith("5 min, longer than the usual 4 min")
+    assert words.progress_line(watch, NOW + 400).endswith("longer than 9 of 10 before it")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"state": WatchState.STARTING}, {"advisory": Advisory.STALLED, "reason": "It stands still."}]
+)
+def test_nothing_is_promised_of_a_job_that_may_not_go_on(make_watch: MakeWatch, changes: dict[str, Any]) -> None:
+    assert "left" not in words.progress_line(make_watch(usual=Usual(240.0, 360.0), **changes), NOW + 60)
 
 
 def test_interim_lines_before_the_first_poll_say_how_often_tp_is_asked(make_watch: MakeWatch) -> None:

@@ -22,7 +22,8 @@ EXECUTION_RULE = "execution"
 POLL_TOOL = "get_execution"
 LIST_TOOL = "list_executions"
 DONE = "Done"
-ENDED_OTHERWISE = frozenset({"Failed", "Cancelled"})
+CANCELLED = "Cancelled"
+ENDED_OTHERWISE = frozenset({"Failed", CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ _MEMORY = TypeAdapter(ExecutionMemory)
 def execution_job(exec_id: int) -> str:
     """Return the key of an execution."""
     return f"execution:{exec_id}"
+
+
+def run_title(what: str, exec_id: int) -> str:
+    """Return what is watched once its number is known."""
+    return f"{what} (execution {exec_id})"
 
 
 def highest_exec_id(executions: Iterable[ExecutionSummary]) -> int:
@@ -118,11 +124,12 @@ class ExecutionRule:
         reading = Reading(
             verdict=verdict,
             phase=word(execution.status),
-            outcome=outcome_of(execution, only_collects=baseline.only_collects) if verdict is Verdict.DONE else None,
+            outcome=_outcome(execution, verdict, only_collects=baseline.only_collects),
             sign_of_life=f"{word(execution.status)} {execution.log_size}",
             counts=counts_of(execution, total_is_planned=memory.planned and verdict is Verdict.UNDERWAY),
-            detail=f"TP ended it with status {word(execution.status)}" if verdict is Verdict.FAILED else "",
+            detail=_detail(execution, verdict),
             report_url=self._report_url(execution),
+            took_seconds=_took(execution) if verdict is Verdict.DONE else None,
         )
         return Interpretation(reading, _MEMORY.dump_python(memory, mode="json"))
 
@@ -169,6 +176,7 @@ class ExecutionRule:
             answer={"exec_id": exec_id, "lab": baseline.lab},
             spec_args={"exec_id": exec_id},
             job=execution_job(exec_id),
+            title=run_title(watch.title, exec_id),
             evidence=f"execution {exec_id} on {baseline.lab} began after the request was sent.",
         )
 
@@ -177,6 +185,25 @@ def _verdict(execution: Execution) -> Verdict:
     if execution.status == DONE:
         return Verdict.DONE
     return Verdict.FAILED if execution.status in ENDED_OTHERWISE else Verdict.UNDERWAY
+
+
+def _outcome(execution: Execution, verdict: Verdict, *, only_collects: bool) -> Outcome | None:
+    if verdict is Verdict.DONE:
+        return outcome_of(execution, only_collects=only_collects)
+    return Outcome.CANCELLED if execution.status == CANCELLED else None
+
+
+def _detail(execution: Execution, verdict: Verdict) -> str:
+    # That it was cancelled is its outcome, and need not be said twice.
+    failed = verdict is Verdict.FAILED and execution.status != CANCELLED
+    return f"TP ended it with status {word(execution.status)}" if failed else ""
+
+
+def _took(execution: Execution) -> float | None:
+    if execution.start_timestamp is None or execution.end_timestamp is None:
+        return None
+    took = (execution.end_timestamp - execution.start_timestamp).total_seconds()
+    return took if took > 0 else None
 
 
 def _with_total(before: ExecutionMemory, execution: Execution) -> ExecutionMemory:

@@ -36,8 +36,15 @@ def async_block(manifest: Manifest, tool: str) -> AsyncBlock:
     return entry.async_block
 
 
-def spec_of(block: AsyncBlock, *, rule: str) -> WatchSpec:
-    """Return how the job of an `async` block is watched; what to poll with is filled in once TP has answered."""
+def spec_of(block: AsyncBlock, *, rule: str, history: tuple[str, ...] = ()) -> WatchSpec:
+    """Return how the job of an `async` block is watched; what to poll with is filled in once TP has answered.
+
+    Args:
+        block: the tool's block.
+        rule: the name of the rule that tells what an answer means.
+        history: the groups of jobs that take about as long, see `tp_mcp.jobs.groups`.
+
+    """
     return WatchSpec(
         tool=block.poll,
         args={},
@@ -50,6 +57,7 @@ def spec_of(block: AsyncBlock, *, rule: str) -> WatchSpec:
         on_done=_message(block.on_done),
         on_fail=_message(block.on_fail),
         progress=block.progress.message if block.progress is not None and block.progress.show else "",
+        history=history,
     )
 
 

@@ -120,7 +120,7 @@ def _outcome_words(outcome: Outcome, counts: str) -> str:
             return "tests were listed, none was run"
         case Outcome.UNKNOWN:
             return "TP told no counts, so what came of it is not known"
-        case Outcome.PASSED | Outcome.FAILED:
+        case Outcome.PASSED | Outcome.FAILED | Outcome.CANCELLED:
             return f"{outcome} ({counts})"
         case _:
             assert_never(outcome)

@@ -10,6 +10,7 @@ from tp_mcp.results.text import format_duration
 from tp_mcp.watch import words
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.usual import usual_words
 
 BACKGROUND = (
     "It is watched in the background, and its end is reported in this conversation on the next result of any tool. "
@@ -59,9 +60,10 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
             ),
             next_step=f"Do not start it again. {wait_call(watch)} tells what was found out.",
         )
+    usual = () if watch.usual is None else (usual_words(watch.usual),)
     return Document(
         conclusion=f"{words.headline(watch)}.",
-        sections=tuple(Paragraph(text) for text in (*notes, f"{BACKGROUND} {WHILE_OPEN}")),
+        sections=tuple(Paragraph(text) for text in (*notes, *usual, f"{BACKGROUND} {WHILE_OPEN}")),
         next_step=f"{wait_call(watch)} waits for it. {advice}".rstrip(),
     )
 
@@ -70,7 +72,7 @@ def interim(watch: Watch, now: float, *, waited: float | None = None) -> Documen
     """Tell how a watch stands that goes on."""
     lead = "" if waited is None else f" Not finished after waiting {format_duration(waited)}."
     lines = list(words.interim_lines(watch, now))
-    if watch.job.startswith("upgrade:"):
+    if watch.usual is None and watch.job.startswith("upgrade:"):
         lines.append(USUAL_UPGRADE)
     return Document(
         conclusion=f"{words.headline(watch)}.{lead}",

@@ -7,10 +7,11 @@ from pydantic import Field, JsonValue, field_validator
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.jobs.answers import word
+from tp_mcp.jobs.groups import upgrade_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
-from tp_mcp.tools import telling
+from tp_mcp.tools import repeats, telling
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.readings import Verdict
@@ -66,27 +67,33 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     services = call.services
     request = UpgradeRequest.checked(**arguments.model_dump())
     block = async_block(services.manifest, START_TOOL)
+    shown = _shown_arguments(request)
+    # Two commands that differ in the password alone are two calls: the second may be there to mend the first.
+    password = request.command.password.get_secret_value() if request.command is not None else ""
+    key = await repeats.key_of(START_TOOL, shown, secret=password)
+    if (told := await repeats.made_before(call, key)) is not None:
+        return told
     lab = await services.catalogue.require_lab("testbed", request.testbed)
     # Read before the start: until a worker picks the upgrade up, TP goes on showing the end of the one before.
     before = await services.client.get_upgrade(request.testbed)
-    shown = _shown_arguments(request)
 
     async def send() -> Accepted:
         answer = await services.client.start_upgrade(request)
         result = answer.model_dump(mode="json")
         return accepted(result, lambda: poll_args(block, args=shown, result=result))
 
-    watch = await services.registry.start(
-        Intent(
-            owner=call.owner,
-            origin=Origin(START_TOOL, shown),
-            title=_title(request),
-            job=upgrade_job(request.testbed),
-            spec=spec_of(block, rule=UPGRADE_RULE),
-            baseline=upgrade_baseline(before),
-        ),
-        send,
+    intent = Intent(
+        owner=call.owner,
+        origin=Origin(START_TOOL, shown),
+        title=_title(request),
+        job=upgrade_job(request.testbed),
+        spec=spec_of(block, rule=UPGRADE_RULE, history=upgrade_groups(request.testbed)),
+        baseline=upgrade_baseline(before),
+        call_key=key,
     )
+    watch = await services.registry.start(intent, send)
+    if watch.id != intent.id:
+        return await repeats.told(watch, call)
     unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
     return telling.started(
         watch,

@@ -39,7 +39,8 @@ class WaitForWatchArguments(ToolArguments):
 
     watch_id: WatchId
     max_wait_seconds: Annotated[
-        float, Field(description="How long to wait at most; 0 only looks.", ge=0, le=MAX_WAIT_SECONDS)
+        float,
+        Field(description="How long to wait at most; 0 only looks.", ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False),
     ] = DEFAULT_WAIT_SECONDS
 
 

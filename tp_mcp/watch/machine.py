@@ -12,6 +12,7 @@ from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch import words
+from tp_mcp.watch.history import timed
 from tp_mcp.watch.kept import kept
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Outcome, Reading, Verdict
@@ -73,7 +74,7 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
             own = replace(seen, memory=watch.memory, reading=watch.reading, last_answer=watch.last_answer)
             return _end(own, WatchState.LOST, now, reason=reading.detail)
         case Verdict.DONE:
-            return _end(seen, WatchState.DONE, now, outcome=reading.outcome, reason=reading.detail)
+            return _end(timed(watch, seen, now), WatchState.DONE, now, outcome=reading.outcome, reason=reading.detail)
         case Verdict.FAILED:
             return _end(seen, WatchState.FAILED, now, outcome=reading.outcome, reason=reading.detail)
         case _:
@@ -137,6 +138,7 @@ def observe_settlement(watch: Watch, settlement: Settlement, *, now: float) -> S
             state=WatchState.ACTIVE,
             spec=replace(watch.spec, args=args),
             job=settlement.job or watch.job,
+            title=settlement.title or watch.title,
             answer=kept(settlement.answer),
             started_at=watch.created_at,
             lively_at=now,

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Reading
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+from tp_mcp.watch.usual import Usual
 
 
 class Reader(Protocol):
@@ -64,6 +65,7 @@ class Settlement:
         spec_args: arguments to poll with that only the answer could tell.
         job: the job's key, where only the answer could tell it.
         evidence: what it was told by, in a sentence.
+        title: what is watched, where only the answer could tell it.
 
     """
 
@@ -72,6 +74,7 @@ class Settlement:
     spec_args: Mapping[str, JsonValue] | None = None
     job: str | None = None
     evidence: str = ""
+    title: str | None = None
 
 
 class Rule(Protocol):
@@ -102,8 +105,11 @@ class Settler(Protocol):
 class Store(Protocol):
     """Keeps watches and inbox entries. Every method may raise StoreError."""
 
-    async def add(self, watch: Watch) -> None:
-        """Write a new watch.
+    async def add(self, watch: Watch) -> Watch | None:
+        """Write a new watch, unless the same call was made already; both in one transaction.
+
+        Returns:
+            None when it was written; else the watch that the same call made, and nothing was written.
 
         Raises:
             WatchLimitError: the owner's principal has too many watches or unseen ends already.
@@ -112,7 +118,7 @@ class Store(Protocol):
         ...
 
     async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
-        """Write a watch, and the entry of its end, in one transaction.
+        """Write a watch, and the entry of its end, in one transaction; with an end also how long its job took.
 
         Returns:
             The watch with its new revision; None where somebody else wrote it meanwhile, and nothing was written.
@@ -126,6 +132,18 @@ class Store(Protocol):
 
     async def get(self, watch_id: str) -> Watch | None:
         """Return one watch."""
+        ...
+
+    async def repeated(self, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
+        """Return the newest watch that the same call made, for the same principal, conversation and TP.
+
+        It has not ended, or ended less than `REPEAT_SECONDS` ago; was not cancelled; and its start was not refused. A
+        start of which it never became known whether TP has its job counts like one that it has.
+        """
+        ...
+
+    async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
+        """Return how long jobs of the first group take that has enough ends on this TP, whoever's they were."""
         ...
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:

@@ -29,7 +29,10 @@ DRAIN_SECONDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A watch that is about to be made. Attributes as of `Watch`."""
+    """A watch that is about to be made. Attributes as of `Watch`.
+
+    Where the same call was made already, what comes back is that call's watch, and so has another id.
+    """
 
     owner: Owner
     origin: Origin
@@ -37,6 +40,8 @@ class Intent:
     job: str
     spec: WatchSpec
     baseline: JsonValue = None
+    call_key: str = ""
+    id: str = field(default_factory=new_watch_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,8 @@ class WatchRegistry:
             send: sends the one request.
 
         Returns:
-            The watch: `active`, or `starting` where TP never answered and reading has to tell.
+            The watch: `active`, or `starting` where TP never answered and reading has to tell. Where the same call was
+            made already, that call's watch, with another id than the intent's, and nothing was sent.
 
         Raises:
             TpError: TP refused, or was not reached; nothing was started.
@@ -138,7 +144,7 @@ class WatchRegistry:
             raise
 
     async def observe(self, intent: Intent) -> Watch:
-        """Watch a job that somebody else started.
+        """Watch a job that somebody else started; where the same call does so already, return its watch.
 
         Raises:
             StoreError: it could not be written.
@@ -148,6 +154,14 @@ class WatchRegistry:
         new = self._new(intent, WatchState.ACTIVE)
         attempt = _Attempt(replace(new, started_at=new.created_at, lively_at=new.created_at))
         return await self._outlasting(attempt, lambda: self._observe(attempt))
+
+    async def repeated(self, owner: Owner, call_key: str) -> Watch | None:
+        """Return the watch that the same call made already and that answers it, if there is one.
+
+        `start` and `observe` decide it anew in the transaction that writes: this is for asking before any work is done.
+        """
+        same = await self._store.repeated(owner, server=self._server, call_key=call_key, now=self._clock.now())
+        return None if same is None else self._latest(same)
 
     async def get(self, watch_id: str, owner: Owner) -> Watch:
         """Return one of a principal's watches.
@@ -167,7 +181,7 @@ class WatchRegistry:
         """Return a principal's watches, newest first: this conversation's, or all; at most `LIST_LIMIT`."""
         conversation = None if all_conversations else owner.conversation
         stored = await self._store.of_owner(owner.principal, conversation=conversation, states=states, limit=LIST_LIMIT)
-        return tuple(self._poller.current(watch.id) or watch for watch in stored)
+        return tuple(self._latest(watch) for watch in stored)
 
     async def cancel(self, watch_id: str, owner: Owner, *, reason: str) -> Watch:
         """Stop watching; the job goes on. A watch that has ended is returned as it is.
@@ -259,13 +273,19 @@ class WatchRegistry:
         )
 
     async def _observe(self, attempt: _Attempt) -> Watch:
-        await self._store.add(attempt.watch)
+        same = await self._store.add(attempt.watch)
+        if same is not None:
+            return self._latest(same)
         self._poller.add(attempt.watch, resumed=True)
         return attempt.watch
 
     async def _start(self, attempt: _Attempt, send: Callable[[], Awaitable[Accepted]]) -> Watch | TpMcpError:
         watch = attempt.watch
-        await self._store.add(watch)
+        if watch.spec.history:
+            watch = replace(watch, usual=await self._store.usual(self._server, watch.spec.history))
+        same = await self._store.add(watch)
+        if same is not None:
+            return self._latest(same)
         if attempt.caller_left:
             return await self._refused(watch, WatchError("The call was cancelled before anything was sent to TP."))
         try:
@@ -326,7 +346,7 @@ class WatchRegistry:
 
     def _new(self, intent: Intent, state: WatchState) -> Watch:
         return Watch(
-            id=new_watch_id(),
+            id=intent.id,
             owner=intent.owner,
             server=self._server,
             origin=intent.origin,
@@ -336,7 +356,12 @@ class WatchRegistry:
             state=state,
             created_at=self._clock.now(),
             baseline=intent.baseline,
+            call_key=intent.call_key,
         )
+
+    def _latest(self, stored: Watch) -> Watch:
+        # What only moved in memory since it was last written.
+        return self._poller.current(stored.id) or stored
 
 
 def _not_found(watch_id: str) -> WatchNotFoundError:

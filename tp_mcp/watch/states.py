@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
+from tp_mcp.watch.usual import Usual
 
 WATCH_ID_PREFIX = "w_"
 WATCH_ID_BYTES = 5
@@ -98,6 +99,8 @@ class Watch:
         counted_at: when the last of them was counted.
         settled: its start was never answered, and its job was found by reading; it is probably, not surely, its own.
         revision: counts the writes; a write with an older one is refused by the store.
+        usual: how long such jobs usually take, as it was known at the start.
+        call_key: the same for each call that would start the same again; see `tp_mcp.watch.repeats`.
 
     """
 
@@ -129,6 +132,8 @@ class Watch:
     counted_at: float | None = None
     settled: bool = False
     revision: int = 0
+    call_key: str = ""
+    usual: Usual | None = None
 
     @property
     def since(self) -> float:

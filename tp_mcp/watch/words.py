@@ -7,8 +7,9 @@ from pydantic import JsonValue
 from tp_mcp.connectors.template import render_text
 from tp_mcp.results.fence import clean, one_line
 from tp_mcp.results.text import count_of, format_duration, shorten
-from tp_mcp.watch.readings import Counts, Outcome, Verdict
+from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
 from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
+from tp_mcp.watch.usual import left_words, usual_words
 
 REQUEST_MAX_CHARACTERS = 240
 ARGUMENT_MAX_CHARACTERS = 80
@@ -37,18 +38,24 @@ _STATE_WORDS = {
 
 def headline(watch: Watch) -> str:
     """Return how a watch stands, in one sentence that begins with its id."""
+    return f"[{watch.id}] {how_it_stands(watch)}"
+
+
+def how_it_stands(watch: Watch) -> str:
+    """Return how a watch stands, in one sentence without its id."""
     probably = "probably " if watch.state.ended and is_doubtful(watch) else ""
     words = _state_words(watch)
+    if watch.outcome is Outcome.CANCELLED:
+        return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} was cancelled on TP{_counts_told(watch)}"
     verb, _, rest = words.partition(" ")
     stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
     outcome = f": {outcome_words(watch)}" if watch.outcome is not None else ""
-    return f"[{watch.id}] {_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
+    return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
 
 
 def outcome_words(watch: Watch) -> str:
     """Return what the job came to, with its counts where it has some."""
-    counts = watch.reading.counts if watch.reading is not None else None
-    told = f" ({count_words(counts)})" if counts is not None else ""
+    told = _counts_told(watch)
     match watch.outcome:
         case Outcome.NO_TEST_RAN:
             return f"no test ran{told}, so nothing was shown to pass"
@@ -94,8 +101,7 @@ def last_known(watch: Watch) -> str:
         return "TP never showed how it stands."
     if reading.verdict is Verdict.STALE:
         return "Last known: not picked up yet; TP still showed the job before it."
-    told = count_words(reading.counts) if reading.counts is not None else reading.detail
-    known = ", ".join(part for part in (reading.phase, told) if part)
+    known = _known(reading)
     alive = "" if watch.lively_at is None else format_duration(max(watch.lively_at - watch.since, 0.0))
     seen = f" (last sign of life after {alive})" if alive else ""
     return f"Last known: {_line(known or 'under way', KNOWN_MAX_CHARACTERS)}{seen}."
@@ -138,6 +144,8 @@ def _state_words(watch: Watch) -> str:
 def progress_line(watch: Watch, now: float) -> str:
     """Return one line a person likes to read while it goes on."""
     elapsed = format_duration(watch.elapsed(now))
+    if watch.usual is not None and watch.state is WatchState.ACTIVE and watch.advisory is None:
+        elapsed = f"{elapsed}, {left_words(watch.usual, watch.elapsed(now))}"
     if watch.state is WatchState.STARTING:
         open_start = watch.reason or watch.elapsed(now) >= ANSWERED_WITHIN_SECONDS
         return f"{'it is not known yet whether TP started it' if open_start else 'being sent to TP'}, {elapsed}"
@@ -149,18 +157,23 @@ def progress_line(watch: Watch, now: float) -> str:
         return f"started, not looked at yet, {elapsed}"
     if watch.reading.verdict is Verdict.STALE:
         return f"not picked up yet, TP still shows the job before it, {elapsed}"
-    told = count_words(watch.reading.counts) if watch.reading.counts is not None else watch.reading.detail
-    known = ", ".join(part for part in (watch.reading.phase, told) if part)
-    return ", ".join(part for part in (_line(known, LINE_MAX_CHARACTERS), elapsed) if part)
+    return ", ".join(part for part in (_line(_known(watch.reading), LINE_MAX_CHARACTERS), elapsed) if part)
 
 
 def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
-    """Return what is known of a watch that goes on: time, phase, last sign of life, advisory."""
+    """Return what is known of a watch that goes on, each fact once: phase, time, last sign of life, what is usual.
+
+    The manifest's progress message is for a job whose rule has no words of its own: otherwise it would say the same.
+    """
     lines = [f"Now: {progress_line(watch, now)}."]
-    if watch.spec.progress and watch.last_answer is not None and watch.advisory is None:
+    wordless = watch.reading is not None and not _known(watch.reading)
+    if watch.spec.progress and wordless and watch.advisory is None:
         lines.append(render_text(watch.spec.progress, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS))
-    if watch.lively_at is not None and watch.reading is not None and watch.reading.verdict is Verdict.UNDERWAY:
+    underway = watch.reading is not None and watch.reading.verdict is Verdict.UNDERWAY
+    if watch.lively_at is not None and underway and watch.advisory is not Advisory.STALLED:
         lines.append(f"Last sign of life: {format_duration(max(now - watch.lively_at, 0.0))} ago.")
+    if watch.usual is not None:
+        lines.append(usual_words(watch.usual))
     if watch.polled_at is None:
         lines.append(f"TP is asked every {format_duration(watch.spec.interval_seconds)}.")
     if watch.advisory is Advisory.STALLED:
@@ -178,6 +191,19 @@ def message_roots(watch: Watch) -> dict[str, JsonValue]:
         "poll_count": watch.polls,
         "max_polls": watch.spec.max_polls,
     }
+
+
+def _counts_told(watch: Watch) -> str:
+    counts = watch.reading.counts if watch.reading is not None else None
+    return f" ({count_words(counts)})" if counts is not None else ""
+
+
+def _known(reading: Reading) -> str:
+    told = count_words(reading.counts) if reading.counts is not None else reading.detail
+    # One device's status is the phase of the whole; it is not said twice.
+    if reading.counts is None and reading.phase in told.replace(",", " ").split():
+        return told
+    return ", ".join(part for part in (reading.phase, told) if part)
 
 
 def _line(text: str, max_characters: int) -> str:

@@ -11,6 +11,7 @@ from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
 from tp_mcp.watch.states import Advisory, InboxEntry, Origin, Watch, WatchState
+from tp_mcp.watch.usual import Usual
 
 Row = Mapping[str, Any]
 
@@ -31,6 +32,7 @@ class _Record:
     silent_since: float | None = None
     counted_at: float | None = None
     settled: bool = False
+    usual: Usual | None = None
 
 
 _ORIGIN = TypeAdapter(Origin)
@@ -53,6 +55,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         counted_at=watch.counted_at,
         settled=watch.settled,
         silent_since=watch.silent_since,
+        usual=watch.usual,
     )
     return {
         "id": watch.id,
@@ -72,6 +75,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         "started_at": watch.started_at,
         "ended_at": watch.ended_at,
         "revision": watch.revision,
+        "call_key": watch.call_key,
     }
 
 
@@ -120,8 +124,10 @@ def _row_to_watch(row: Row) -> Watch:
         counted_at=record.counted_at,
         settled=record.settled,
         silent_since=record.silent_since,
+        usual=record.usual,
         polls=row["polls"],
         revision=row["revision"],
+        call_key=row["call_key"],
     )
 
 

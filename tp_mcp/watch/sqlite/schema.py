@@ -43,6 +43,18 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX inbox_unseen ON inbox (principal, conversation, created_at) WHERE seen_at IS NULL;
     """,
+    """
+    ALTER TABLE watches ADD COLUMN call_key TEXT NOT NULL DEFAULT '';
+    CREATE INDEX watches_by_call ON watches (principal, conversation, call_key, created_at) WHERE call_key != '';
+
+    CREATE TABLE durations (
+        id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+        server             TEXT NOT NULL,
+        job_group          TEXT NOT NULL,
+        seconds            REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX durations_of_group ON durations (server, job_group, id);
+    """,
 )
 
 VERSION = len(MIGRATIONS)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from tp_mcp.errors import StoreCorruptError, WatchLimitError
 from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.repeats import REPEAT_SECONDS
 from tp_mcp.watch.sqlite.connection import Connection
+from tp_mcp.watch.sqlite.history import record_duration, usual_duration
 from tp_mcp.watch.sqlite.rows import entry_to_row, row_to_entry, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+from tp_mcp.watch.usual import Usual
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +40,11 @@ class SqliteStore:
         await connection.open()
         return cls(connection)
 
-    async def add(self, watch: Watch) -> None:
-        """Write a new watch.
+    async def add(self, watch: Watch) -> Watch | None:
+        """Write a new watch, unless the same call was made already; both in one transaction.
+
+        Returns:
+            None when it was written; else the watch that the same call made, and nothing was written.
 
         Raises:
             WatchLimitError: the principal has too many watches or unseen ends already. An unseen end is never dropped
@@ -46,12 +52,16 @@ class SqliteStore:
 
         """
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: sqlite3.Connection) -> Watch | None:
+            same = _repeated(db, watch.owner, server=watch.server, call_key=watch.call_key, now=watch.created_at)
+            if same is not None:
+                return same
             _check_room(db, watch.owner.principal)
             row = watch_to_row(watch)
             db.execute(_insert("watches", row), row)
+            return None
 
-        await self._connection.write(write)
+        return await self._connection.write(write)
 
     async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
         """Write a watch, and the entry of its end, in one transaction.
@@ -66,6 +76,7 @@ class SqliteStore:
             if saved is not None and entry is not None:
                 row = entry_to_row(entry)
                 db.execute(_insert("inbox", row), row)
+                record_duration(db, saved)
             return saved
 
         return await self._connection.write(write)
@@ -82,6 +93,16 @@ class SqliteStore:
             return None if row is None else row_to_watch(row)
 
         return await self._connection.run(read)
+
+    async def repeated(self, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
+        """Return the newest watch that the same call made and that still answers it."""
+        return await self._connection.run(
+            lambda db: _repeated(db, owner, server=server, call_key=call_key, now=now),
+        )
+
+    async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
+        """Return how long jobs of the first group take that has enough ends on this TP."""
+        return await self._connection.run(lambda db: usual_duration(db, server, groups))
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:
         """Return the watches of one TP, or of all, that have not ended, oldest first.
@@ -170,6 +191,30 @@ def _update(db: sqlite3.Connection, watch: Watch) -> Watch | None:
     changes = ", ".join(f"{name} = :{name}" for name in row if name != "id")
     sql = f"UPDATE watches SET {changes} WHERE id = :id AND revision = :revision - 1"  # noqa: S608 -- names are ours
     return saved if db.execute(sql, row).rowcount == 1 else None
+
+
+def _repeated(db: sqlite3.Connection, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
+    if not call_key:
+        return None
+    # A start that TP refused failed before it was accepted, without a doubt about its outcome. A clock that was set
+    # back must not let an end count for longer, so it is the distance to the end that is compared.
+    sql = (
+        "SELECT * FROM watches WHERE call_key = ? AND call_key != '' AND principal = ? AND conversation = ? "
+        "AND server = ? AND (ended_at IS NULL OR abs(ended_at - ?) < ?) AND state != ? "
+        "AND NOT (state = ? AND started_at IS NULL AND outcome IS NULL) ORDER BY created_at DESC, id LIMIT 1"
+    )
+    values = (
+        call_key,
+        owner.principal,
+        owner.conversation,
+        server,
+        now,
+        REPEAT_SECONDS,
+        WatchState.CANCELLED.value,
+        WatchState.FAILED.value,
+    )
+    row = db.execute(sql, values).fetchone()
+    return None if row is None else row_to_watch(row)
 
 
 def _check_room(db: sqlite3.Connection, principal: str) -> None:
