@@ -3,8 +3,7 @@
 import logging
 import random
 from dataclasses import dataclass, field
-
-from typing_extensions import TypeIs
+from typing import TypeGuard
 
 from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpServerFaultError, TpUnreachableError
 from tp_mcp.watch import machine
@@ -29,7 +28,7 @@ def backoff(failures: int, interval: float, rng: random.Random) -> float:
     return max(interval, rng.uniform(0.0, longest))
 
 
-def is_outage(outcome: object) -> TypeIs[TpError]:
+def is_outage(outcome: object) -> TypeGuard[TpError]:
     """Return whether a failed poll says something of TP as a whole, or of our login, and not of one job."""
     # What stands before a TP that is down answers for it with a 5xx.
     return isinstance(outcome, TpUnreachableError | TpServerFaultError | TpNotAuthenticatedError)
