@@ -321,7 +321,7 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
                     changed.append(watch)
                     changes.tell(watch)
 
-                leases = Leases(store=store, clock=clock, server=SERVER) if shared else None  # type: ignore[arg-type] # a spy
+                leases = Leases(store=store, clock=clock, server=SERVER) if shared else None
                 poller = Poller(
                     store=store,
                     reader=reader,

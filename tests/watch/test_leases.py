@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.errors import ConfigurationError, StoreError, TpNotAuthenticatedError
+from tp_mcp.errors import ConfigurationError, StoreError, TpMcpError, TpNotAuthenticatedError
 from tp_mcp.watch.leases import (
     HEARTBEAT_SECONDS,
     LEFT_TO_ITS_MAKER_SECONDS,
@@ -136,18 +136,21 @@ async def test_a_process_that_slept_drops_the_answer_it_was_given(open_world: An
 async def test_what_is_written_under_a_lease_that_is_gone_is_refused(open_world: Any, make_watch: MakeWatch) -> None:
     async with open_world(shared=True) as world:
         watch = await world.add(make_watch())
-        await world.advance(1)
-        world.reader.on("1", {"status": "done"}, {"status": "old"}, {"status": "done"})
-        # Between the check and the write: the process stops there, and another takes the target over.
-        (held,) = await world.store.real.leases(watch.server)
+        world.reader.on("1", {"status": "done"})
+        # The process stops between its own look at the lease and the write, and another takes the target over.
+        held = world.store.hold("save")
+        await world.advance(16)
+        assert len(world.reader.reads) == 1
+        (lease,) = await world.store.real.leases(watch.server)
         taken = await world.store.real.beat(
-            "successor", watch.server, [held.target], at=world.clock.time + 11, lifetime=10.0
+            "successor", watch.server, [lease.target], at=world.clock.time + 20, lifetime=10.0
         )
         assert [each.owner for each in taken] == ["successor"]
-        while not world.reader.reads:
-            await world.advance(1)
+        held.set()
+        await world.settle()
         assert await world.stored(watch) == watch
         assert await world.unseen() == []
+        assert world.poller.current(watch.id) is None
 
 
 async def test_a_clean_stop_leaves_targets_at_once_with_what_was_counted(
@@ -161,7 +164,6 @@ async def test_a_clean_stop_leaves_targets_at_once_with_what_was_counted(
         await one.poller.close()
         await advance(HEARTBEAT_SECONDS + 1.1, two)
         assert len(two.reader.reads) == 1
-        assert (await two.stored(watch)).polls == counted.polls
         assert two.poller.current(watch.id).polls == counted.polls + 1
 
 
@@ -218,20 +220,14 @@ async def test_counters_of_a_target_that_is_another_processs_by_now_are_not_writ
         assert await world.stored(watch) == stood
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        TpNotAuthenticatedError("Expired.", remedy="Set TP_MCP_TOKEN."),
-        ConfigurationError("Expired.", remedy="Set TP_MCP_TOKEN."),
-    ],
-)
+@pytest.mark.parametrize("kind", [TpNotAuthenticatedError, ConfigurationError])
 async def test_a_process_that_tp_does_not_let_in_leaves_everything_to_another_for_a_while(
-    open_world: Any, make_watch: MakeWatch, failure: Exception, caplog: pytest.LogCaptureFixture
+    open_world: Any, make_watch: MakeWatch, kind: type[TpMcpError], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_world(shared=True) as one, open_world(one.clock, shared=True) as two:
         watches = [await one.add(make_watch(job)) for job in ("1", "2", "3")]
         for job in ("1", "2", "3"):
-            one.reader.on(job, failure)
+            one.reader.on(job, kind("Expired.", remedy="Set TP_MCP_TOKEN."))
         await advance(16, one)
         for watch in watches:
             stored = await one.stored(watch)
@@ -278,20 +274,91 @@ async def test_a_store_that_cannot_be_written_keeps_nobody_from_polling_what_is_
 ) -> None:
     async with open_world(shared=True) as one, open_world(one.clock, shared=True) as two:
         await one.add(make_watch())
+        await advance(1, one, two)
         await two.add(make_watch("2"))
         await advance(20, one, two)
-        one.store.fail_always("beat")
-        if unreadable:
-            one.store.fail_always("leases")
-            one.store.fail_always("version")
+        for world in (one, two):
+            world.store.fail_always("beat")
+            if unreadable:
+                world.store.fail_always("leases")
+                world.store.fail_always("version")
         await advance(100, one, two)
-        assert "The heartbeat could not be written" in caplog.text
+        assert caplog.text.count("The heartbeat could not be written") == 2, "once in each process"
         assert len(one.reader.asked("1")) >= 7
-        assert one.reader.asked("2") == []
+        assert len(two.reader.asked("2")) >= 7
+        for world in (one, two):
+            world.store.failures.clear()
+        await advance(2 * HEARTBEAT_SECONDS, one, two)
         one.store.fail("release", StoreError("The disk is gone."))
         await one.poller.close()
         assert "they run out by themselves" in caplog.text
-        assert ("What other processes wrote could not be read" in caplog.text) is unreadable
+        assert caplog.text.count("What other processes wrote could not be read") == 2 * unreadable
+
+
+async def take_over(world: Any, watch: Watch) -> None:
+    """Let another process take everything over, now."""
+    wanted = [lease.target for lease in await world.store.real.leases(watch.server)]
+    await world.store.real.beat("successor", watch.server, wanted, at=world.clock.time, lifetime=0.0)
+
+
+async def test_a_watch_that_goes_while_its_lease_is_found_lost_stays_gone(
+    open_world: Any, make_watch: MakeWatch
+) -> None:
+    async with open_world(shared=True) as world:
+        watch = await world.add(make_watch())
+        world.reader.on("1", {"status": "done"})
+        saving, reading = world.store.hold("save"), world.store.hold("get")
+        await world.advance(16)
+        await take_over(world, watch)
+        saving.set()
+        await world.settle()
+        world.poller.remove(watch.id)
+        reading.set()
+        await world.settle()
+        assert await world.stored(watch) == watch
+        assert world.poller.current(watch.id) is None
+
+
+async def test_a_target_lost_and_taken_again_during_its_poll_is_polled_on(
+    open_world: Any, make_watch: MakeWatch
+) -> None:
+    async with open_world(shared=True) as world:
+        watch = await world.add(make_watch())
+        world.reader.hold = asyncio.Event()
+        await world.advance(16)
+        await take_over(world, watch)
+        await world.advance(HEARTBEAT_SECONDS)
+        await world.store.real.release("successor")
+        await world.advance(HEARTBEAT_SECONDS)
+        world.reader.hold.set()
+        await world.advance(31)
+        # The first answer came under a lease that is gone, so it does not count.
+        assert len(world.reader.reads) == 3
+        assert world.poller.current(watch.id).polls == 2
+
+
+async def test_what_changes_here_while_others_writes_are_read_stays(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world(shared=True) as one, open_world(one.clock, shared=True) as two:
+        watch = await one.add(make_watch())
+        await advance(3, one, two)
+        await two.registry.cancel(watch.id, watch.owner, reason="elsewhere")
+        held = one.store.hold("get_many")
+        await advance(HEARTBEAT_SECONDS, one)
+        one.poller.remove(watch.id)
+        told = len(one.changed)
+        held.set()
+        await one.settle()
+        assert len(one.changed) == told
+
+
+async def test_a_poller_can_close_where_nothing_is_leased(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as alone, open_world(alone.clock, shared=True) as idle:
+        watch = await alone.add(make_watch(spec={"interval_seconds": 5.0}))
+        await alone.advance(12)
+        await alone.poller.close()
+        await idle.poller.close()
+        assert (await alone.stored(watch)).polls == 1
+        assert "release" not in idle.store.calls
 
 
 async def test_a_process_that_closed_takes_nothing_any_more(open_world: Any, make_watch: MakeWatch) -> None:

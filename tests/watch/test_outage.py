@@ -47,7 +47,7 @@ async def test_every_watch_is_told_that_tp_is_away_and_that_it_is_back_and_the_l
         await world.advance(16)
         assert {(await world.stored(watch)).advisory for watch in watches} == {Advisory.UNREACHABLE}
         await world.advance(1200)
-        everywhere(world, {"status": "running"})
+        everywhere(world, {"status": "running", "alive": "again"})
         await world.advance(BACKOFF_MAX_SECONDS + 16)
         assert {(await world.stored(watch)).advisory for watch in watches} == {None}
         assert [record.getMessage() for record in caplog.records] == [

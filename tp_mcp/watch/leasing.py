@@ -48,6 +48,7 @@ class Leases:
         self._seen_version: int | None = None
         self._one_at_a_time = anyio.Lock()
         self._closed = False
+        self._failing = False
 
     def epoch(self, target: str) -> int | None:
         """Return the epoch of a target's lease; None where this process may not poll it, or slept too long."""
@@ -109,8 +110,11 @@ class Leases:
         try:
             held = await self._store.beat(self.process, self.server, wanted, at=now, lifetime=self._lifetime)
         except StoreError as error:
-            logger.warning("The heartbeat could not be written: %s", error)
+            if not self._failing:
+                logger.warning("The heartbeat could not be written: %s", error)
+            self._failing = True
             return await self._unwritten(wanted, now)
+        self._failing = False
         self._wrote = bool(wanted)
         self._held = {lease.target: lease.epoch for lease in held if lease.owner == self.process}
         return held

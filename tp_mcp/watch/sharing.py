@@ -60,7 +60,7 @@ class Sharing:
         self._watches = here.watches
         self._add = here.add
         self._adopt = here.adopt
-        self._behind = True
+        self._behind = False
         self.under_way = False
 
     @property
@@ -98,14 +98,7 @@ class Sharing:
         try:
             await self._leases.beat([target.key.text for target in self._targets.values() if target.watch_ids])
             gained = {key for key, target in self._targets.items() if self.epoch(key) is not None and not target.leased}
-            try:
-                self._behind = await self._leases.moved() or self._behind or bool(gained)
-                if self._behind:
-                    await self._catch_up(gained)
-                    self._behind = False
-            except StoreError as error:
-                self._behind = True
-                logger.warning("What other processes wrote could not be read: %s", error)
+            await self._catch_up_where_needed(gained)
             begun: list[Target] = []
             for key, target in self._targets.items():
                 held = self.epoch(key) is not None
@@ -115,6 +108,16 @@ class Sharing:
             return begun
         finally:
             self.under_way = False
+
+    async def _catch_up_where_needed(self, gained: set[TargetKey]) -> None:
+        try:
+            if await self._leases.moved() or self._behind or gained:
+                await self._catch_up(gained)
+            self._behind = False
+        except StoreError as error:
+            if not self._behind:
+                logger.warning("What other processes wrote could not be read: %s", error)
+            self._behind = True
 
     async def _catch_up(self, gained: set[TargetKey]) -> None:
         known = dict(self._watches)

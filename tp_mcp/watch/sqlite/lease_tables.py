@@ -17,7 +17,8 @@ def beat(
         "INSERT INTO processes (id, beat_at) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at",
         (process, at),
     )
-    db.execute("DELETE FROM processes WHERE beat_at < ?", (at - FORGOTTEN_AFTER_SECONDS,))
+    if db.execute("DELETE FROM processes WHERE beat_at < ?", (at - FORGOTTEN_AFTER_SECONDS,)).rowcount:
+        db.execute("DELETE FROM targets WHERE owner NOT IN (SELECT id FROM processes)")
     before = all_of(db, server)
     change = claim(before, wanted, process=process, at=at, lifetime=lifetime)
     if not change.take and not change.drop:
