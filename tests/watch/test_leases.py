@@ -357,7 +357,7 @@ async def test_a_poller_can_close_where_nothing_is_leased(open_world: Any, make_
         await alone.advance(12)
         await alone.poller.close()
         await idle.poller.close()
-        assert (await alone.stored(watch)).polls == 1
+        assert (await alone.stored(watch)).polls == len(alone.reader.reads) > 0
         assert "release" not in idle.store.calls
 
 
