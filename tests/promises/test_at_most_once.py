@@ -184,10 +184,10 @@ async def test_a_store_that_fails_after_tp_accepted_makes_nothing_be_sent_again(
         save = process.store.save
         failing = [StoreError("The disk is full.")] * 3
 
-        async def fails_at_first(*args: Any) -> Any:
+        async def fails_at_first(*args: Any, **options: Any) -> Any:
             if failing:
                 raise failing.pop()
-            return await save(*args)
+            return await save(*args, **options)
 
         monkeypatch.setattr(process.store, "save", fails_at_first)
         text, _ = await process.call("run_pytest", **RUN_IT)

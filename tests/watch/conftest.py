@@ -14,7 +14,9 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.errors import StoreError, TpNotJsonError
+from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.leasing import Leases
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.poller import Poller
@@ -307,7 +309,9 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
     """Open a world; two of them over one directory and clock are two processes that share the store."""
 
     @asynccontextmanager
-    async def opened(clock: FakeClock | None = None, *, started: bool = True, **options: Any) -> AsyncIterator[World]:
+    async def opened(
+        clock: FakeClock | None = None, *, started: bool = True, shared: bool = False, **options: Any
+    ) -> AsyncIterator[World]:
         clock = clock or FakeClock()
         store = SpyStore(await SqliteStore.open(tmp_path / "state"))
         timer, reader, changes, step = FakeTimer(), FakeReader(clock), Changes(), StepRule()
@@ -319,6 +323,7 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
                     changed.append(watch)
                     changes.tell(watch)
 
+                leases = Leases(store=store, clock=clock, server=SERVER) if shared else None
                 poller = Poller(
                     store=store,
                     reader=reader,
@@ -329,10 +334,24 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
                     task_group=tasks,
                     on_change=on_change,
                     rng=random.Random(1),
+                    leases=leases,
                     **options,
                 )
+                elsewhere = Elsewhere(
+                    store=store,
+                    changes=changes,
+                    clock=clock,
+                    task_group=tasks,
+                    on_written=poller.written_elsewhere,
+                )
                 registry = WatchRegistry(
-                    store=store, poller=poller, changes=changes, clock=clock, server=SERVER, task_group=tasks
+                    store=store,
+                    poller=poller,
+                    changes=changes,
+                    clock=clock,
+                    server=SERVER,
+                    task_group=tasks,
+                    elsewhere=elsewhere if shared else None,
                 )
                 world = World(
                     clock=clock,

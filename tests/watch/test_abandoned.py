@@ -33,10 +33,12 @@ async def test_one_that_another_process_ends_first_is_ended_once(
     tmp_path: Path, make_watch: Callable[..., Watch], alice: Owner
 ) -> None:
     class Slow(SqliteStore):
-        async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
+        async def save(
+            self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None
+        ) -> Watch | None:
             quicker = machine.lose(replace(watch, state=WatchState.ACTIVE), reason=REASON, now=watch.created_at)
             await super().save(quicker.watch, quicker.entry)
-            return await super().save(watch, entry)
+            return await super().save(watch, entry, epoch=epoch)
 
     store = await Slow.open(tmp_path)
     assert isinstance(store, Slow)

@@ -8,7 +8,8 @@ from typing import Any
 from tp_mcp.errors import (
     TpUnreachableError,
 )
-from tp_mcp.watch.poller import BACKOFF_MAX_SECONDS, MAX_CONCURRENT_POLLS
+from tp_mcp.watch.outage import BACKOFF_MAX_SECONDS
+from tp_mcp.watch.poller import MAX_CONCURRENT_POLLS
 from tp_mcp.watch.states import Advisory, Watch, WatchState
 
 MakeWatch = Callable[..., Watch]

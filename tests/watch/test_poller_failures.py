@@ -14,9 +14,8 @@ from tp_mcp.errors import (
     StoreBusyError,
     TpNotFoundError,
     TpServerFaultError,
-    TpUnreachableError,
 )
-from tp_mcp.watch import poller as poller_module
+from tp_mcp.watch import looking
 from tp_mcp.watch.match_rule import MATCH_RULE
 from tp_mcp.watch.states import Advisory, Watch, WatchState
 
@@ -53,7 +52,7 @@ async def test_a_reader_that_fails_makes_tp_unreachable_and_ends_nothing_else(
 async def test_a_poll_that_hangs_is_given_up(
     open_world: Any, make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller_module, "POLL_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(looking, "POLL_TIMEOUT_SECONDS", 0.05)
     async with open_world() as world:
         watch = await world.add(make_watch())
         world.reader.hold = asyncio.Event()
@@ -220,6 +219,9 @@ async def test_notes_go_to_the_log_once(
     caplog.set_level(logging.WARNING)
     async with open_world() as world:
         watch = await world.add(make_watch(spec={"timeout_seconds": 1e6}))
-        world.reader.on("1", TpUnreachableError("No route."))
+        world.reader.on("1", {"status": "broken rule"})
         await world.advance(1000)
-        assert caplog.text.count(f"{watch.id}: cannot reach TP: No route.") == 1
+        assert caplog.text.count(f"{watch.id}: cannot reach TP: ") == 1
+        world.reader.on("1", {"status": "running"})
+        await world.advance(1000)
+        assert caplog.text.count(f"{watch.id}: no longer unreachable") == 1

@@ -21,7 +21,10 @@ from tp_mcp.settings import Settings
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.services import Services
 from tp_mcp.watch.abandoned import end_abandoned
+from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.leases import HEARTBEAT_SECONDS
+from tp_mcp.watch.leasing import Leases
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.registry import WatchRegistry
@@ -42,6 +45,7 @@ async def open_services(
     transport: httpx2.AsyncBaseTransport | None = None,
     interval_factor: float = 1.0,
     is_gone: Callable[[str], bool] | None = None,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> AsyncIterator[Services]:
     """Open everything behind the tools, take up the watches that were left, and close it all at the end.
 
@@ -53,6 +57,7 @@ async def open_services(
         transport: what carries requests to TP; the network by default.
         interval_factor: multiplies every poll interval.
         is_gone: whether the TP of a base URL is gone for good, so that its watches are lost; None where none can be.
+        heartbeat_seconds: how often this process shows the others on its store that it lives.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -85,9 +90,18 @@ async def open_services(
             task_group=tasks,
             on_change=changes.tell,
             interval_factor=interval_factor,
+            leases=Leases(store=store, clock=clock, server=access.base_url, heartbeat_seconds=heartbeat_seconds),
         )
         registry = WatchRegistry(
-            store=store, poller=poller, changes=changes, clock=clock, server=access.base_url, task_group=tasks
+            store=store,
+            poller=poller,
+            changes=changes,
+            clock=clock,
+            server=access.base_url,
+            task_group=tasks,
+            elsewhere=Elsewhere(
+                store=store, changes=changes, clock=clock, task_group=tasks, on_written=poller.written_elsewhere
+            ),
         )
         if is_gone is not None:
             await end_abandoned(store, is_gone, reason=TP_IS_GONE, now=clock.now())
@@ -108,7 +122,7 @@ async def open_services(
             poller.stop()
             with anyio.CancelScope(shield=True):
                 await registry.drain()
-                await poller.flush()
+                await poller.close()
             tasks.cancel_scope.cancel()
 
 

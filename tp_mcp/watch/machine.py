@@ -109,6 +109,11 @@ def observe_failure(watch: Watch, failure: TpError, *, now: float) -> Step:
     return Step(silent, durable=begins or silent.reason != watch.reason, notes=notes)
 
 
+def no_longer(watch: Watch, advisory: Advisory) -> str:
+    """Return the note that an advisory ended."""
+    return f"{watch.id}: no longer {advisory}"
+
+
 def _observe_missing(watch: Watch, now: float) -> Step:
     since = now if watch.missing_since is None else watch.missing_since
     back = watch.advisory is Advisory.UNREACHABLE
@@ -191,7 +196,7 @@ def _advise(before: Watch, watch: Watch, reading: Reading, now: float) -> Step:
     after = replace(watch, advisory=advisory, reason=reason)
     notes: tuple[str, ...] = ()
     if advisory is not before.advisory:
-        ended = () if before.advisory is None else (f"{watch.id}: no longer {before.advisory}",)
+        ended = () if before.advisory is None else (no_longer(watch, before.advisory),)
         begun = () if advisory is None else (f"{watch.id}: {advisory}: {reason}",)
         notes = ended + begun
     durable = (

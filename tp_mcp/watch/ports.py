@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from tp_mcp.watch.leases import Lease
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Reading
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
@@ -117,11 +118,17 @@ class Store(Protocol):
         """
         ...
 
-    async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
+    async def save(self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None) -> Watch | None:
         """Write a watch, and the entry of its end, in one transaction; with an end also how long its job took.
 
+        Args:
+            watch: what to write.
+            entry: the entry of its end.
+            epoch: of the lease under which it was polled; None where it does not come of a poll.
+
         Returns:
-            The watch with its new revision; None where somebody else wrote it meanwhile, and nothing was written.
+            The watch with its new revision; None where somebody else wrote it meanwhile, or the lease is no more, and
+            nothing was written.
 
         """
         ...
@@ -144,6 +151,37 @@ class Store(Protocol):
 
     async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
         """Return how long jobs of the first group take that has enough ends on this TP, whoever's they were."""
+        ...
+
+    async def get_many(self, watch_ids: Sequence[str]) -> tuple[Watch, ...]:
+        """Return those of several watches that there are."""
+        ...
+
+    async def unended_revisions(self, server: str) -> Mapping[str, int]:
+        """Return the watches of one TP that have not ended, each id with its revision."""
+        ...
+
+    async def version(self) -> int:
+        """Return a number that differs from the one before if another process wrote in between."""
+        ...
+
+    async def beat(
+        self, process: str, server: str, wanted: Collection[str], *, at: float, lifetime: float
+    ) -> tuple[Lease, ...]:
+        """Write a process's heartbeat, and take and drop leases as `tp_mcp.watch.leases.claim` decides.
+
+        Returns:
+            Every lease of that TP's targets afterwards.
+
+        """
+        ...
+
+    async def leases(self, server: str) -> tuple[Lease, ...]:
+        """Return every lease of one TP's targets."""
+        ...
+
+    async def release(self, process: str) -> None:
+        """Drop a process's heartbeat and all its leases."""
         ...
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -11,6 +12,7 @@ from pydantic import JsonValue
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError, TpError, TpMcpError, WatchError, WatchNotFoundError
 from tp_mcp.watch import machine
+from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.ports import Store
@@ -76,7 +78,15 @@ class WatchRegistry:
     """Makes watches and finds them again."""
 
     def __init__(
-        self, *, store: Store, poller: Poller, changes: Changes, clock: Clock, server: str, task_group: TaskGroup
+        self,
+        *,
+        store: Store,
+        poller: Poller,
+        changes: Changes,
+        clock: Clock,
+        server: str,
+        task_group: TaskGroup,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Prepare.
 
@@ -87,6 +97,7 @@ class WatchRegistry:
             clock: the time.
             server: the base URL of the TP that this process watches.
             task_group: where starts run, so that they outlive the call that asked for them.
+            elsewhere: notices what other processes write; None where there are none.
 
         """
         self._store = store
@@ -95,6 +106,7 @@ class WatchRegistry:
         self._clock = clock
         self._server = server
         self._task_group = task_group
+        self._elsewhere = elsewhere
         self._under_way: set[anyio.Event] = set()  # starts that were not answered yet
 
     def looks_at(self, watch: Watch) -> bool:
@@ -113,9 +125,8 @@ class WatchRegistry:
             # A disk that is full, say: what can be read can be watched all the same.
             logger.warning("Old watches could not be dropped: %s", error)
         watches = await self._store.unended(self._server)
-        for watch in watches:
-            # While no process looked TP may have been silent or not: its silence counts from the first look.
-            self._poller.add(replace(watch, silent_since=None), resumed=True)
+        # While no process looked TP may have been silent or not: its silence counts from the first look.
+        self._poller.resume([replace(watch, silent_since=None) for watch in watches])
         return len(watches)
 
     async def start(self, intent: Intent, send: Callable[[], Awaitable[Accepted]]) -> Watch:
@@ -233,7 +244,8 @@ class WatchRegistry:
                 left = deadline - self._clock.now()
                 if left <= 0:
                     return watch
-                await changed.wait(min(left, HEARTBEAT_SECONDS), self._clock)
+                with nullcontext() if self._elsewhere is None else self._elsewhere.looked_at():
+                    await changed.wait(min(left, HEARTBEAT_SECONDS), self._clock)
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
         """Give starts that are on their way the time to be answered. A start that is cut off is settled later."""

@@ -15,6 +15,11 @@ class TargetKey:
     tool: str
     args_json: str
 
+    @property
+    def text(self) -> str:
+        """Return the key as one text, as leases name it."""
+        return f"{self.tool} {self.args_json}"
+
 
 @dataclass(slots=True)
 class Target:
@@ -27,6 +32,7 @@ class Target:
         due: when it is polled next, seconds since the epoch.
         polling: whether a poll is under way.
         failures: how many polls in a row were not answered.
+        leased: whether this process is the one that polls it.
         place: which of its places in the queue counts; the others are outdated.
 
     """
@@ -37,6 +43,7 @@ class Target:
     watch_ids: set[str] = field(default_factory=set)
     polling: bool = False
     failures: int = 0
+    leased: bool = True
     place: int = 0
 
 
@@ -75,4 +82,4 @@ class DueQueue:
 
 
 def _in_place(target: Target, place: int) -> bool:
-    return bool(target.watch_ids) and not target.polling and target.place == place
+    return bool(target.watch_ids) and target.leased and not target.polling and target.place == place

@@ -55,6 +55,20 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX durations_of_group ON durations (server, job_group, id);
     """,
+    """
+    CREATE TABLE processes (
+        id                 TEXT PRIMARY KEY,
+        beat_at            REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE targets (
+        epoch              INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, even after its row is gone
+        server             TEXT NOT NULL,
+        target             TEXT NOT NULL,
+        owner              TEXT NOT NULL,  -- a process; it may have ended
+        UNIQUE (server, target)
+    ) STRICT;
+    CREATE INDEX targets_of_owner ON targets (owner);
+    """,
 )
 
 VERSION = len(MIGRATIONS)

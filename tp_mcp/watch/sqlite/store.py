@@ -1,14 +1,17 @@
 """The store port over one SQLite file, which several processes may share."""
 
+import json
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tp_mcp.errors import StoreCorruptError, WatchLimitError
+from tp_mcp.watch.leases import Lease
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.repeats import REPEAT_SECONDS
+from tp_mcp.watch.sqlite import lease_tables
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
 from tp_mcp.watch.sqlite.rows import entry_to_row, row_to_entry, row_to_watch, watch_to_row
@@ -63,15 +66,18 @@ class SqliteStore:
 
         return await self._connection.write(write)
 
-    async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
+    async def save(self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None) -> Watch | None:
         """Write a watch, and the entry of its end, in one transaction.
 
         Returns:
-            The watch with its new revision; None where somebody else wrote it meanwhile, and nothing was written.
+            The watch with its new revision; None where somebody else wrote it meanwhile, or the lease of that epoch is
+            no more, and nothing was written.
 
         """
 
         def write(db: sqlite3.Connection) -> Watch | None:
+            if epoch is not None and not lease_tables.stands(db, epoch):
+                return None
             saved = _update(db, watch)
             if saved is not None and entry is not None:
                 row = entry_to_row(entry)
@@ -103,6 +109,42 @@ class SqliteStore:
     async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
         """Return how long jobs of the first group take that has enough ends on this TP."""
         return await self._connection.run(lambda db: usual_duration(db, server, groups))
+
+    async def get_many(self, watch_ids: Sequence[str]) -> tuple[Watch, ...]:
+        """Return those of several watches that there are."""
+        sql = "SELECT * FROM watches WHERE id IN (SELECT value FROM json_each(?))"
+        values = (json.dumps(watch_ids),)
+        return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, values)))
+
+    async def unended_revisions(self, server: str) -> Mapping[str, int]:
+        """Return the watches of one TP that have not ended, each id with its revision."""
+        sql = "SELECT id, revision FROM watches WHERE server = ? AND ended_at IS NULL"
+        return await self._connection.run(lambda db: {row[0]: row[1] for row in db.execute(sql, (server,))})
+
+    async def version(self) -> int:
+        """Return a number that differs from the one before if another process wrote in between."""
+
+        def read(db: sqlite3.Connection) -> int:
+            version: int = db.execute("PRAGMA data_version").fetchone()[0]
+            return version
+
+        return await self._connection.run(read)
+
+    async def beat(
+        self, process: str, server: str, wanted: Collection[str], *, at: float, lifetime: float
+    ) -> tuple[Lease, ...]:
+        """Write a process's heartbeat, take and drop leases; return every lease of that TP's targets afterwards."""
+        return await self._connection.write(
+            lambda db: lease_tables.beat(db, process, server, wanted, at=at, lifetime=lifetime)
+        )
+
+    async def leases(self, server: str) -> tuple[Lease, ...]:
+        """Return every lease of one TP's targets."""
+        return await self._connection.run(lambda db: lease_tables.all_of(db, server))
+
+    async def release(self, process: str) -> None:
+        """Drop a process's heartbeat and all its leases."""
+        await self._connection.write(lambda db: lease_tables.release(db, process))
 
     async def unended(self, server: str | None) -> tuple[Watch, ...]:
         """Return the watches of one TP, or of all, that have not ended, oldest first.
