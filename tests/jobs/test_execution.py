@@ -133,7 +133,7 @@ def test_how_long_a_run_took_is_told_by_tps_own_timestamps(
 
 
 def test_a_word_that_tp_does_not_promise_is_no_end(run_watch: MakeWatch, follow: Follow) -> None:
-    assert follow(run_watch(ON_AT16), RULE, [get("Que\x1b[31mued")])[-1].reading.phase == "Queued"  # type: ignore[union-attr] # it was read
+    assert follow(run_watch(ON_AT16), RULE, [get("Que\x1b[31mued")])[-1].reading.phase == '"Queued"'  # type: ignore[union-attr] # it was read
 
 
 def test_a_number_that_belongs_to_another_labs_run_is_lost(run_watch: MakeWatch, follow: Follow) -> None:
@@ -278,6 +278,16 @@ def test_without_a_baseline_nothing_can_be_told(run_watch: MakeWatch) -> None:
 def test_an_answer_that_is_no_list_settles_nothing(run_watch: MakeWatch, answer: JsonValue) -> None:
     with pytest.raises(TpNotJsonError, match="no list of executions"):
         RULE.settle(run_watch(ON_AT16), answer, taken=())
+
+
+def test_a_lab_of_any_length_is_kept_short_and_known_again(run_watch: MakeWatch, follow: Follow) -> None:
+    lab = "AT\x07" + "y" * 1_000_000
+    baseline = ExecutionBaseline(lab=lab, highest_exec_id=445)
+    assert len(str(baseline.to_json())) < 400
+    walked = follow(run_watch(baseline), RULE, [get("Running", lab=lab), get("Done", lab=lab, **counted(9, 0))])
+    assert walked[-1].state is WatchState.DONE
+    rows: JsonValue = [{"exec_id": 446, "lab": lab}]
+    assert RULE.settle(run_watch(baseline), rows, taken=()).started
 
 
 def test_the_highest_number_is_the_baseline() -> None:

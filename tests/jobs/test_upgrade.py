@@ -1,5 +1,6 @@
 """How an upgrade stands: doubts, advisories, answers that cannot be read, and starts without an answer."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -160,6 +161,26 @@ def test_what_moved_is_not_its_own_where_another_upgrade_was_started_since(upgra
 def test_an_answer_that_is_no_status_settles_nothing(upgrade_watch: Callable[..., Watch]) -> None:
     with pytest.raises(TpNotJsonError):
         UpgradeRule().settle(upgrade_watch(None), {"error": "no such testbed"}, taken=())
+
+
+def test_what_is_kept_of_addresses_is_small_whatever_tp_sends(
+    upgrade_watch: Callable[..., Watch], follow: Callable[..., list[Watch]]
+) -> None:
+    answers = [get("PROGRESS", dev(f"{n}" + "x" * 900_000, "PROGRESS", "11:01:00")) for n in range(6)]
+    many = get("PROGRESS", *[dev(f"{n}" * 1_000, "PROGRESS", "11:01:00") for n in range(999)])
+    last = follow(upgrade_watch(many), UpgradeRule(), [*answers, many])[-1]
+    for kept in (last.baseline, last.memory):
+        assert len(json.dumps(kept)) < 200 * REMEMBERED_MAX_DEVICES
+    assert isinstance(last.baseline, dict)
+    assert [len(part) for part in last.baseline.values() if part] == [REMEMBERED_MAX_DEVICES] * 2  # type: ignore[arg-type] # both are collections
+
+
+def test_a_long_address_is_known_again(upgrade_watch: Callable[..., Watch], follow: Callable[..., list[Watch]]) -> None:
+    name = "device" * 50
+    before, after = dev(name, "SUCCESS", "11:00:00"), dev(name, "SUCCESS", "11:05:00")
+    watch = upgrade_watch(get("SUCCESS", before), answer={"target_ips": [name]})
+    states = [each.state for each in follow(watch, UpgradeRule(), [get("SUCCESS", before), get("SUCCESS", after)])]
+    assert states == [WatchState.ACTIVE, WatchState.DONE]
 
 
 def test_a_baseline_is_plain_json() -> None:

@@ -223,7 +223,8 @@ async def test_hundreds_of_failures_fit_and_the_report_has_the_rest(monstrous: t
     exec_id = world.ended_execution(counts=Counts(failed=800, total=800))
     world.write_report(exec_id, monstrous_report(800))
     text = fitting(await call("get_execution", exec_id=exec_id))
-    assert "Failed or in error (800; " in text
+    assert "Failed or in error (800):\n<<<list " in text
+    assert fences_are_closed(text)
     assert "more: the report has them all: http" in text
 
 

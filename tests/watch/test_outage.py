@@ -9,8 +9,8 @@ import pytest
 
 from tp_mcp.errors import TpNotFoundError, TpServerFaultError, TpUnreachableError
 from tp_mcp.watch.outage import BACKOFF_MAX_SECONDS
-from tp_mcp.watch.poller import RESUME_SECONDS_PER_TARGET, RESUME_SPREAD_SECONDS
 from tp_mcp.watch.states import Advisory, Watch, WatchState
+from tp_mcp.watch.target import RESUME_SECONDS_PER_TARGET, RESUME_SPREAD_SECONDS
 
 MakeWatch = Callable[..., Watch]
 JOBS = [str(number) for number in range(60)]

@@ -16,7 +16,7 @@ from tp_mcp.api.retries import FailedAttempt, repeated, retry_after_seconds
 from tp_mcp.api.tokens import HandedInToken, MintedTokens, Tokens
 from tp_mcp.clock import Clock
 from tp_mcp.errors import TpError, TpNotAuthenticatedError
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import Redactor, Secrets
 
 T = TypeVar("T")
 Verdict = Callable[[Judge, RawAnswer], T]
@@ -26,7 +26,13 @@ _TOKEN_REMEDY = "Have a new token issued and set TP_MCP_TOKEN to it."  # noqa: S
 
 
 class Caller:
-    """Sends calls to one TP with one login."""
+    """Sends calls to one TP with one login.
+
+    Attributes:
+        tokens: where the token of a call comes from.
+        secrets: the login's, every token that was minted, and whatever calls carried that is secret.
+
+    """
 
     def __init__(
         self,
@@ -44,11 +50,11 @@ class Caller:
         if isinstance(credentials, PasswordLogin):
             self._login = credentials
             self.tokens = MintedTokens(credentials, clock, self._mint)
-            self._redactor = Redactor((credentials.password,))
+            self.secrets = Secrets(credentials.password)
             self._login_remedy = _PASSWORD_REMEDY
         else:
             self.tokens = HandedInToken(credentials, clock)
-            self._redactor = Redactor((credentials.token,))
+            self.secrets = Secrets(credentials.token)
             self._login_remedy = _TOKEN_REMEDY
 
     @property
@@ -71,6 +77,8 @@ class Caller:
             TpError: one class per failure.
 
         """
+        for secret in call.secrets:
+            self.secrets.learn(secret)
         try:
             if call.endpoint.reads:
                 return await (repeated(lambda: self._read(call, verdict)) if retrying else self._read(call, verdict))
@@ -110,7 +118,7 @@ class Caller:
         answer: RawAnswer | None = None
         try:
             answer = await self._connection.exchange(call, token)
-            value = verdict(self._judge(token, *call.secrets), answer)
+            value = verdict(self._judge(), answer)
         except TpError as error:
             wait = None if answer is None else retry_after_seconds(answer.headers, self._clock.now())
             raise FailedAttempt(error, wait) from error
@@ -125,8 +133,9 @@ class Caller:
         }
         call = Call(MINT_TOKEN, MINT_TOKEN.path, body, MINT_TOKEN.max_bytes)
         token = read_token(await self._connection.exchange(call, None), self._judge())
+        self.secrets.learn(token)
         self._has_answered = True
         return token
 
-    def _judge(self, *secrets: SecretStr) -> Judge:
-        return Judge(self._login_remedy, self._redactor.knowing(*secrets), self._has_answered)
+    def _judge(self) -> Judge:
+        return Judge(self._login_remedy, Redactor(self.secrets), self._has_answered)

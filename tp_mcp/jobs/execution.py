@@ -5,7 +5,7 @@ passed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue, TypeAdapter
 
@@ -14,6 +14,9 @@ from tp_mcp.api.models import Execution, ExecutionSummary
 from tp_mcp.api.reports import report_url
 from tp_mcp.errors import InputError, TpNotJsonError
 from tp_mcp.jobs.answers import parsed, word
+from tp_mcp.results.fence import one_line
+from tp_mcp.results.statuses import status_words
+from tp_mcp.results.text import shorten
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
 from tp_mcp.watch.states import Watch
@@ -24,6 +27,7 @@ LIST_TOOL = "list_executions"
 DONE = "Done"
 CANCELLED = "Cancelled"
 ENDED_OTHERWISE = frozenset({"Failed", CANCELLED})
+LAB_MAX_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class ExecutionBaseline:
 
     def to_json(self) -> JsonValue:
         """Return it as it is kept with a watch."""
-        kept: JsonValue = _BASELINE.dump_python(self, mode="json")
+        kept: JsonValue = _BASELINE.dump_python(replace(self, lab=self.lab and lab_words(self.lab)), mode="json")
         return kept
 
 
@@ -57,6 +61,11 @@ class ExecutionMemory:
 
 _BASELINE = TypeAdapter(ExecutionBaseline)
 _MEMORY = TypeAdapter(ExecutionMemory)
+
+
+def lab_words(lab: str) -> str:
+    """Return a lab's name as it is kept and compared: TP may send one of any length."""
+    return shorten(one_line(lab), LAB_MAX_CHARACTERS)
 
 
 def execution_job(exec_id: int) -> str:
@@ -115,17 +124,17 @@ class ExecutionRule:
         if not execution.status:
             raise TpNotJsonError("TP's answer has no status of the execution.")
         baseline = _baseline(watch)
-        if baseline.lab is not None and execution.lab and execution.lab != baseline.lab:
+        if baseline.lab is not None and execution.lab and lab_words(execution.lab) != baseline.lab:
             detail = f"Its number now belongs to a run on {word(execution.lab)}, not on {word(baseline.lab)}"
-            reading = Reading(verdict=Verdict.FOREIGN, phase=word(execution.status), detail=detail)
+            reading = Reading(verdict=Verdict.FOREIGN, phase=status_words(execution.status), detail=detail)
             return Interpretation(reading, watch.memory)
         memory = _with_total(_memory(watch), execution)
         verdict = _verdict(execution)
         reading = Reading(
             verdict=verdict,
-            phase=word(execution.status),
+            phase=status_words(execution.status),
             outcome=_outcome(execution, verdict, only_collects=baseline.only_collects),
-            sign_of_life=f"{word(execution.status)} {execution.log_size}",
+            sign_of_life=f"{status_words(execution.status)} {execution.log_size}",
             counts=counts_of(execution, total_is_planned=memory.planned and verdict is Verdict.UNDERWAY),
             detail=_detail(execution, verdict),
             report_url=self._report_url(execution),
@@ -162,7 +171,7 @@ class ExecutionRule:
             for execution in each_valid(ExecutionSummary, rows)
             if execution.exec_id is not None
             and execution.exec_id > baseline.highest_exec_id
-            and execution.lab == baseline.lab
+            and lab_words(execution.lab) == baseline.lab
             and execution_job(execution.exec_id) not in taken
         ]
         if not later:

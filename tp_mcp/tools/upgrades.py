@@ -11,7 +11,10 @@ from tp_mcp.jobs.groups import upgrade_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
+from tp_mcp.results.session_log import without_command
+from tp_mcp.results.statuses import status_words
 from tp_mcp.tools import repeats, telling
+from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.readings import Verdict
@@ -74,6 +77,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     if (told := await repeats.made_before(call, key)) is not None:
         return told
     lab = await services.catalogue.require_lab("testbed", request.testbed)
+    others = await going_on_at(request.testbed, call)
     # Read before the start: until a worker picks the upgrade up, TP goes on showing the end of the one before.
     before = await services.client.get_upgrade(request.testbed)
 
@@ -97,7 +101,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
     return telling.started(
         watch,
-        notes=(*unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
+        notes=(*others, *unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
         advice="Run tests only once it has ended.",
     )
 
@@ -161,21 +165,23 @@ def _status_words(status: UpgradeStatus) -> str:
         case "FAILURE":
             return "ended in FAILURE on at least one device"
         case other:
-            return f"has status {word(other) or 'none'}"
+            return f"has status {status_words(other) or 'none'}"
 
 
 def _device_line(device: DeviceUpgrade) -> str:
     build = f", build {word(device.last_build_number)}" if device.last_build_number else ""
     by = f", by {word(device.last_task_type)}{build}" if device.last_task_type else build
     at = f", last sign of life {device.updated_at.isoformat(timespec='seconds')}" if device.updated_at else ""
-    return f"{word(device.ip)}: {word(device.status)}{by}{at}"
+    return f"{word(device.ip)}: {status_words(device.status)}{by}{at}"
 
 
 def _log_of(device: DeviceUpgrade) -> str:
+    # In every mode: the line that TP makes up itself holds a password too.
+    log = without_command(device.log_tail.rstrip())
     if device.status in FAILED_STATUSES:
-        return device.log_tail
+        return log
     # All is well there: where it stands is enough.
-    return "\n".join(device.log_tail.rstrip().splitlines()[-LINES_WHERE_ALL_IS_WELL:])
+    return "\n".join(log.splitlines()[-LINES_WHERE_ALL_IS_WELL:])
 
 
 def _not_picked_up(watch: Watch) -> bool:

@@ -15,22 +15,16 @@ from tp_mcp.watch.leasing import Leases
 from tp_mcp.watch.looking import POLL_TIMEOUT_SECONDS, Looking
 from tp_mcp.watch.outage import Outage, backoff, is_outage
 from tp_mcp.watch.ports import Reader, Rule, Settler, Store, Timer
+from tp_mcp.watch.settling import taken_by_others
 from tp_mcp.watch.sharing import PolledHere, Sharing
 from tp_mcp.watch.spec import MIN_INTERVAL_SECONDS
 from tp_mcp.watch.states import Advisory, Step, Watch
-from tp_mcp.watch.target import DueQueue, Target, TargetKey, key_of
+from tp_mcp.watch.target import RESUME_SPREAD_SECONDS, DueQueue, Target, TargetKey, key_of, resume_spread
 
 logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_POLLS = 32
-RESUME_SPREAD_SECONDS = 1.0
-RESUME_SECONDS_PER_TARGET = 0.02
-"""More targets than fit into `RESUME_SPREAD_SECONDS` take longer, but no longer than their interval."""
-
 FLUSH_SECONDS = 15.0
-BASELINE_AGE_SECONDS = 60.0
-"""How long before its watch was written the baseline of a start may have been read."""
-
 _ALONE = 1
 """Stands for the epoch of a lease where there are none."""
 
@@ -113,7 +107,7 @@ class Poller:
 
     def resume(self, watches: Sequence[Watch]) -> None:
         """Poll watches that were found in the store, each target soon, spread out in proportion to their number."""
-        spread = self._spread(len({self._key(watch) for watch in watches}))
+        spread = resume_spread(len({self._key(watch) for watch in watches}))
         for watch in watches:
             self.add(watch, resumed=True, spread=spread)
 
@@ -226,7 +220,7 @@ class Poller:
 
     async def _share(self, sharing: Sharing) -> None:
         gained = await sharing.share()
-        now, spread = self._clock.now(), self._spread(len(gained))
+        now, spread = self._clock.now(), resume_spread(len(gained))
         for target in gained:
             if target.watch_ids and not target.polling:
                 late = now + self._rng.uniform(0.0, min(spread, self._interval(target)))
@@ -303,7 +297,7 @@ class Poller:
         """Take an answer in, again on the watch as it stands in the store where somebody else wrote it meanwhile."""
         while (watch := self._watches.get(watch_id)) is not None:
             try:
-                taken = await self._taken_by_others(watch)
+                taken = await taken_by_others(self._store, watch)
             except StoreError as error:
                 logger.warning("%s cannot be settled yet: %s", watch_id, error)
                 return
@@ -348,13 +342,6 @@ class Poller:
         self._unwritten.add(watch.id)
         self._on_change(watch)
 
-    async def _taken_by_others(self, watch: Watch) -> frozenset[str]:
-        """Return the jobs that cannot be this watch's, because TP accepted them for others."""
-        if watch.state is not WatchState.STARTING:
-            return frozenset()
-        since = watch.created_at - BASELINE_AGE_SECONDS
-        return await self._store.jobs_started(watch.server, since=since, but_for=watch.id)
-
     def _take_over(self, before: Watch, after: Watch) -> None:
         """Go on with the revision that a batch wrote, whatever a poll observed in the meantime."""
         stands = self._watches.get(before.id)
@@ -394,9 +381,6 @@ class Poller:
 
     def _interval(self, target: Target) -> float:
         return self._scaled(min(self._watches[watch_id].spec.interval_seconds for watch_id in target.watch_ids))
-
-    def _spread(self, targets: int) -> float:
-        return max(RESUME_SPREAD_SECONDS, targets * RESUME_SECONDS_PER_TARGET)
 
     def _key(self, watch: Watch) -> TargetKey:
         return key_of(*self._looking.what_to_read(watch))

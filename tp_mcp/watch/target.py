@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+RESUME_SPREAD_SECONDS = 1.0
+RESUME_SECONDS_PER_TARGET = 0.02
+"""More targets than fit into `RESUME_SPREAD_SECONDS` take longer, but no longer than their interval."""
+
+
+def resume_spread(targets: int) -> float:
+    """Return the seconds over which the first polls of so many targets are spread."""
+    return max(RESUME_SPREAD_SECONDS, targets * RESUME_SECONDS_PER_TARGET)
+
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:

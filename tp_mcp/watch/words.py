@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.template import render_text
 from tp_mcp.results.fence import clean, one_line
+from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import count_of, format_duration, shorten
 from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
 from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
@@ -186,8 +187,8 @@ def message_roots(watch: Watch) -> dict[str, JsonValue]:
     return {
         "settings": {"base_url": watch.server},
         "args": dict(watch.origin.arguments),
-        "result": watch.answer,
-        "poll": watch.last_answer,
+        "result": _with_told_statuses(watch.answer),
+        "poll": _with_told_statuses(watch.last_answer),
         "poll_count": watch.polls,
         "max_polls": watch.spec.max_polls,
     }
@@ -208,3 +209,13 @@ def _known(reading: Reading) -> str:
 
 def _line(text: str, max_characters: int) -> str:
     return shorten(one_line(text), max_characters)
+
+
+def _with_told_statuses(answer: JsonValue) -> JsonValue:
+    # What stands in a sentence of ours as a status is taken for one: a text that is none is quoted.
+    if isinstance(answer, dict):
+        return {
+            name: status_words(value) if name == "status" and isinstance(value, str) else _with_told_statuses(value)
+            for name, value in answer.items()
+        }
+    return [_with_told_statuses(value) for value in answer] if isinstance(answer, list) else answer
