@@ -51,7 +51,18 @@ FENCES = {
 }
 """Who may import a library."""
 
-TOOL_HELPERS = {"catalogue", "chaining", "failures", "sending", "services", "telling", "toolkit", "wording"}
+TOOL_HELPERS = {
+    "catalogue",
+    "chaining",
+    "failures",
+    "neighbours",
+    "repeats",
+    "sending",
+    "services",
+    "telling",
+    "toolkit",
+    "wording",
+}
 """What the tools' modules share; every other module in `tools` is a resource, and resources never import each other."""
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "suite" not in path.relative_to(PACKAGE).parts)
@@ -77,6 +88,15 @@ def part_of(module: str) -> str | None:
     """Return the part of the package that a module belongs to; None for what is not ours, or the package itself."""
     names = module.split(".")
     return names[1] if names[0] == "tp_mcp" and len(names) > 1 and names[1] in {*LAYERS, "simulator"} else None
+
+
+def test_every_part_of_the_package_has_its_layer() -> None:
+    parts = {
+        path.stem
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or (path.is_dir() and path.stem != "__pycache__")
+    }
+    assert parts - {"__init__", "__main__"} == {*LAYERS, "simulator"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)

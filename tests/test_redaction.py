@@ -8,7 +8,7 @@ import time
 import pytest
 from pydantic import SecretStr
 
-from tp_mcp.redaction import REDACTED, RedactingFilter, Redactor
+from tp_mcp.redaction import LEARNT_MAX, REDACTED, RedactingFilter, Redactor, Secrets
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VybmFtZSI6ImRlbW8ifQ.c2lnbmF0dXJl"
 
@@ -80,13 +80,84 @@ def test_secrets_are_in_no_representation() -> None:
     assert "hunter2" not in repr(Redactor((SecretStr("hunter2"),)))
 
 
-@pytest.mark.parametrize(
-    "piece", ['password="', "password='\\", "eyJ" * 3, "execute restore image scp a ", "://a:", "\\", "authorization "]
-)
+HOSTILE_PIECES = [
+    *(
+        "authorization",
+        "authorization: ",
+        "authorization: jwt ",
+        "jwt ",
+        "jwt" + " " * 500,
+        "bearer a",
+        "bearer " + "a" * 12,
+    ),
+    *("eyJ", "eyJ-", "eyJaaaa.", "eyJaaaa ", "execute ", "execute restore image scp ", "execute restore image scp a "),
+    *(
+        "execute" + " " * 999,
+        "password",
+        "password \t :",
+        'password="',
+        "password='\\",
+        "secret\\",
+        "secret=\\",
+        "token=",
+    ),
+    *(
+        "://",
+        "://a",
+        "://a:",
+        "://" + "a" * 99 + ":",
+        "://a:b",
+        "\\",
+        "\x1b[",
+        "\x1b[" + "0" * 999,
+        "H\r",
+        "a \r",
+        "a\n",
+    ),
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE_PIECES)
 def test_a_hostile_text_does_not_take_long(piece: str) -> None:
+    redactor = Redactor((SecretStr("Hunter2"), SecretStr("a" * 10)))
     started = time.process_time()
-    Redactor().redact(piece * (100_000 // len(piece)))
+    redactor.redact(piece * (1_000_000 // len(piece)))
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "hun \rter2000",
+        "hun\r\nter2000",
+        "hunt\x1b[0mer2\x1b[1;31m000",
+        "h\x00un\x7fter\n2000",
+        "\r\n".join("hunter2000"),
+    ],
+)
+def test_a_known_secret_is_found_where_a_terminal_broke_it(broken: str) -> None:
+    assert Redactor((SecretStr("hunter2000"),)).redact(f"<{broken}>") == f"<{REDACTED}>"
+
+
+def test_what_is_learnt_is_known_at_once_to_a_redactor_that_reads_it() -> None:
+    secrets = Secrets(SecretStr("first-one"))
+    redactor = Redactor(secrets)
+    assert redactor.redact("first-one second-one") == f"{REDACTED} second-one"
+    secrets.learn(SecretStr("second-one"))
+    assert redactor.redact("first-one second-one") == f"{REDACTED} {REDACTED}"
+    assert "second-one" not in repr(redactor)
+
+
+def test_the_latest_of_what_was_learnt_are_remembered_and_the_first_always() -> None:
+    secrets = Secrets(SecretStr("first-one"))
+    for number in range(LEARNT_MAX + 1):
+        secrets.learn(SecretStr(f"learnt-{number}"))
+        secrets.learn(SecretStr("again"))
+    known = [secret.get_secret_value() for secret in secrets]
+    assert known[0] == "first-one"
+    assert known[-2:] == [f"learnt-{LEARNT_MAX}", "again"]
+    assert len(known) == LEARNT_MAX + 1
+    assert known.count("again") == 1
 
 
 def logged(*, message: str, args: tuple[object, ...] = (), broken: bool = False, stack: bool = False) -> str:

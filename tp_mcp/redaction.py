@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
@@ -13,6 +14,12 @@ REDACTED = "[redacted]"
 SHORTEST_SECRET = 4
 """Characters below which a known secret is not looked for: it would garble every text and hide nothing."""
 
+LEARNT_MAX = 32
+"""How many secrets a process remembers beyond those that it was started with: each costs time on every text."""
+
+# What a terminal may put between two characters of a line that is longer than its width, or of any other.
+_WRAP = r"(?:\x1b\[[0-?]*[ -/]*[@-~]|[ \t]?[\r\n]|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f])*+"
+
 # A closing quote may be missing: the text was cut.
 _QUOTED = r"""\\"[^"\\]*(?:\\")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?"""
 _PATTERNS = (
@@ -20,7 +27,7 @@ _PATTERNS = (
     re.compile(r"(?i)(authorization\W{1,6})(?:(?:jwt|bearer|basic|token|digest)\s+)?[^\s\"',;}]+"),
     re.compile(r"(?i)\b((?:jwt|bearer)\s+)[A-Za-z0-9._~+/=-]{12,}"),
     # Anything that looks like a JWT: base64url of '{"', a dot, more of it
-    re.compile(r"()\beyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)?"),
+    re.compile(r"()(?<![\w-])eyJ[\w-]{4,}+\.[\w-]++(?:\.[\w-]*+)?"),
     re.compile(r"(?i)(execute\s+restore\s+image\s+scp\s+[^\s]+\s+[^\s]+\s+[^\s]+\s+)[^\s\"']+"),
     re.compile(rf"(?i)((?:password|passwd|passphrase|token|secret)\\*[\"']?\s{{0,4}}[:=]\s{{0,4}})(?:{_QUOTED})"),
     re.compile(r"(?i)((?:password|passwd|passphrase)\s{0,4}[:=]\s{0,4}|(?:token|secret)=)[^\s\"'&,;\\]+"),
@@ -29,16 +36,35 @@ _PATTERNS = (
 )
 
 
+class Secrets:
+    """The secrets that a process knows: those it was started with, and the latest `LEARNT_MAX` it learnt since.
+
+    A redactor that was given it knows at once what is learnt.
+    """
+
+    def __init__(self, *known: SecretStr) -> None:
+        self._known = known
+        self._learnt: tuple[SecretStr, ...] = ()
+
+    def __iter__(self) -> Iterator[SecretStr]:
+        return iter((*self._known, *self._learnt))
+
+    def learn(self, secret: SecretStr) -> None:
+        """Remember one more."""
+        others = (each for each in self._learnt if each != secret)
+        self._learnt = (*others, secret)[-LEARNT_MAX:]
+
+
 @dataclass(frozen=True, slots=True)
 class Redactor:
     """Takes secrets out of texts: those it knows, in their usual encodings, and those that look like one.
 
     Attributes:
-        secrets: the known ones.
+        secrets: the known ones; looked at anew for each text.
 
     """
 
-    secrets: tuple[SecretStr, ...] = ()
+    secrets: Iterable[SecretStr] = ()
 
     def knowing(self, *secrets: SecretStr) -> "Redactor":
         """Return a redactor that knows `secrets` as well."""
@@ -46,8 +72,12 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Return `text` with every secret replaced by `[redacted]`."""
-        for spelling in self._spellings():
+        spellings = self._spellings()
+        for spelling in spellings:
             text = text.replace(spelling, REDACTED)
+        if not text.isprintable():
+            for spelling in spellings:
+                text = re.sub(_WRAP.join(map(re.escape, spelling)), REDACTED, text)
         for pattern in _PATTERNS:
             text = pattern.sub(rf"\g<1>{REDACTED}", text)
         return text

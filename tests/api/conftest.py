@@ -74,9 +74,9 @@ class Tp:
     def bodies(self, path: str) -> list[Any]:
         return [json.loads(request.content) for request in self.sent(path)]
 
-    def token(self) -> str:
+    def token(self, expires_at: float | None = None) -> str:
         self.minted += 1
-        return jwt(username="demo", exp=self.clock.time + 12 * 3600, n=self.minted)
+        return jwt(username="demo", exp=expires_at or self.clock.time + 12 * 3600, n=self.minted)
 
     async def handle(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)

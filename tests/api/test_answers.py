@@ -1,6 +1,7 @@
 """Every failure becomes exactly one class of the error tree."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ from tp_mcp.errors import (
 
 READ = "/adc/automation/pytest/446/"
 WRITE = "/adc/automation/pytest/"
+REPORT = "data/AutomationTest/test_446.html"
 LOGIN_PAGE = "<!doctype html><html><title>Single sign-on</title><form><input type='password' name='p'></form></html>"
 RUN = PytestRequest.checked(lab="AT16", testcase=["Tests_CLI"])
 
@@ -80,6 +82,7 @@ MAY_HAVE_ACTED = {
     "dropped while writing",
     "no answer at all",
     "not decodable",
+    "login page with 200",
     "500",
     "502 as a page",
     "503",
@@ -115,6 +118,87 @@ async def test_a_failed_write_is_one_error_and_says_whether_it_may_have_acted(
     assert type(caught.value) is kind
     assert caught.value.status_code == status
     assert caught.value.may_have_acted is (name in MAY_HAVE_ACTED)
+
+
+@pytest.mark.parametrize("name", ["401", "403 about the token", "405", "redirect to a login"])
+async def test_a_write_whose_login_is_refused_says_that_nothing_was_started(
+    client: TpClient, tp: Any, name: str
+) -> None:
+    tp.on(WRITE, FAILURES[name][0])
+    with pytest.raises(TpNotAuthenticatedError, match=r"nothing was started or ended: call again"):
+        await client.start_pytest(RUN)
+    tp.on(READ, FAILURES[name][0])
+    with pytest.raises(TpNotAuthenticatedError) as caught:
+        await client.get_execution(446)
+    assert "nothing was started" not in str(caught.value)
+
+
+async def test_a_login_page_for_an_answer_to_a_write_leaves_open_what_was_done(client: TpClient, tp: Any) -> None:
+    tp.on(WRITE, httpx2.Response(200, html=LOGIN_PAGE))
+    with pytest.raises(TpNotAuthenticatedError, match="is not known: read its state before asking again") as caught:
+        await client.start_pytest(RUN)
+    assert "nothing was started" not in str(caught.value)
+
+
+NO_JSON = {
+    "cut off": httpx2.Response(200, content=b'{"exec_id": 446, "sta'),
+    "a page": httpx2.Response(200, html="<h1>Welcome</h1>"),
+}
+NOT_A_TP = "probably not the base URL"
+EXPIRED = "login may have expired"
+
+
+@pytest.mark.parametrize("answer", NO_JSON.values(), ids=NO_JSON)
+async def test_what_is_no_json_casts_doubt_on_address_and_login_until_tp_has_answered_properly(
+    make_client: Any, make_token: Callable[..., object], tp: Any, answer: httpx2.Response
+) -> None:
+    async with make_client(make_token(username="demo")) as client:
+        for path, call in ((READ, client.get_execution(446)), (WRITE, client.start_pytest(RUN))):
+            tp.on(path, answer)
+            with pytest.raises(TpNotJsonError, match=f"{NOT_A_TP}.*{EXPIRED}") as caught:
+                await call
+            assert ("read its state before" in str(caught.value)) is (path == WRITE)
+        tp.on(READ, httpx2.Response(200, json={"exec_id": 446}))
+        await client.get_execution(446)
+        for path, call, advice in (
+            (READ, client.get_execution(446), "may be restarting: try again in a minute"),
+            (WRITE, client.start_pytest(RUN), "is not known: read its state before asking again"),
+        ):
+            tp.on(path, answer)
+            with pytest.raises(TpNotJsonError, match=advice) as caught:
+                await call
+            assert NOT_A_TP not in str(caught.value)
+            assert EXPIRED not in str(caught.value)
+
+
+async def test_a_missing_page_casts_doubt_on_the_address_until_tp_has_answered_properly(
+    make_client: Any, make_token: Callable[..., object], tp: Any
+) -> None:
+    async with make_client(make_token(username="demo")) as client:
+        with pytest.raises(TpNotJsonError, match=NOT_A_TP):
+            await client.get_execution(446)
+        tp.on(f"/{REPORT}", httpx2.Response(200, html="<h1>any page</h1>"))
+        await client.get_report(REPORT, max_bytes=100)
+        with pytest.raises(TpNotJsonError, match=NOT_A_TP):
+            await client.get_execution(446)
+        tp.on(READ, httpx2.Response(200, json={"exec_id": 446}), httpx2.Response(404, html="<h1>Not found</h1>"))
+        await client.get_execution(446)
+        with pytest.raises(TpNotJsonError, match="may be restarting") as caught:
+            await client.get_execution(446)
+        assert NOT_A_TP not in str(caught.value)
+
+
+async def test_a_remedy_names_only_tools_that_there_are(client: TpClient, tp: Any) -> None:
+    shown = ""
+    for answer, _, _ in FAILURES.values():
+        tp.on(READ, answer)
+        tp.on(WRITE, answer)
+        for call in (client.get_execution(446), client.start_pytest(RUN)):
+            with pytest.raises(TpError) as caught:
+                await call
+            shown += f" {caught.value.remedy}"
+    named = {word for word in re.findall(r"[a-z]+_[a-z_]+", shown) if not word.startswith("tp_")}
+    assert named == {"list_labs", "list_watches"}
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 429, 500])

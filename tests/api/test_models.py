@@ -65,6 +65,10 @@ def test_an_execution_tolerates_missing_null_and_extra_fields() -> None:
         (True, None),
         ([], None),
         ("9" * 5_000, None),
+        (2**53, 2**53),
+        (2**53 + 1, None),
+        (-(10**400), None),
+        (1e300, None),
     ],
 )
 def test_a_count_is_a_whole_number_or_not_known(given: object, taken: int | None) -> None:

@@ -1,6 +1,7 @@
 """Reads are repeated after a pause, writes never."""
 
 import asyncio
+import logging
 from typing import Any
 
 import httpx2
@@ -88,6 +89,15 @@ async def test_the_login_of_a_write_is_a_read_and_repeated(client: TpClient, tp:
     tp.on(WRITE, httpx2.Response(202, json={"exec_id": 447}))
     assert (await client.start_pytest(RUN)).exec_id == 447
     assert len(tp.sent(WRITE)) == 1
+
+
+async def test_a_retry_writes_nothing_to_the_log(client: TpClient, tp: Any, caplog: pytest.LogCaptureFixture) -> None:
+    tp.on(READ, httpx2.Response(503), GOOD)
+    # As where no logging is set up: the root's level is that of warnings.
+    with caplog.at_level(logging.WARNING):
+        await client.get_execution(446)
+    assert len(tp.sent(READ)) == 2
+    assert caplog.records == []
 
 
 async def waits_of(

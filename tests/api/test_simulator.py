@@ -174,8 +174,27 @@ async def test_an_expired_token_is_renewed(demo: TpClient, simulator: Simulator)
     await demo.list_labs()
     simulator.tokens.expire_all()
     assert await demo.list_labs()
+
+
+async def test_a_write_with_an_expired_token_is_refused_and_the_next_call_logs_in_anew(
+    demo: TpClient, simulator: Simulator
+) -> None:
+    run = PytestRequest.checked(lab=LAB, testcase=["Tests_CLI"])
+    await demo.list_labs()
     simulator.tokens.expire_all()
-    assert (await demo.start_pytest(PytestRequest.checked(lab=LAB, testcase=["Tests_CLI"]))).exec_id == 446
+    with pytest.raises(TpNotAuthenticatedError, match=r"nothing was started.*call again"):
+        await demo.start_pytest(run)
+    assert simulator.state.requests.count("start_pytest") == 1
+    assert (await demo.start_pytest(run)).exec_id == 446
+
+
+async def test_a_start_that_was_carried_out_and_answered_as_an_expired_login_is_not_sent_again(
+    demo: TpClient, simulator: Simulator
+) -> None:
+    await fault(demo, simulator, endpoint="start_upgrade", kind="expired_token", when="after")
+    with pytest.raises(TpNotAuthenticatedError):
+        await demo.start_upgrade(UpgradeRequest.checked(testbed=LAB, mode="build", build_number="6957"))
+    assert simulator.state.requests.count("start_upgrade") == 1
 
 
 @pytest.mark.parametrize(

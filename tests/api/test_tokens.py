@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from tp_mcp.api.auth import IssuedToken
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.requests import PytestRequest
-from tp_mcp.api.tokens import LOGIN_PAUSE_SECONDS, RENEW_BEFORE_SECONDS
+from tp_mcp.api.tokens import LOGIN_PAUSE_SECONDS, RENEW_BEFORE_SECONDS, SHORT_LOGIN_PAUSE_SECONDS, MintedTokens
 from tp_mcp.errors import (
     ConfigurationError,
     TpNotAuthenticatedError,
@@ -24,6 +24,7 @@ from tp_mcp.errors import (
 READ = "/adc/automation/pytest/446/"
 WRITE = "/adc/automation/pytest/"
 MINT = "/token-auth/"
+ACCEPTED = httpx2.Response(202, json={"exec_id": 447, "status": "Initiating"})
 GOOD = httpx2.Response(200, json={"exec_id": 446, "status": "Running"})
 HOURS = 3600.0
 EXPIRED = httpx2.Response(401, json={"detail": "Signature has expired."})
@@ -76,22 +77,78 @@ async def test_a_refused_token_is_replaced_once_and_the_read_sent_again(client: 
     assert first.headers["authorization"] != second.headers["authorization"]
 
 
-async def test_a_write_is_sent_again_after_a_401_as_that_proves_it_was_not_carried_out(
-    client: TpClient, tp: Any
+@pytest.mark.parametrize(
+    "answer",
+    [
+        EXPIRED,
+        httpx2.Response(403, json={"detail": "Signature has expired."}),
+        httpx2.Response(405, html="<h1>Not allowed</h1>"),
+        httpx2.Response(302, headers={"Location": "/login/"}),
+        httpx2.Response(200, html="<title>Log in</title><input type=password>"),
+    ],
+    ids=["401", "403", "405", "redirect", "login page"],
+)
+async def test_a_write_is_never_sent_again_and_the_next_call_logs_in_anew(
+    client: TpClient, tp: Any, answer: httpx2.Response
 ) -> None:
-    tp.on(WRITE, EXPIRED, httpx2.Response(202, json={"exec_id": 447, "status": "Initiating"}))
-    assert (await client.start_pytest(RUN)).exec_id == 447
-    assert len(tp.sent(WRITE)) == 2
-
-
-@pytest.mark.parametrize("status", [200, 405])
-async def test_a_write_is_not_sent_again_after_what_only_looks_like_an_expired_login(
-    client: TpClient, tp: Any, login_page: httpx2.Response, status: int
-) -> None:
-    tp.on(WRITE, httpx2.Response(status, html=login_page.text))
+    tp.on(WRITE, answer, ACCEPTED)
     with pytest.raises(TpNotAuthenticatedError):
         await client.start_pytest(RUN)
-    assert len(tp.sent(WRITE)) == 1
+    assert (tp.minted, len(tp.sent(WRITE))) == (1, 1)
+    assert (await client.start_pytest(RUN)).exec_id == 447
+    assert (tp.minted, len(tp.sent(WRITE))) == (2, 2)
+
+
+async def test_another_refusal_of_a_write_keeps_the_token(client: TpClient, tp: Any) -> None:
+    tp.on(WRITE, httpx2.Response(400, json={"error": "no"}), ACCEPTED)
+    with pytest.raises(TpRejectedError):
+        await client.start_pytest(RUN)
+    await client.start_pytest(RUN)
+    assert tp.minted == 1
+
+
+async def test_a_token_that_somebody_else_got_since_is_not_dropped_with_the_refused_one(login: Any, clock: Any) -> None:
+    minted = [SecretStr("second"), SecretStr("first")]
+
+    async def mint() -> SecretStr:
+        return minted.pop()
+
+    tokens = MintedTokens(login, clock, mint)
+    first = await tokens.current()
+    second = await tokens.renewed(first)
+    tokens.drop(first)
+    assert await tokens.current() == second
+    assert minted == []
+
+
+@pytest.mark.parametrize("retrying", [True, False])
+async def test_a_write_is_sent_with_a_token_that_does_not_expire_soon(
+    client: TpClient, tp: Any, clock: Any, retrying: bool
+) -> None:
+    tp.on(WRITE, ACCEPTED)
+    tp.on(READ, GOOD)
+    caller = client if retrying else client.without_retries()
+    await caller.start_pytest(RUN)
+    clock.time += 12 * HOURS - RENEW_BEFORE_SECONDS - 1
+    await caller.start_pytest(RUN)
+    assert tp.minted == 1
+    clock.time += 2
+    await caller.start_pytest(RUN)
+    assert tp.minted == 2
+
+
+async def test_a_token_that_lives_for_seconds_serves_reads_until_it_is_refused_but_one_write(
+    client: TpClient, tp: Any, clock: Any
+) -> None:
+    tp.on(MINT, lambda _: httpx2.Response(200, json={"token": tp.token(clock.time + 10)}))
+    tp.on(WRITE, ACCEPTED)
+    tp.on(READ, GOOD)
+    await client.get_execution(446)
+    await client.get_execution(446)
+    assert tp.minted == 1
+    await client.start_pytest(RUN)
+    await client.start_pytest(RUN)
+    assert tp.minted == 3
 
 
 async def test_a_read_is_sent_again_after_a_login_page(client: TpClient, tp: Any, login_page: httpx2.Response) -> None:
@@ -129,12 +186,14 @@ async def test_a_wrong_password_is_said_and_not_tried_by_every_caller(client: Tp
     assert "Unable to log in with [redacted]" in str(outcomes[0])
     assert "TP_MCP_PASSWORD" in str(outcomes[9])
     assert len(tp.sent(MINT)) == 1
-    with pytest.raises(TpNotAuthenticatedError):
+    assert "tried again in 60 s" in str(outcomes[0])
+    clock.time += LOGIN_PAUSE_SECONDS - 1
+    with pytest.raises(TpNotAuthenticatedError, match="tried again in 1 s"):
         await client.get_execution(446)
     assert len(tp.sent(MINT)) == 1
     del tp.answers[MINT]
     tp.on(READ, GOOD)
-    clock.time += LOGIN_PAUSE_SECONDS
+    clock.time += 1
     assert (await client.get_execution(446)).exec_id == 446
 
 
@@ -157,18 +216,73 @@ async def test_a_login_that_failed_for_another_reason_is_tried_again_by_the_next
     assert (await client.get_execution(446)).exec_id == 446
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx2.Response(404, html="<h1>Not found</h1>"),
-        httpx2.Response(404, json={"detail": "Not found."}),
-        httpx2.Response(405, html="<h1>Not allowed</h1>"),
-        httpx2.Response(302, headers={"Location": "https://idp.example/login"}),
-        httpx2.Response(200, html="<title>Log in</title><input type=password>"),
-        httpx2.Response(200, html="<h1>Welcome</h1>"),
-    ],
-    ids=["404 page", "404 JSON", "405", "redirect", "login page", "page"],
-)
+async def test_a_clock_that_was_set_back_does_not_make_the_pause_longer(client: TpClient, tp: Any, clock: Any) -> None:
+    tp.on(MINT, httpx2.Response(401, json={"detail": "no"}))
+    for _ in range(2):
+        with pytest.raises(TpNotAuthenticatedError):
+            await client.get_execution(446)
+        clock.time -= HOURS
+    assert len(tp.sent(MINT)) == 2
+
+
+NO_TOKEN_AUTH = {
+    "404 page": httpx2.Response(404, html="<h1>Not found</h1>"),
+    "404 JSON": httpx2.Response(404, json={"detail": "Not found."}),
+    "405": httpx2.Response(405, html="<h1>Not allowed</h1>"),
+    "redirect": httpx2.Response(302, headers={"Location": "https://idp.example/login"}),
+    "login page": httpx2.Response(200, html="<title>Log in</title><input type=password>"),
+    "page": httpx2.Response(200, html="<h1>Welcome</h1>"),
+}
+
+
+@pytest.mark.parametrize("name", NO_TOKEN_AUTH)
+async def test_a_page_instead_of_a_token_stops_calls_for_seconds_only(
+    client: TpClient, tp: Any, clock: Any, name: str
+) -> None:
+    tp.on(MINT, NO_TOKEN_AUTH[name])
+    tp.on(READ, GOOD)
+    for _ in range(2):
+        with pytest.raises(TpNotAuthenticatedError, match="tried again in 5 s"):
+            await client.get_execution(446)
+    assert len(tp.sent(MINT)) == 1
+    del tp.answers[MINT]
+    clock.time += SHORT_LOGIN_PAUSE_SECONDS
+    assert (await client.get_execution(446)).exec_id == 446
+
+
+@pytest.mark.parametrize("name", NO_TOKEN_AUTH)
+async def test_a_tp_that_handed_out_a_token_before_is_not_said_to_hand_out_none(
+    client: TpClient, tp: Any, clock: Any, name: str
+) -> None:
+    tp.on(READ, GOOD)
+    await client.get_execution(446)
+    tp.on(MINT, NO_TOKEN_AUTH[name])
+    clock.time += 13 * HOURS
+    page = "a login page" if name == "login page" else "another page"
+    with pytest.raises(TpNotAuthenticatedError, match=f"{page}.*instead of the token.*may be restarting") as caught:
+        await client.get_execution(446)
+    assert "single sign-on" not in str(caught.value)
+    assert "TP_MCP_TOKEN" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_refusal_that_is_not_tps_own_says_nothing_about_the_password(
+    client: TpClient, tp: Any, clock: Any, status: int
+) -> None:
+    tp.on(MINT, httpx2.Response(status, html="<h1>Forbidden</h1>"))
+    with pytest.raises(TpNotJsonError, match=r"does not say whether.*TP_MCP_BASE_URL.*TP_MCP_TOKEN"):
+        await client.get_execution(446)
+    del tp.answers[MINT]
+    tp.on(READ, GOOD)
+    assert (await client.get_execution(446)).exec_id == 446
+    tp.on(MINT, httpx2.Response(status, html="<h1>Forbidden</h1>"))
+    clock.time += 13 * HOURS
+    with pytest.raises(TpNotJsonError, match=r"does not say whether.*may be restarting") as caught:
+        await client.get_execution(446)
+    assert "TP_MCP" not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", NO_TOKEN_AUTH.values(), ids=NO_TOKEN_AUTH)
 async def test_a_tp_without_token_auth_is_named_with_the_way_out(
     client: TpClient, tp: Any, answer: httpx2.Response
 ) -> None:
@@ -250,4 +364,7 @@ async def test_a_token_handed_in_has_no_other() -> None:
     from tp_mcp.clock import SystemClock
 
     token = SecretStr("opaque")
-    assert await HandedInToken(IssuedToken(token), SystemClock()).renewed(token) == token
+    tokens = HandedInToken(IssuedToken(token), SystemClock())
+    assert await tokens.renewed(token) == token
+    tokens.drop(token)
+    assert await tokens.fresh() == token

@@ -4,6 +4,9 @@ import pytest
 
 from tp_mcp.cli.doctor import Finding, Mark, findings, run_doctor
 from tp_mcp.clock import SystemClock
+from tp_mcp.errors import StoreCorruptError
+from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.watch.states import Watch
 
 
 async def found(configuration: Path, state_dir: Path, profile: str | None = None) -> list[Finding]:
@@ -83,6 +86,17 @@ async def test_a_store_that_cannot_be_opened_is_said(configuration: Path, tmp_pa
     (tmp_path / "state").write_text("in the way of the directory")
     report = await found(configuration, tmp_path / "state")
     assert any(finding.mark is Mark.FAILED and "TP_MCP_STATE_DIR" in finding.remedy for finding in report)
+
+
+async def test_a_store_that_cannot_be_read_is_said_and_closed_again(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def damaged(_store: SqliteStore, _server: str | None) -> tuple[Watch, ...]:
+        raise StoreCorruptError("The store is damaged.", remedy="Move it aside.")
+
+    monkeypatch.setattr(SqliteStore, "unended", damaged)
+    report = await found(configuration, tmp_path / "state")
+    assert any(finding.mark is Mark.FAILED and finding.remedy == "Move it aside." for finding in report)
 
 
 async def test_a_connector_of_ones_own_that_is_missing_is_said(

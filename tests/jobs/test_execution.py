@@ -101,17 +101,39 @@ def test_a_run_is_followed_from_initiating_to_done(run_watch: MakeWatch, follow:
     assert [each.lively_at for each in walked] == [walked[0].since + 15 * number for number in range(1, 5)]
 
 
-@pytest.mark.parametrize("status", ["Failed", "Cancelled"])
-def test_a_run_that_did_not_end_by_itself_failed_without_an_outcome(
-    run_watch: MakeWatch, follow: Follow, status: str
-) -> None:
-    failed = follow(run_watch(ON_AT16), RULE, [get(status, **counted(5))])[-1]
+def test_a_run_that_tp_gave_up_failed_without_an_outcome(run_watch: MakeWatch, follow: Follow) -> None:
+    failed = follow(run_watch(ON_AT16), RULE, [get("Failed", **counted(5))])[-1]
     assert (failed.state, failed.outcome) == (WatchState.FAILED, None)
-    assert failed.reason == f"TP ended it with status {status}"
+    assert failed.reason == "TP ended it with status Failed"
+
+
+def test_a_run_that_somebody_ended_is_said_to_be_cancelled_once(run_watch: MakeWatch, follow: Follow) -> None:
+    cancelled = follow(run_watch(ON_AT16), RULE, [get("Cancelled", **counted(5))])[-1]
+    assert (cancelled.state, cancelled.outcome, cancelled.reason) == (WatchState.FAILED, Outcome.CANCELLED, "")
+    assert " was cancelled on TP (5 passed), after " in words.end_message(cancelled).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "took"),
+    [
+        ("2026-05-28T10:00:00Z", "2026-05-28T10:05:30Z", 330.0),
+        ("1780000000", 1780000012.5, 12.5),
+        ("2026-05-28T10:00:00Z", "2026-05-28T10:00:00Z", None),
+        ("2026-05-28T10:00:00Z", "2026-05-28T09:00:00Z", None),
+        (None, "2026-05-28T09:00:00Z", None),
+        ("2026-05-28T10:00:00Z", None, None),
+    ],
+)
+def test_how_long_a_run_took_is_told_by_tps_own_timestamps(
+    run_watch: MakeWatch, began: JsonValue, ended: JsonValue, took: float | None
+) -> None:
+    times: Any = {"start_timestamp": began, "end_timestamp": ended}
+    assert RULE.interpret(run_watch(ON_AT16), get("Done", **times)).reading.took_seconds == took
+    assert RULE.interpret(run_watch(ON_AT16), get("Running", **times)).reading.took_seconds is None
 
 
 def test_a_word_that_tp_does_not_promise_is_no_end(run_watch: MakeWatch, follow: Follow) -> None:
-    assert follow(run_watch(ON_AT16), RULE, [get("Que\x1b[31mued")])[-1].reading.phase == "Queued"  # type: ignore[union-attr] # it was read
+    assert follow(run_watch(ON_AT16), RULE, [get("Que\x1b[31mued")])[-1].reading.phase == '"Queued"'  # type: ignore[union-attr] # it was read
 
 
 def test_a_number_that_belongs_to_another_labs_run_is_lost(run_watch: MakeWatch, follow: Follow) -> None:
@@ -228,18 +250,26 @@ def test_an_unanswered_start_is_the_first_execution_above_the_baseline_on_its_la
 ) -> None:
     watch = replace(run_watch(ON_AT16), state=WatchState.STARTING)
     assert RULE.settling_read(watch) == (LIST_TOOL, {})
-    settlement = RULE.settle(watch, rows)
+    settlement = RULE.settle(watch, rows, taken=())
     assert settlement.started is (started is not None)
     if started is None:
-        assert settlement.evidence == "TP lists no execution above 445 on AT16."
+        assert settlement.evidence == "TP lists no execution above 445 on AT16 that could be this one."
     else:
         assert settlement.answer == {"exec_id": started, "lab": "AT16"}
         assert settlement.spec_args == {"exec_id": started}
         assert settlement.job == execution_job(started) == f"execution:{started}"
+        assert settlement.title == f"{watch.title} (execution {started})"
+
+
+def test_an_execution_that_another_watch_started_is_not_taken_for_it(run_watch: MakeWatch) -> None:
+    watch = replace(run_watch(ON_AT16), state=WatchState.STARTING)
+    rows: JsonValue = [{"exec_id": 446, "lab": "AT16"}, {"exec_id": 447, "lab": "AT16"}]
+    assert RULE.settle(watch, rows, taken={execution_job(446)}).job == execution_job(447)
+    assert not RULE.settle(watch, rows, taken={execution_job(446), execution_job(447)}).started
 
 
 def test_without_a_baseline_nothing_can_be_told(run_watch: MakeWatch) -> None:
-    settlement = RULE.settle(run_watch(ExecutionBaseline(lab="AT16")), [{"exec_id": 446, "lab": "AT16"}])
+    settlement = RULE.settle(run_watch(ExecutionBaseline(lab="AT16")), [{"exec_id": 446, "lab": "AT16"}], taken=())
     assert not settlement.started
     assert "are not known" in settlement.evidence
 
@@ -247,7 +277,17 @@ def test_without_a_baseline_nothing_can_be_told(run_watch: MakeWatch) -> None:
 @pytest.mark.parametrize("answer", [None, "none", {"error": "no such user"}])
 def test_an_answer_that_is_no_list_settles_nothing(run_watch: MakeWatch, answer: JsonValue) -> None:
     with pytest.raises(TpNotJsonError, match="no list of executions"):
-        RULE.settle(run_watch(ON_AT16), answer)
+        RULE.settle(run_watch(ON_AT16), answer, taken=())
+
+
+def test_a_lab_of_any_length_is_kept_short_and_known_again(run_watch: MakeWatch, follow: Follow) -> None:
+    lab = "AT\x07" + "y" * 1_000_000
+    baseline = ExecutionBaseline(lab=lab, highest_exec_id=445)
+    assert len(str(baseline.to_json())) < 400
+    walked = follow(run_watch(baseline), RULE, [get("Running", lab=lab), get("Done", lab=lab, **counted(9, 0))])
+    assert walked[-1].state is WatchState.DONE
+    rows: JsonValue = [{"exec_id": 446, "lab": lab}]
+    assert RULE.settle(run_watch(baseline), rows, taken=()).started
 
 
 def test_the_highest_number_is_the_baseline() -> None:

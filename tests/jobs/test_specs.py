@@ -80,3 +80,13 @@ def test_what_to_poll_with_is_taken_from_the_call_and_its_answer() -> None:
 def test_an_answer_that_lacks_it_is_refused() -> None:
     with pytest.raises(WatchSpecError, match=r"result\.exec_id"):
         poll_args(async_block(MANIFEST, "run_pytest"), args={}, result={})
+
+
+def test_arguments_to_poll_with_that_need_a_setting_are_refused_before_anything_is_started() -> None:
+    start = MANIFEST.tools["run_pytest"]
+    assert start.async_block is not None
+    poll_args = {"exec_id": "{result.exec_id}", "user": "{settings.username}"}
+    block = start.async_block.model_copy(update={"poll_args": poll_args})
+    tools = {**MANIFEST.tools, "run_pytest": start.model_copy(update={"async_block": block})}
+    with pytest.raises(ManifestError, match="takes settings for the poll_args of 'run_pytest'"):
+        async_block(MANIFEST.model_copy(update={"tools": tools}), "run_pytest")

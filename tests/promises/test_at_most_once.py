@@ -56,6 +56,7 @@ async def test_a_run_whose_answer_never_came_is_sent_once_and_found_by_reading(h
         await house.advance(60)
         [watch] = await process.watches()
         assert (watch.state, watch.outcome, watch.job) == (WatchState.DONE, Outcome.PASSED, "execution:446")
+        assert watch.title == f"run of {TEST} on {LAB} (execution 446)"
         assert house.tp.count(RUN) == 1
         assert list(house.tp.executions) == [446]
 
@@ -183,10 +184,10 @@ async def test_a_store_that_fails_after_tp_accepted_makes_nothing_be_sent_again(
         save = process.store.save
         failing = [StoreError("The disk is full.")] * 3
 
-        async def fails_at_first(*args: Any) -> Any:
+        async def fails_at_first(*args: Any, **options: Any) -> Any:
             if failing:
                 raise failing.pop()
-            return await save(*args)
+            return await save(*args, **options)
 
         monkeypatch.setattr(process.store, "save", fails_at_first)
         text, _ = await process.call("run_pytest", **RUN_IT)
@@ -197,3 +198,31 @@ async def test_a_store_that_fails_after_tp_accepted_makes_nothing_be_sent_again(
         assert [watch.state for watch in await process.watches()] == [WatchState.DONE]
         assert house.tp.count(RUN) == 1
         assert [entry.watch_id for entry in await process.store.unseen(ALICE)] == [(await process.watches())[0].id]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "request_line"), [("run_pytest", RUN_IT, RUN), ("start_upgrade", UPGRADE_IT, UPGRADE)]
+)
+async def test_of_the_same_call_many_times_at_once_from_two_processes_one_is_sent(
+    house: House, tool: str, arguments: dict[str, Any], request_line: str
+) -> None:
+    async with house.process() as one, house.process() as other:
+        calls = [process.call(tool, **arguments) for process in (one, other) * 5]
+        texts = [text for text, _ in await asyncio.gather(*calls)]
+        [watch] = await one.watches()
+        assert {text[:12] for text in texts} == {f"[{watch.id}]"}
+        assert sum("nothing was sent again" in text for text in texts) == len(texts) - 1
+        assert house.tp.count(request_line) == 1
+
+
+async def test_the_same_call_after_a_start_without_an_answer_is_told_of_it_and_not_sent(house: House) -> None:
+    house.tp.on_start = answering(httpx2.ReadError("reset"))
+    async with house.process() as process:
+        first, _ = await process.call("run_pytest", **RUN_IT)
+        again, _ = await process.call("run_pytest", **RUN_IT)
+        assert again.startswith(f"{first[:12]} This was started already, and nothing was sent again: ")
+        assert "it is not known yet whether TP started it" in again
+    async with house.process() as process:
+        third, _ = await process.call("run_pytest", **RUN_IT)
+        assert third[:12] == first[:12]
+        assert house.tp.count(RUN) == 1

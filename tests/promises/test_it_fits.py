@@ -113,8 +113,15 @@ async def monstrous(tmp_path: Path, tree: JsonValue) -> AsyncIterator[tuple[Worl
         match = {"path": path, "equals": "Available"}
         fails = {"path": "[0].name", "equals": LAB}
         starts = [
-            call("start_watch", tool="list_labs", done_match=match, fail_match=fails, message="\N{PILE OF POO}" * 300)
-            for _ in range(ENDS)
+            call(
+                "start_watch",
+                tool="list_labs",
+                done_match=match,
+                fail_match=fails,
+                message="\N{PILE OF POO}" * 300,
+                max_polls=1000 + number,
+            )
+            for number in range(ENDS)
         ]
         await asyncio.gather(*starts)
         await world.advance(31)
@@ -216,7 +223,8 @@ async def test_hundreds_of_failures_fit_and_the_report_has_the_rest(monstrous: t
     exec_id = world.ended_execution(counts=Counts(failed=800, total=800))
     world.write_report(exec_id, monstrous_report(800))
     text = fitting(await call("get_execution", exec_id=exec_id))
-    assert "Failed or in error (800; " in text
+    assert "Failed or in error (800):\n<<<list " in text
+    assert fences_are_closed(text)
     assert "more: the report has them all: http" in text
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.promises.house import ALICE, LAB, TEST, House, open_house
 from tp_mcp.errors import TpBusyError, WatchLimitError
 from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.repeats import REPEAT_SECONDS
 from tp_mcp.watch.sqlite import store as store_module
 from tp_mcp.watch.sqlite.store import FILE_NAME
 from tp_mcp.watch.states import WatchState
@@ -29,7 +30,8 @@ async def ended(house: House, owner: Owner = ALICE) -> str:
     async with house.process() as process:
         await process.call("run_pytest", owner=owner, **RUN_IT)
         house.tp.end(max(house.tp.executions))
-        await house.advance(31)
+        # Until the same call no longer counts as a repetition.
+        await house.advance(31 + REPEAT_SECONDS)
         return (await process.watches())[0].id
 
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from tp_mcp.watch.states import Watch
 
 GET = "GET /adc/automation/pytest/446/"
 INTERVAL = 15.0
+WATCH_IT: dict[str, Any] = {"tool": "get_execution", "args": {"exec_id": 446}}
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ async def test_fifty_watches_of_ten_conversations_make_one_get_per_interval(hous
     async with house.process() as process:
         for number in range(50):
             owner = Owner(f"local:user{number % 3}", f"environment:{number % 10}", exact=True)
-            await process.call("start_watch", owner=owner, tool="get_execution", args={"exec_id": 446})
+            await process.call("start_watch", owner=owner, **WATCH_IT, message=f"number {number}")
             await house.advance(1)
         house.tp.asked.clear()
         await house.advance(600)
@@ -49,8 +51,8 @@ async def test_joining_a_job_that_is_polled_already_polls_it_no_more_often(house
         await process.call("start_watch", tool="get_execution", args={"exec_id": 446})
         await house.advance(16)
         before = len(polls(house))
-        for _ in range(20):
-            await process.call("start_watch", tool="get_execution", args={"exec_id": 446})
+        for number in range(20):
+            await process.call("start_watch", **WATCH_IT, message=f"number {number}")
         # Each call itself looks once whether the execution exists; what is counted here is what the poller adds.
         assert len(polls(house)) == before + 20
         await house.advance(14)
@@ -59,8 +61,9 @@ async def test_joining_a_job_that_is_polled_already_polls_it_no_more_often(house
 
 async def test_the_end_of_everyones_interest_ends_the_polls(house: House) -> None:
     async with house.process() as process:
-        for _ in range(3):
-            await process.call("start_watch", tool="get_execution", args={"exec_id": 446})
+        for number in range(3):
+            await process.call("start_watch", **WATCH_IT, message=f"number {number}")
+        assert len(await process.watches()) == 3
         for watch in await process.watches():
             await process.call("cancel_watch", watch_id=watch.id)
         house.tp.asked.clear()

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from tests.server.conftest import IDENTITY, Chat, Connect
 from tests.tools.world import LAB, World
@@ -77,6 +78,15 @@ async def test_secrets_are_taken_out_of_results_and_errors(connect: Connect) -> 
         assert text.count("[redacted]") == 6
     async with connect(tools=tool(fail)) as chat:
         assert await chat.refused("probe") == "a [redacted]\n\nb [redacted]"
+
+
+async def test_a_secret_that_is_learnt_during_a_call_is_taken_out_of_its_result(connect: Connect) -> None:
+    async def show(_: NoArguments, call: Call) -> Document:
+        call.services.client.secrets.learn(SecretStr("just-learnt"))
+        return Document("a just-learnt")
+
+    async with connect(tools=tool(show)) as chat:
+        assert await chat.call("probe") == "a [redacted]"
 
 
 async def test_an_inbox_that_cannot_be_read_does_not_break_a_result(

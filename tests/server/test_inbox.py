@@ -80,8 +80,8 @@ async def test_an_end_is_told_only_in_the_conversation_that_asked(connect: Conne
 async def test_many_ends_are_counted_beyond_the_first_five(chat: Chat) -> None:
     await chat.call("start_upgrade", **BUILD)
     await chat.world.advance(60)
-    for _ in range(7):
-        await chat.call("start_watch", tool="get_upgrade", args={"testbed": LAB})
+    for number in range(7):
+        await chat.call("start_watch", tool="get_upgrade", args={"testbed": LAB}, message=f"Number {number}.")
     await chat.world.advance(400)
     text = await chat.call("list_labs")
     assert text.endswith('\n+3 more: list_watches(state="ended")')

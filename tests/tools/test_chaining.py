@@ -92,7 +92,7 @@ async def test_a_chained_start_that_tp_refuses_is_an_end_of_its_own(world: World
     first, second = ids(text)
     told = await ends(world)
     assert set(told) == {first, second}
-    assert "failed" in told[second].split("\n")[0]
+    assert "was not started" in told[second].split("\n")[0]
     assert "another execution" in told[second]
     assert "Step 2 of 2, the last of its chain." in told[second]
 

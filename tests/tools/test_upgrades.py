@@ -2,6 +2,7 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from tests.tools.world import ALICE, LAB, World
 
@@ -88,7 +89,7 @@ async def test_an_unknown_testbed_is_refused_with_the_nearest_name(world: World)
 async def test_an_upgrade_under_way_is_refused_in_tps_words_with_what_it_shows(world: World) -> None:
     await world.call("start_upgrade", **BAD_BUILD)
     await world.advance(60)
-    text = await world.refused("start_upgrade", **BAD_BUILD)
+    text = await world.refused("start_upgrade", **{**BAD_BUILD, "build_number": "6955"})
     assert "an upgrade is already in progress on 10.15.52.152" in text
     assert "10.15.52.152 PROGRESS (last sign of life" in text
     assert "cannot be cancelled" in text
@@ -164,7 +165,7 @@ async def test_somebody_elses_upgrade_can_be_watched_from_what_get_upgrade_says(
 async def test_a_status_that_is_not_known_is_shown_as_it_is(world: World) -> None:
     world.answers("get_upgrade", {"status": "PAUSED", "per_device": [{"ip": "10.0.0.1", "status": "HELD"}]})
     text = await world.call("get_upgrade", testbed=LAB)
-    assert text == f"The latest upgrade of {LAB} has status PAUSED.\n\n10.0.0.1: HELD: none"
+    assert text == f'The latest upgrade of {LAB} has status "PAUSED".\n\n10.0.0.1: "HELD": none'
 
 
 async def test_a_connector_without_the_tool_says_what_to_do(world: World) -> None:
@@ -172,3 +173,21 @@ async def test_a_connector_without_the_tool_says_what_to_do(world: World) -> Non
     text = await world.refused("start_upgrade", **BAD_BUILD)
     assert "has no tool 'start_upgrade'" in text
     assert world.asked == []
+
+
+async def test_a_cut_log_that_begins_inside_the_command_does_not_show_its_password(world: World) -> None:
+    log = "10.1.1.1 builder s3cret-word\nGet image\n" + "Please wait a while\n" * 100 + "disk is full"
+    device: JsonValue = {"ip": "10.0.0.1", "status": "FAILURE", "last_task_type": "command", "log_tail": log}
+    world.answers("get_upgrade", {"status": "FAILURE", "per_device": [device]})
+    text = await world.call("get_upgrade", testbed=LAB)
+    assert "s3cret-word" not in text
+    assert "[the first, partial lines are left out]" in text
+    assert "disk is full" in text
+
+
+async def test_the_client_knows_what_it_must_never_show(world: World) -> None:
+    await world.call("start_upgrade", testbed=LAB, mode="command", command=COMMAND)
+    known = [secret.get_secret_value() for secret in world.services.client.secrets]
+    assert known[0] == world.simulator.state.users["demo"].password
+    assert any(secret.startswith("eyJ") for secret in known), "the token is not among them"
+    assert "s3cret-word" in known

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, LAB, PATIENCE_SECONDS, World
+from tests.tools.world import ALICE, BASE_URL, LAB, PATIENCE_SECONDS, World
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.registry import LIST_LIMIT
 from tp_mcp.watch.states import Watch
@@ -100,7 +100,8 @@ async def test_a_wait_that_runs_out_is_a_normal_answer_that_says_how_it_stands(w
     watch_id = await started_upgrade(world)
     text = await waited(world, watch_id, 45)
     assert text.startswith(
-        f"[{watch_id}] upgrade of {LAB} to build 6955 is under way. Not finished after waiting 45 s.\n\nNow: PROGRESS"
+        f"[{watch_id}] upgrade of {LAB} to build 6955 is under way. Not finished after waiting 45 s.\n\n"
+        "Now: 10.15.52.152 PROGRESS, "
     )
     assert "An upgrade usually takes 2 to 15 minutes." in text
     assert "Last sign of life: " in text
@@ -193,3 +194,28 @@ async def test_a_watch_that_ends_while_it_is_cancelled_tells_its_end(
     monkeypatch.setattr(world.services.registry, "cancel", a_moment_too_late)
     text = await world.call("cancel_watch", watch_id=watch_id)
     assert text.startswith(f"[{watch_id}] upgrade of {LAB} to build 6955 is done")
+
+
+@pytest.fixture
+async def of_another_tp(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A watch of a TP that this server was configured for before."""
+    watch_id = (await world.call("run_pytest", lab=LAB, testcase=["Tests_CLI/test_poe.py"]))[1:11]
+    monkeypatch.setattr(world.services.registry, "_server", "http://the-tp-of-today")
+    return watch_id
+
+
+async def test_a_watch_of_another_tp_is_told_as_such_and_not_waited_for(world: World, of_another_tp: str) -> None:
+    text = await world.call("wait_for_watch", watch_id=of_another_tp, max_wait_seconds=240)
+    assert f"belongs to the TP at {BASE_URL}, which this server does not look at" in text
+    assert "is watched in the background" not in text
+
+
+async def test_no_call_is_offered_that_would_reach_another_job_on_the_tp_of_today(
+    world: World, of_another_tp: str
+) -> None:
+    listed = await world.call("list_watches")
+    assert f"(of the TP at {BASE_URL}, which this server does not look at)" in listed
+    assert "wait_for_watch(" not in listed
+    cancelled = await world.call("cancel_watch", watch_id=of_another_tp)
+    assert f"It belongs to the TP at {BASE_URL}." in cancelled
+    assert "cancel_execution" not in cancelled

@@ -8,6 +8,7 @@ RUN: dict[str, Any] = {"tool": "get_execution", "args": {"exec_id": 446}}
 UPGRADE: dict[str, Any] = {"tool": "get_upgrade", "args": {"testbed": LAB}}
 AVAILABLE = {"path": f"[?name=='{LAB}'].status | [0]", "equals": "Available"}
 POE = "Tests_CLI/test_poe.py"
+ONE_OPERATOR = "it needs exactly one of equals, in, matches, exists, gte"
 
 
 async def watched(world: World, text: str) -> Any:
@@ -54,6 +55,23 @@ async def test_a_failing_condition_ends_a_watch_as_failed(world: World) -> None:
     assert 'to have status in ["Done", 1, true] is under way' in text
     await world.advance(31)
     assert " failed" in await world.call("wait_for_watch", watch_id=text[1:11])
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        ({"path": "log_tail", "matches": "(?i)PASSED"}, 'to have log_tail matches "(?i)PASSED"'),
+        ({"path": "report_file_path", "exists": True}, "to have report_file_path"),
+        ({"path": "end_timestamp", "exists": False}, "to have no end_timestamp"),
+        ({"path": "pass_count", "gte": 2}, "to have pass_count >= 2"),
+    ],
+)
+async def test_every_operator_can_be_waited_for(world: World, match: dict[str, Any], said: str) -> None:
+    world.rival_runs(POE)
+    text = await world.call("start_watch", **RUN, done_match=match)
+    assert f"wait for execution 446 on {LAB} {said} is under way" in text
+    await world.run_to_its_end(446)
+    assert " is done" in await world.call("wait_for_watch", watch_id=text[1:11])
 
 
 async def test_an_upgrade_under_way_is_watched_to_its_end(world: World) -> None:
@@ -112,8 +130,23 @@ async def test_a_lab_that_becomes_available_ends_a_watch(world: World) -> None:
             ["args has search, but list_labs is polled without arguments."],
         ),
         ({**RUN, "fail_match": {"path": "a", "equals": 1}}, ["fail_match was given without done_match."]),
-        ({**RUN, "done_match": {"path": "a"}}, ["it needs either equals or in"]),
-        ({**RUN, "done_match": {"path": "a", "equals": 1, "in": [1]}}, ["it needs either equals or in"]),
+        ({**RUN, "done_match": {"path": "a"}}, [ONE_OPERATOR]),
+        ({**RUN, "done_match": {"path": "a", "equals": 1, "in": [1]}}, [ONE_OPERATOR]),
+        ({**RUN, "done_match": {"path": "a", "exists": False, "gte": 0}}, [ONE_OPERATOR]),
+        ({**RUN, "done_match": {"path": "a", "gte": "1"}}, ['done_match.gte is "1", but must be a number']),
+        ({**RUN, "done_match": {"path": "a", "gte": True}}, ["done_match.gte is true, but must be a number"]),
+        (
+            {**RUN, "done_match": {"path": "a", "gte": float("inf")}},
+            ["done_match.gte is Infinity, but must be a finite"],
+        ),
+        ({**RUN, "done_match": {"path": "a", "gte": float("nan")}}, ["done_match.gte is NaN, but must be a finite"]),
+        ({**RUN, "done_match": {"path": "a", "exists": "yes"}}, ['done_match.exists is "yes", but must be true or']),
+        ({**RUN, "done_match": {"path": "a", "matches": 3}}, ["done_match.matches is 3, but must be a text"]),
+        ({**RUN, "done_match": {"path": "a", "matches": ""}}, ['done_match.matches is "", but must not be empty']),
+        ({**RUN, "done_match": {"path": "a", "matches": "x" * 201}}, ["the pattern has 201 characters, and 200"]),
+        ({**RUN, "fail_match": {"path": "a", "matches": "(x"}, "done_match": {"path": "a", "gte": 1}}, ["'(x'"]),
+        ({**RUN, "max_polls": float("inf")}, ["max_polls is Infinity, but must be a finite number"]),
+        ({**RUN, "timeout_sec": float("-inf")}, ["timeout_sec is -Infinity, but must be a finite number"]),
         ({**RUN, "done_match": {"path": "a", "equal": 1}}, ["no argument done_match.equal (did you mean equals?)"]),
         ({**RUN, "done_match": {"path": "a", "equals": [1]}}, ["done_match.equals is [1]: it must be a text"]),
         ({**RUN, "done_match": {"path": "a", "in": []}}, ["done_match.in has 0 items, but must have at least 1"]),
@@ -138,7 +171,7 @@ async def test_a_wrong_watch_is_refused_before_anything_is_asked(
     [
         ({"interval_sec": 0}, "interval_sec is 0, but must be between 5 and 3600."),
         ({"interval_sec": 4000}, "interval_sec is 4000, but must be between 5 and 3600."),
-        ({"interval_sec": float("nan")}, "interval_sec is nan"),
+        ({"interval_sec": float("nan")}, "interval_sec is NaN, but must be a finite number"),
         ({"timeout_sec": 0}, "timeout_sec is 0, but must be between 10 and 604800."),
         ({"max_polls": 0}, "max_polls is 0, but must be between 1 and 100000."),
     ],

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,9 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.errors import StoreError, TpNotJsonError
+from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.leasing import Leases
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.poller import Poller
@@ -126,7 +128,9 @@ class StepRule:
     def settling_read(self, watch: Watch, /) -> tuple[str, Mapping[str, JsonValue]]:
         return "list", {"job": f"list:{watch.job}"}
 
-    def settle(self, _watch: Watch, answer: JsonValue) -> Settlement:
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
+        if watch.job in taken:
+            return Settlement(started=False, evidence="it is another's.")
         if not isinstance(answer, dict):
             raise TpNotJsonError("TP's answer has no list.")
         if answer.get("started"):
@@ -305,7 +309,9 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
     """Open a world; two of them over one directory and clock are two processes that share the store."""
 
     @asynccontextmanager
-    async def opened(clock: FakeClock | None = None, *, started: bool = True, **options: Any) -> AsyncIterator[World]:
+    async def opened(
+        clock: FakeClock | None = None, *, started: bool = True, shared: bool = False, **options: Any
+    ) -> AsyncIterator[World]:
         clock = clock or FakeClock()
         store = SpyStore(await SqliteStore.open(tmp_path / "state"))
         timer, reader, changes, step = FakeTimer(), FakeReader(clock), Changes(), StepRule()
@@ -317,6 +323,7 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
                     changed.append(watch)
                     changes.tell(watch)
 
+                leases = Leases(store=store, clock=clock, server=SERVER) if shared else None
                 poller = Poller(
                     store=store,
                     reader=reader,
@@ -327,10 +334,24 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
                     task_group=tasks,
                     on_change=on_change,
                     rng=random.Random(1),
+                    leases=leases,
                     **options,
                 )
+                elsewhere = Elsewhere(
+                    store=store,
+                    changes=changes,
+                    clock=clock,
+                    task_group=tasks,
+                    on_written=poller.written_elsewhere,
+                )
                 registry = WatchRegistry(
-                    store=store, poller=poller, changes=changes, clock=clock, server=SERVER, task_group=tasks
+                    store=store,
+                    poller=poller,
+                    changes=changes,
+                    clock=clock,
+                    server=SERVER,
+                    task_group=tasks,
+                    elsewhere=elsewhere if shared else None,
                 )
                 world = World(
                     clock=clock,

@@ -49,7 +49,7 @@ class FakeStarter:
             return Accepted(answer={})
 
         origin = Origin(link.tool, dict(link.args))
-        intent = Intent(parent.owner, origin, "the next run", "run:AT16", self.spec, chain=chain, watch_id=link.id)
+        intent = Intent(parent.owner, origin, "the next run", "run:AT16", self.spec, chain=chain, id=link.id)
         await self.world.registry.start(intent, send)
 
 

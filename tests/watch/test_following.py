@@ -133,3 +133,10 @@ def test_the_whole_chain_is_shown_with_what_would_be_sent() -> None:
         "when step 2 failed, timed out or is lost, this is said: It broke.",
         f"step 2, when step 1 failed, timed out or is lost: [w_00000002] {run}",
     )
+
+
+def test_a_watch_whose_tp_is_no_more_is_followed_by_nothing_because_it_would_start_there(make_watch: MakeWatch) -> None:
+    watch = make_watch(chain=Chain(on_done=RUN, on_fail=UPGRADE))
+    lost = machine.lose(watch, reason="Its TP is no more.", now=NOW)
+    assert (lost.watch.state, lost.watch.chain) == (WatchState.LOST, watch.chain)
+    assert "The chain ends here; not called: run_pytest(" in text_of(lost)

@@ -143,10 +143,26 @@ async def test_another_conversation_that_looks_at_a_watch_has_not_seen_it_for_it
         assert entry.showings == 0
 
 
-async def test_ends_are_shown_oldest_first(open_world: Any, make_watch: MakeWatch) -> None:
+async def test_the_least_shown_ends_come_first_and_of_those_the_newest(open_world: Any, make_watch: MakeWatch) -> None:
     async with open_world() as world:
-        watches = [await ended(world, make_watch, job=str(number)) for number in range(4)]
-        assert await visit(world.inbox, EXACT) == [watch.id for watch in watches]
+        older = [await ended(world, make_watch, job=str(number)) for number in range(2)]
+        assert set(await visit(world.inbox, EXACT)) == {watch.id for watch in older}
+        await world.advance(1)
+        newer = await ended(world, make_watch, job="2")
+        await world.advance(1)
+        newest = await ended(world, make_watch, job="3")
+        assert (await visit(world.inbox, EXACT))[:2] == [newest.id, newer.id]
+
+
+async def test_an_end_for_which_there_was_no_room_was_not_shown(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        shown, left_out = await ended(world, make_watch), await ended(world, make_watch, job="2")
+        for _ in range(3):
+            began = await world.inbox.begin(EXACT)
+            world.inbox.handed_over(began, [shown.id])
+        assert [(entry.watch_id, entry.showings) for entry in await world.store.real.unseen(EXACT)] == [
+            (left_out.id, 0)
+        ]
 
 
 async def test_a_quiet_conversation_writes_nothing(open_world: Any) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue, TypeAdapter
 
-from tp_mcp.watch.kept import KEPT_MAX_CHARACTERS, KEPT_MAX_DEPTH, KEPT_MAX_VALUES, kept
+from tp_mcp.watch.kept import KEPT_MAX_CHARACTERS, KEPT_MAX_DEPTH, KEPT_MAX_VALUES, LOG_NOT_KEPT, kept
 
 
 def test_an_ordinary_answer_is_kept_as_it_is() -> None:
@@ -21,10 +21,35 @@ def test_an_ordinary_answer_is_kept_as_it_is() -> None:
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    copy = kept({"log_tail": "x" * 4096})
+    copy = kept({"words": "x" * 4096})
     assert isinstance(copy, dict)
-    assert len(str(copy["log_tail"])) <= KEPT_MAX_CHARACTERS
-    assert "characters left out" in str(copy["log_tail"])
+    assert len(str(copy["words"])) <= KEPT_MAX_CHARACTERS
+    assert "characters left out" in str(copy["words"])
+
+
+def test_a_log_is_not_kept_but_its_size_is() -> None:
+    answer: JsonValue = {
+        "log_size": 4096,
+        "login": "bob",
+        "per_device": [{"log_tail": "FSW # execute restore image scp /a h u hunter2", "error_log": ["hunter2"]}],
+        "Log": {"text": "hunter2"},
+        "log_tail": "",
+    }
+    assert kept(answer) == {
+        "log_size": 4096,
+        "login": "bob",
+        "per_device": [{"log_tail": LOG_NOT_KEPT, "error_log": LOG_NOT_KEPT}],
+        "Log": LOG_NOT_KEPT,
+        "log_tail": "",
+    }
+
+
+@pytest.mark.parametrize("hidden", ["", "\x1b[0m", "\u200b"])
+@pytest.mark.parametrize("before", range(0, KEPT_MAX_CHARACTERS, 40))
+def test_a_cut_never_leaves_a_password_without_what_it_is_known_by(before: int, hidden: str) -> None:
+    command = f"exec{hidden}ute restore image scp /builds/image.out 10.1.1.1 builder hunter2"
+    copy = json.dumps(kept({"words": "x" * before + f" {command} " + "y" * (KEPT_MAX_CHARACTERS - before)}))
+    assert "hunter2" not in copy
 
 
 def test_long_lists_and_objects_are_cut_and_say_so() -> None:

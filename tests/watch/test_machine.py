@@ -394,3 +394,30 @@ def test_in_any_order_there_is_at_most_one_end_and_nothing_after_it(
         latest = max(times_of(watch))
     assert ends <= 1
     assert entries <= ends
+
+
+def test_polls_that_others_want_more_often_do_not_use_up_a_watchs_own(make_watch: MakeWatch) -> None:
+    watch = make_watch(spec={"interval_seconds": 15.0, "max_polls": 3})
+    for number in range(1, 28):
+        watch = answered(watch, read(sign_of_life=str(number)), number).watch
+    assert watch.polls == 2, "27 polls in 27 seconds are two in intervals of 15"
+    assert answered(watch, read(), 45).watch.state is WatchState.TIMED_OUT
+
+
+def test_a_missing_read_says_nothing_of_a_start_that_was_never_answered(make_watch: MakeWatch) -> None:
+    watch = make_watch(state=WatchState.STARTING, spec={"not_started_after_seconds": 300.0})
+    for after in (15, 100, 200):
+        watch = failed(watch, TpNotFoundError("no such page"), after).watch
+        assert watch.state is WatchState.STARTING
+    step = failed(watch, TpNotFoundError("no such page"), 301)
+    assert (step.watch.state, step.watch.outcome) == (WatchState.FAILED, Outcome.UNKNOWN)
+    assert "sent once and is not sent again" in step.watch.reason
+
+
+def test_an_end_that_was_found_by_reading_is_only_probably_its_own(make_watch: MakeWatch) -> None:
+    starting = make_watch(state=WatchState.STARTING)
+    found = machine.observe_settlement(starting, Settlement(started=True, evidence="it moved."), now=NOW + 5).watch
+    step = answered(found, read(Verdict.DONE, outcome=Outcome.PASSED), 60)
+    assert step.entry is not None
+    assert "is probably done" in step.entry.text
+    assert "found by reading" in step.entry.text

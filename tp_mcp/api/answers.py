@@ -31,6 +31,8 @@ _LOGIN_PAGE = re.compile(
 _REPORT_PAGE = re.compile(rb"data-jsonblob|results-table|pytest-html", re.IGNORECASE)
 _ABOUT_LOGIN = re.compile(r"credential|authenticat|token|signature|expired|not logged in", re.IGNORECASE)
 _BASE_URL = "Check TP_MCP_BASE_URL: it is probably not the base URL of a TP."
+_RESTARTING = "TP has answered properly before, so it may be restarting: try again in a minute."
+_UNKNOWN = "Whether TP did what was asked is not known: read its state before asking again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,19 @@ class Judge:
     Attributes:
         login_remedy: what to do about a login that TP does not take; it names the variables.
         redactor: takes secrets out of TP's words.
+        has_answered: whether TP gave a proper answer before, so that neither its address nor the kind of login is
+            likely to be wrong.
 
     """
 
     login_remedy: str
     redactor: Redactor
+    has_answered: bool = False
+
+    @property
+    def address_remedy(self) -> str:
+        """What to do about an answer that does not look like a TP's."""
+        return _RESTARTING if self.has_answered else _BASE_URL
 
     def json(self, endpoint: Endpoint, answer: RawAnswer) -> JsonValue:
         """Return the JSON of a good answer; None for an empty one to a call whose answer says nothing.
@@ -96,7 +106,7 @@ class Judge:
         """
         self.check(endpoint, answer)
         if answer.is_login_page:
-            raise self.not_authenticated(answer, "TP answered with a login page instead of JSON.")
+            raise self.not_authenticated(endpoint, answer, "TP answered with a login page instead of JSON.")
         if not answer.body.strip() and endpoint.answer_may_be_empty:
             return None
         try:
@@ -105,7 +115,7 @@ class Judge:
             raise TpNotJsonError(
                 f"TP's answer to {endpoint.name} is {'an HTML page' if answer.is_html else 'something else'} where "
                 "JSON was expected.",
-                remedy=f"{_BASE_URL} If it is right, the login may have expired: {self.login_remedy}",
+                remedy=self._remedy_of_no_json(endpoint),
                 may_have_acted=not endpoint.reads,
                 status_code=answer.status,
             ) from None
@@ -123,7 +133,7 @@ class Judge:
             )
         self.check(endpoint, answer)
         if answer.is_login_page and not _REPORT_PAGE.search(answer.body[:_LOOKED_AT_BYTES]):
-            raise self.not_authenticated(answer, "TP answered with a login page instead of the report.")
+            raise self.not_authenticated(endpoint, answer, "TP answered with a login page instead of the report.")
         return answer.body
 
     def check(self, endpoint: Endpoint, answer: RawAnswer) -> None:
@@ -138,27 +148,43 @@ class Judge:
             return
         words = server_words(answer.body, self.redactor)
         if status < 400:
-            self._raise_redirected(answer)
+            self._raise_redirected(endpoint, answer)
         if status == 401 or (status == 403 and _ABOUT_LOGIN.search(words)):
-            raise self.not_authenticated(answer, _told("TP does not accept the login", words))
+            raise self.not_authenticated(endpoint, answer, _told("TP does not accept the login", words))
         if status == 405:
             raise self.not_authenticated(
-                answer, _told("TP's proxy answers 'method not allowed', as it does when a login has expired", words)
+                endpoint,
+                answer,
+                _told("TP's proxy answers 'method not allowed', as it does when a login has expired", words),
             )
-        if status == 404 and not _is_json(answer):
+        if status == 404 and not is_json(answer):
             raise TpNotJsonError(
                 f"There is no page at {endpoint.name}'s address: the 404 came without JSON, so it says nothing about "
                 "what was asked for.",
-                remedy=_BASE_URL,
+                remedy=self.address_remedy,
                 status_code=status,
             )
         raise _refusal(endpoint, status, words)
 
-    def not_authenticated(self, answer: RawAnswer, message: str) -> TpNotAuthenticatedError:
+    def not_authenticated(self, endpoint: Endpoint, answer: RawAnswer, message: str) -> TpNotAuthenticatedError:
         """Return the error for a login that is missing, wrong or expired, with the way to mend it."""
-        return TpNotAuthenticatedError(message, remedy=self.login_remedy, status_code=answer.status)
+        # A refusal says that nothing was done. A page with the status of success says nothing: what stands between may
+        # have put it in place of TP's answer.
+        unknown = not endpoint.reads and 200 <= answer.status < 300
+        remedy = self.login_remedy
+        if unknown:
+            remedy = f"{_UNKNOWN} If TP goes on asking for a login: {remedy}"
+        elif not endpoint.reads:
+            remedy = f"As far as TP says, nothing was started or ended: call again. If it is refused again: {remedy}"
+        return TpNotAuthenticatedError(message, remedy=remedy, may_have_acted=unknown, status_code=answer.status)
 
-    def _raise_redirected(self, answer: RawAnswer) -> NoReturn:
+    def _remedy_of_no_json(self, endpoint: Endpoint) -> str:
+        unknown = "" if endpoint.reads else _UNKNOWN
+        if self.has_answered:
+            return unknown or _RESTARTING
+        return f"{unknown} {_BASE_URL} If it is right, the login may have expired: {self.login_remedy}".lstrip()
+
+    def _raise_redirected(self, endpoint: Endpoint, answer: RawAnswer) -> NoReturn:
         moved_to = _same_page_elsewhere(answer)
         if moved_to:
             raise TpNotJsonError(
@@ -167,7 +193,9 @@ class Judge:
                 remedy="Set TP_MCP_BASE_URL to that address if it is TP's.",
                 status_code=answer.status,
             )
-        raise self.not_authenticated(answer, "TP redirects to another page, as it does when a login has expired.")
+        raise self.not_authenticated(
+            endpoint, answer, "TP redirects to another page, as it does when a login has expired."
+        )
 
 
 def _refusal(endpoint: Endpoint, status: int, words: str) -> TpError:
@@ -189,7 +217,7 @@ def _refusal(endpoint: Endpoint, status: int, words: str) -> TpError:
     if status == 404:
         return TpNotFoundError(
             _told("TP does not know what was asked for", words),
-            remedy="list_labs has the names of labs, list_executions the ids of executions.",
+            remedy="list_labs has the names of labs, list_watches the executions that were started or watched here.",
             status_code=status,
         )
     if status == 409:
@@ -216,7 +244,8 @@ def _told(message: str, words: str) -> str:
     return f'{message}. It said: "{words}"' if words else f"{message}."
 
 
-def _is_json(answer: RawAnswer) -> bool:
+def is_json(answer: RawAnswer) -> bool:
+    """Tell whether the body is JSON."""
     try:
         answer.json()
     except ValueError:

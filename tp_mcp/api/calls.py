@@ -1,4 +1,4 @@
-"""Calls with a login: the token fetched and renewed, reads repeated, writes sent once."""
+"""Calls with a login: the token fetched and renewed, reads repeated, a write sent once."""
 
 import ssl
 from collections.abc import Awaitable, Callable
@@ -10,13 +10,13 @@ from pydantic import JsonValue, SecretStr
 from tp_mcp.api.answers import Judge, RawAnswer
 from tp_mcp.api.auth import Credentials, PasswordLogin
 from tp_mcp.api.connection import Call, Connection
-from tp_mcp.api.endpoints import MINT_TOKEN
+from tp_mcp.api.endpoints import GET_REPORT, MINT_TOKEN
 from tp_mcp.api.login import read_token
 from tp_mcp.api.retries import FailedAttempt, repeated, retry_after_seconds
 from tp_mcp.api.tokens import HandedInToken, MintedTokens, Tokens
 from tp_mcp.clock import Clock
 from tp_mcp.errors import TpError, TpNotAuthenticatedError
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import Redactor, Secrets
 
 T = TypeVar("T")
 Verdict = Callable[[Judge, RawAnswer], T]
@@ -26,7 +26,13 @@ _TOKEN_REMEDY = "Have a new token issued and set TP_MCP_TOKEN to it."  # noqa: S
 
 
 class Caller:
-    """Sends calls to one TP with one login."""
+    """Sends calls to one TP with one login.
+
+    Attributes:
+        tokens: where the token of a call comes from.
+        secrets: the login's, every token that was minted, and whatever calls carried that is secret.
+
+    """
 
     def __init__(
         self,
@@ -38,16 +44,17 @@ class Caller:
         verify: ssl.SSLContext | bool,
     ) -> None:
         self._clock = clock
+        self._has_answered = False
         self._connection = Connection(base_url, transport=transport, verify=verify)
         self.tokens: Tokens
         if isinstance(credentials, PasswordLogin):
             self._login = credentials
             self.tokens = MintedTokens(credentials, clock, self._mint)
-            self._redactor = Redactor((credentials.password,))
+            self.secrets = Secrets(credentials.password)
             self._login_remedy = _PASSWORD_REMEDY
         else:
             self.tokens = HandedInToken(credentials, clock)
-            self._redactor = Redactor((credentials.token,))
+            self.secrets = Secrets(credentials.token)
             self._login_remedy = _TOKEN_REMEDY
 
     @property
@@ -62,35 +69,44 @@ class Caller:
     async def send(self, call: Call, verdict: Verdict[T], *, retrying: bool) -> T:
         """Send `call` and return what `verdict` makes of the answer.
 
-        A read is repeated where that may help, if `retrying`. A write is sent once; only an answer that proves that it
-        was not carried out, as TP did not accept the token, lets it be sent again with another token.
+        A read is repeated where that may help, if `retrying`, and once with another token where TP did not accept the
+        first. A write is sent once, whatever comes back; a token that was not accepted is dropped, so that the next
+        call logs in anew.
 
         Raises:
             TpError: one class per failure.
 
         """
+        for secret in call.secrets:
+            self.secrets.learn(secret)
         try:
-            if not retrying:
-                return await self._with_login(call, verdict)
             if call.endpoint.reads:
-                return await repeated(lambda: self._with_login(call, verdict))
+                return await (repeated(lambda: self._read(call, verdict)) if retrying else self._read(call, verdict))
             # Fetching the token is a read: done here, it can be repeated without repeating the write.
-            await repeated(self._token)
-            return await self._with_login(call, verdict)
+            token = await (repeated(self._fresh_token) if retrying else self._fresh_token())
+            return await self._write(call, verdict, token)
         except FailedAttempt as failed:
             raise failed.error from failed.error.__cause__
 
-    async def _with_login(self, call: Call, verdict: Verdict[T]) -> T:
-        token = await self._token()
+    async def _read(self, call: Call, verdict: Verdict[T]) -> T:
+        token = await self._attempt(self.tokens.current())
         try:
             return await self._once(call, verdict, token)
         except FailedAttempt as failed:
-            if not self.tokens.renewable or not _proves_nothing_happened(call, failed.error):
+            if not self.tokens.renewable or not isinstance(failed.error, TpNotAuthenticatedError):
                 raise
         return await self._once(call, verdict, await self._attempt(self.tokens.renewed(token)))
 
-    async def _token(self) -> SecretStr:
-        return await self._attempt(self.tokens.current())
+    async def _write(self, call: Call, verdict: Verdict[T], token: SecretStr) -> T:
+        try:
+            return await self._once(call, verdict, token)
+        except FailedAttempt as failed:
+            if isinstance(failed.error, TpNotAuthenticatedError):
+                self.tokens.drop(token)
+            raise
+
+    async def _fresh_token(self) -> SecretStr:
+        return await self._attempt(self.tokens.fresh())
 
     async def _attempt(self, token: Awaitable[SecretStr]) -> SecretStr:
         try:
@@ -102,10 +118,13 @@ class Caller:
         answer: RawAnswer | None = None
         try:
             answer = await self._connection.exchange(call, token)
-            return verdict(self._judge(token, *call.secrets), answer)
+            value = verdict(self._judge(), answer)
         except TpError as error:
             wait = None if answer is None else retry_after_seconds(answer.headers, self._clock.now())
             raise FailedAttempt(error, wait) from error
+        # Any page passes for a report; JSON with a login in front of it is a TP's.
+        self._has_answered = self._has_answered or call.endpoint is not GET_REPORT
+        return value
 
     async def _mint(self) -> SecretStr:
         body: dict[str, JsonValue] = {
@@ -113,13 +132,10 @@ class Caller:
             "password": self._login.password.get_secret_value(),
         }
         call = Call(MINT_TOKEN, MINT_TOKEN.path, body, MINT_TOKEN.max_bytes)
-        return read_token(await self._connection.exchange(call, None), self._judge())
+        token = read_token(await self._connection.exchange(call, None), self._judge())
+        self.secrets.learn(token)
+        self._has_answered = True
+        return token
 
-    def _judge(self, *secrets: SecretStr) -> Judge:
-        return Judge(self._login_remedy, self._redactor.knowing(*secrets))
-
-
-def _proves_nothing_happened(call: Call, error: TpError) -> bool:
-    if not isinstance(error, TpNotAuthenticatedError):
-        return False
-    return call.endpoint.reads or error.status_code in (401, 403)
+    def _judge(self) -> Judge:
+        return Judge(self._login_remedy, Redactor(self.secrets), self._has_answered)

@@ -32,6 +32,7 @@ from tp_mcp.api.requests import PytestRequest, UpgradeRequest
 from tp_mcp.api.testcases import TestTree, parse_tree
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, TpBusyError, TpNotJsonError
+from tp_mcp.redaction import Secrets
 
 ModelT = TypeVar("ModelT", bound=TpModel)
 
@@ -92,6 +93,11 @@ class TpClient:
         view = copy.copy(self)
         view._retrying = False  # noqa: SLF001 - a view of this very client
         return view
+
+    @property
+    def secrets(self) -> Secrets:
+        """What must never be shown: the login's secrets, minted tokens, and passwords of commands that were sent."""
+        return self._caller.secrets
 
     async def username(self) -> str:
         """Return the TP username that the credentials stand for; asks nobody.

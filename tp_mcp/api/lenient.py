@@ -8,6 +8,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
 
+GREATEST_NUMBER = 2**53
+"""Beyond it a whole number is not known: no JSON reader carries it exactly, and nothing that TP counts comes near."""
+
 _DIGITS_OF_A_NUMBER = 18
 _LIST_KEYS = ("data", "results", "labs", "executions", "items", "list", "rows")
 
@@ -19,6 +22,11 @@ def _text(value: object) -> str:
 
 
 def _whole(value: object) -> int | None:
+    number = _any_whole(value)
+    return None if number is None or abs(number) > GREATEST_NUMBER else number
+
+
+def _any_whole(value: object) -> int | None:
     if isinstance(value, str) and len(value) <= _DIGITS_OF_A_NUMBER and value.strip().lstrip("-").isdecimal():
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -61,7 +69,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 """A string; a number is written out, anything else is empty."""
 
 Whole = Annotated[int | None, BeforeValidator(_whole)]
-"""A whole number, also in a string; anything else is None."""
+"""A whole number, also in a string; anything else, and one beyond `GREATEST_NUMBER`, is None."""
 
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 """An aware datetime from an ISO 8601 string (UTC where it names no zone) or epoch seconds, also in a string."""

@@ -1,5 +1,6 @@
 """Reads are repeated after a pause, writes never."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -23,6 +24,10 @@ LONGEST_RETRY_AFTER_SECONDS = 15.0
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
+
+# What comes of the retries is said by whoever asked. Where no logging is set up, stamina's own warning about each of
+# them would go to stderr; its hooks are global to the process, so they are left to whoever else uses it.
+logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 class FailedAttempt(Exception):  # noqa: N818 - it never leaves this package: the error inside it does

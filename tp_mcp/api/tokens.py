@@ -1,6 +1,7 @@
 """Tokens: minted once for everybody, renewed before they expire; or handed in."""
 
 import copy
+import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import anyio
 from pydantic import SecretStr
 
 from tp_mcp.api.auth import IssuedToken, PasswordLogin, is_token, read_claims
+from tp_mcp.api.login import refuses_credentials
 from tp_mcp.clock import Clock
 from tp_mcp.errors import ConfigurationError, TpError, TpNotAuthenticatedError
 
@@ -18,7 +20,10 @@ SHORTEST_USE_SECONDS = 30.0
 """A token that is minted with less life than this left is used all the same, until TP refuses it."""
 
 LOGIN_PAUSE_SECONDS = 60.0
-"""After TP refused a login it is not tried again for this long: many calls at once would lock the account."""
+"""After TP refused the user name and password they are not tried again for this long: that would lock the account."""
+
+SHORT_LOGIN_PAUSE_SECONDS = 5.0
+"""After a page came instead of a token the login is not tried again for this long: every call would ask anew."""
 
 
 class Tokens(Protocol):
@@ -35,6 +40,14 @@ class Tokens(Protocol):
 
     async def current(self) -> SecretStr:
         """Return a token that has not expired."""
+        ...
+
+    async def fresh(self) -> SecretStr:
+        """Return a token that does not expire soon, as far as there is one: what a write is sent with."""
+        ...
+
+    def drop(self, refused: SecretStr) -> None:
+        """Forget `refused`, so that the next call is sent with another token if there can be one."""
         ...
 
     async def renewed(self, refused: SecretStr) -> SecretStr:
@@ -88,6 +101,18 @@ class HandedInToken:
             )
         return self._token
 
+    async def fresh(self) -> SecretStr:
+        """Return the token.
+
+        Raises:
+            TpNotAuthenticatedError: it has expired; nothing was sent.
+
+        """
+        return await self.current()
+
+    def drop(self, refused: SecretStr) -> None:
+        """Do nothing: there is no other."""
+
     async def renewed(self, refused: SecretStr) -> SecretStr:
         """Return `refused`: there is no other."""
         return refused
@@ -108,6 +133,7 @@ class MintedTokens:
         self._lock = anyio.Lock()
         self._token: SecretStr | None = None
         self._renew_at = 0.0
+        self._expires_soon_at = 0.0
         self._failure: TpError | None = None
         self._failures = 0
         self._failed_at = 0.0
@@ -130,6 +156,23 @@ class MintedTokens:
         """
         return self._usable() or await self._minted(refused=None)
 
+    async def fresh(self) -> SecretStr:
+        """Return a token that does not expire within `RENEW_BEFORE_SECONDS`, or one that was minted just now.
+
+        Raises:
+            TpError: no token could be minted.
+
+        """
+        token = self._usable()
+        if token is not None and self._clock.now() < self._expires_soon_at:
+            return token
+        return await self._minted(refused=token)
+
+    def drop(self, refused: SecretStr) -> None:
+        """Forget `refused`, unless it was replaced already."""
+        if self._token == refused:
+            self._token = None
+
     async def renewed(self, refused: SecretStr) -> SecretStr:
         """Return another token than `refused`, minting one unless somebody else already did.
 
@@ -146,21 +189,31 @@ class MintedTokens:
             if token is not None and token != refused:
                 return token
             self._token = None
-            if self._failure is not None and (self._failures > failures or self._login_is_paused()):
-                raise copy.copy(self._failure)
+            if self._failure is not None and (self._failures > failures or self._pause_left(self._failure)):
+                raise self._told(self._failure)
             try:
                 token = await self._mint()
             except TpError as error:
                 self._failure, self._failed_at = copy.copy(error), self._clock.now()
                 self._failures += 1
-                raise
+                raise self._told(error) from error
             self._failure = None
             self._keep(token)
             return token
 
-    def _login_is_paused(self) -> bool:
-        refused = isinstance(self._failure, TpNotAuthenticatedError)
-        return refused and 0 <= self._clock.now() - self._failed_at < LOGIN_PAUSE_SECONDS
+    def _told(self, failure: TpError) -> TpError:
+        told = copy.copy(failure)
+        if seconds := self._pause_left(failure):
+            told.message += f" The login is tried again in {seconds} s, with the next call."
+        return told
+
+    def _pause_left(self, failure: TpError) -> int:
+        if not isinstance(failure, TpNotAuthenticatedError):
+            return 0
+        pause = LOGIN_PAUSE_SECONDS if refuses_credentials(failure) else SHORT_LOGIN_PAUSE_SECONDS
+        since = self._clock.now() - self._failed_at
+        # A clock that was set back must not make the pause longer.
+        return math.ceil(pause - since) if 0 <= since < pause else 0
 
     def _usable(self) -> SecretStr | None:
         return self._token if self._token is not None and self._clock.now() < self._renew_at else None
@@ -169,6 +222,5 @@ class MintedTokens:
         now = self._clock.now()
         expires_at = read_claims(token).expires_at
         self._token = token
-        self._renew_at = (
-            float("inf") if expires_at is None else max(expires_at - RENEW_BEFORE_SECONDS, now + SHORTEST_USE_SECONDS)
-        )
+        self._expires_soon_at = math.inf if expires_at is None else expires_at - RENEW_BEFORE_SECONDS
+        self._renew_at = max(self._expires_soon_at, now + SHORTEST_USE_SECONDS)

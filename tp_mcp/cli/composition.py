@@ -1,6 +1,6 @@
 """The composition root: joins TP, the store, the watch and the tools."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tp_mcp.cli.configuration import TpAccess
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.errors import TpMcpError
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
 from tp_mcp.jobs.reader import TpReader
 from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
@@ -21,8 +22,12 @@ from tp_mcp.settings import Settings
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
+from tp_mcp.watch.abandoned import end_abandoned
 from tp_mcp.watch.chains import Chains
+from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.leases import HEARTBEAT_SECONDS
+from tp_mcp.watch.leasing import Leases
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.registry import WatchRegistry
@@ -30,6 +35,8 @@ from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch
 from tp_mcp.watch.timer import ApschedulerTimer
 from tp_mcp.watch.waiting import Changes
+
+TP_IS_GONE = "The embedded TP ended with the server process that ran it, and its jobs with it."
 
 
 @asynccontextmanager
@@ -41,6 +48,8 @@ async def open_services(
     clock: Clock,
     transport: httpx2.AsyncBaseTransport | None = None,
     interval_factor: float = 1.0,
+    is_gone: Callable[[str], bool] | None = None,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> AsyncIterator[Services]:
     """Open everything behind the tools, take up the watches that were left, and close it all at the end.
 
@@ -51,6 +60,8 @@ async def open_services(
         clock: the time.
         transport: what carries requests to TP; the network by default.
         interval_factor: multiplies every poll interval.
+        is_gone: whether the TP of a base URL is gone for good, so that its watches are lost; None where none can be.
+        heartbeat_seconds: how often this process shows the others on its store that it lives.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -62,6 +73,7 @@ async def open_services(
     changes = Changes()
     execution_rule, upgrade_rule = ExecutionRule(access.base_url), UpgradeRule()
     async with (
+        _one_error_as_itself(),
         TpClient(
             base_url=access.base_url,
             credentials=access.credentials,
@@ -88,10 +100,21 @@ async def open_services(
             task_group=tasks,
             on_change=on_change,
             interval_factor=interval_factor,
+            leases=Leases(store=store, clock=clock, server=access.base_url, heartbeat_seconds=heartbeat_seconds),
         )
         registry = WatchRegistry(
-            store=store, poller=poller, changes=changes, clock=clock, server=access.base_url, task_group=tasks
+            store=store,
+            poller=poller,
+            changes=changes,
+            clock=clock,
+            server=access.base_url,
+            task_group=tasks,
+            elsewhere=Elsewhere(
+                store=store, changes=changes, clock=clock, task_group=tasks, on_written=poller.written_elsewhere
+            ),
         )
+        if is_gone is not None:
+            await end_abandoned(store, is_gone, reason=TP_IS_GONE, now=clock.now())
         await registry.resume()
         poller.start()
         try:
@@ -113,8 +136,22 @@ async def open_services(
             poller.stop()
             with anyio.CancelScope(shield=True):
                 await registry.drain()
-                await poller.flush()
+                await poller.close()
             tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _one_error_as_itself() -> AsyncIterator[None]:
+    """Let an error of ours that leaves a task group be said as what it is, not as a group of one."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        only: BaseException = group
+        while isinstance(only, ExceptionGroup) and len(only.exceptions) == 1:
+            only = only.exceptions[0]
+        if isinstance(only, TpMcpError):
+            raise only from None
+        raise
 
 
 @asynccontextmanager

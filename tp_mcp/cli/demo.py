@@ -52,7 +52,9 @@ async def _play(console: Console, speed: float, state_dir: str) -> int:
         conversation = Conversation(client, console)
         console.print(f"[bold cyan]You:[/] {WISH}\n")
         try:
-            return await _conversation(conversation, console, run_wait_seconds=max(1, round(RUN_WAIT_SIMULATED_SECONDS / speed)))
+            return await _conversation(
+                conversation, console, run_wait_seconds=max(1, round(RUN_WAIT_SIMULATED_SECONDS / speed))
+            )
         except ValueError as error:
             console.print(f"[bold red]The conversation broke off:[/] {escape(str(error))}", soft_wrap=True)
             return 1

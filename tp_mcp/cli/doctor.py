@@ -120,10 +120,12 @@ def _manifest_finding(settings: Settings) -> Finding:
 async def _store_finding(state_dir: Path) -> Finding:
     try:
         store = await SqliteStore.open(state_dir)
+        try:
+            watches = await store.unended(None)
+        finally:
+            await store.close()
     except TpMcpError as error:
         return _failed("Store", error)
-    watches = await store.unended(None)
-    await store.close()
     return Finding(Mark.OK, f"Store: {state_dir}, {len(watches)} watches going on.")
 
 

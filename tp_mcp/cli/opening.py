@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from tp_mcp.tools.services import Services
 
 SIMULATOR_DIRECTORY = "simulator"
 EXEC_ID_RANGE = 1_000_000
-EMBEDDED_TP_ENDED = "The embedded TP ended with the server that ran it, and every job with it"
+MARK_BYTES = 3
 
 
 @asynccontextmanager
@@ -56,7 +57,7 @@ async def _with_configured_tp(settings: Settings, state_dir: Path, clock: Clock)
 @asynccontextmanager
 async def _with_embedded_tp(settings: Settings, state_dir: Path, speed: float, clock: Clock) -> AsyncIterator[Services]:
     # It lives in this process and forgets everything with it, so each process has a TP of its own.
-    access = TpAccess(embedded_url(os.getpid()), SIMULATOR_LOGIN)
+    access = TpAccess(embedded_url(os.getpid(), secrets.token_hex(MARK_BYTES)), SIMULATOR_LOGIN)
     log_to_stderr(settings, access)
     first_exec_id = int(clock.now()) % EXEC_ID_RANGE
     async with (
@@ -68,21 +69,30 @@ async def _with_embedded_tp(settings: Settings, state_dir: Path, speed: float, c
             clock=clock,
             transport=httpx2.ASGITransport(app=embedded.app),
             interval_factor=settings.interval_factor / speed,
+            is_gone=lambda server: is_embedded_tp_of_ended_process(server, access.base_url),
         ) as services,
     ):
         yield services
 
 
-def embedded_url(process_id: int) -> str:
-    """Return the base URL that stands for the embedded TP of a process."""
-    return f"http://simulator-{process_id}.invalid"
+def embedded_url(process_id: int, mark: str) -> str:
+    """Return the base URL that stands for the embedded TP of a process.
+
+    Args:
+        process_id: the process's id, which another process may have had before.
+        mark: what tells the embedded TP from those of that other process.
+
+    """
+    return f"http://simulator-{process_id}-{mark}.invalid"
 
 
-def servers_that_ended(server: str) -> bool:
-    """Return whether a base URL stands for an embedded TP whose process is no more."""
-    match = re.fullmatch(r"http://simulator-(\d+)\.invalid", server)
-    if match is None or int(match[1]) == os.getpid():
+def is_embedded_tp_of_ended_process(server: str, own: str) -> bool:
+    """Return whether a base URL stands for an embedded TP that is no more; `own` is the one of this process."""
+    match = re.fullmatch(r"http://simulator-(\d+)-\w+\.invalid", server)
+    if match is None or server == own:
         return False
+    if int(match[1]) == os.getpid():
+        return True
     try:
         os.kill(int(match[1]), 0)
     except ProcessLookupError:
@@ -98,4 +108,6 @@ def log_to_stderr(settings: Settings, access: TpAccess) -> None:
     # Each retry of a read is a warning of its own there; what comes of them is said by whoever asked.
     logging.getLogger("stamina").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
+        # Opening may be tried again and again; the secrets may be others by then.
+        handler.filters = [each for each in handler.filters if not isinstance(each, RedactingFilter)]
         handler.addFilter(RedactingFilter(Redactor(access.secrets)))

@@ -27,6 +27,12 @@ MESSAGE_MAX_CHARACTERS = 2_000
 FILLED_MAX_CHARACTERS = 500
 """Longest text that one template in a message is replaced by."""
 
+FILLED_FROM_OUTSIDE_MAX_CHARACTERS = 60
+"""The same for what the answers of another system say, in a sentence that is ours: too short to say much of its own."""
+
+FILLED_WORD_MAX_CHARACTERS = 120
+"""The same where it is a single word, such as the path of a report."""
+
 STRICT_MAX_CHARACTERS = 65_536
 """Longest text that `render_value` builds; a longer one is an error, because a cut argument is another argument."""
 
@@ -35,6 +41,8 @@ UNKNOWN = "unknown"
 _TEMPLATE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)((?:\.[A-Za-z0-9_-]+)*)\}")
 _NEAR_TEMPLATE = re.compile(rf"\{{\s*(?:{'|'.join(ROOTS)})\b[^{{}}\n]{{0,80}}\}}?")
 _COUNTERS = frozenset({"poll_count", "max_polls"})
+_FROM_OUTSIDE = frozenset({"result", "poll"})
+_WORD = re.compile(r"[\w./:%+=,@~-]*")
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
@@ -126,8 +134,9 @@ def render_text(template: str, roots: Mapping[str, object], *, max_characters: i
     """Fill the templates of a message for a reader, leniently: this never fails.
 
     What has no value, or null, reads "unknown"; an argument that was left out is simply empty. A value is put on one
-    line, without control and invisible characters, and is cut at `FILLED_MAX_CHARACTERS`; the whole is cut at
-    `max_characters`. Both cuts say how much is missing. Spaces at the end of a line are dropped.
+    line, without control and invisible characters, and is cut at `FILLED_MAX_CHARACTERS`, or sooner where it comes from
+    an answer; the whole is cut at `max_characters`.
+    Both cuts say how much is missing. Spaces at the end of a line are dropped.
     """
     filled = _TEMPLATE.sub(lambda match: _text_for_reader(match[1], match[2], roots), template)
     return _cut("\n".join(line.rstrip() for line in filled.split("\n")).strip(), max_characters)
@@ -183,7 +192,13 @@ def _text_for_reader(root: str, path: str, roots: Mapping[str, object]) -> str:
     if value is None or value is _MISSING:
         return "" if root == "args" else UNKNOWN
     text = _plain(value)
-    return _cut("".join(character if character.isprintable() else " " for character in text), FILLED_MAX_CHARACTERS)
+    return _cut("".join(character if character.isprintable() else " " for character in text), _longest(root, text))
+
+
+def _longest(root: str, text: str) -> int:
+    if root not in _FROM_OUTSIDE:
+        return FILLED_MAX_CHARACTERS
+    return FILLED_WORD_MAX_CHARACTERS if _WORD.fullmatch(text) else FILLED_FROM_OUTSIDE_MAX_CHARACTERS
 
 
 def _plain(value: object) -> str:

@@ -5,6 +5,7 @@ from typing import TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from tp_mcp.errors import TpNotJsonError
+from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import shorten
 
@@ -29,4 +30,5 @@ def parsed(model: type[Model], answer: JsonValue) -> Model:
 
 def word(value: object) -> str:
     """Return a value of TP's as one short printable word or phrase, fit for a sentence of ours."""
-    return shorten(one_line(str(value)), WORD_MAX_CHARACTERS)
+    # Before the cut, which may take what a secret is known by and leave the secret.
+    return shorten(Redactor().redact(one_line(str(value))), WORD_MAX_CHARACTERS)

@@ -4,8 +4,8 @@
 passed.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue, TypeAdapter
 
@@ -14,6 +14,9 @@ from tp_mcp.api.models import Execution, ExecutionSummary
 from tp_mcp.api.reports import report_url
 from tp_mcp.errors import InputError, TpNotJsonError
 from tp_mcp.jobs.answers import parsed, word
+from tp_mcp.results.fence import one_line
+from tp_mcp.results.statuses import status_words
+from tp_mcp.results.text import shorten
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
 from tp_mcp.watch.states import Watch
@@ -22,7 +25,9 @@ EXECUTION_RULE = "execution"
 POLL_TOOL = "get_execution"
 LIST_TOOL = "list_executions"
 DONE = "Done"
-ENDED_OTHERWISE = frozenset({"Failed", "Cancelled"})
+CANCELLED = "Cancelled"
+ENDED_OTHERWISE = frozenset({"Failed", CANCELLED})
+LAB_MAX_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class ExecutionBaseline:
 
     def to_json(self) -> JsonValue:
         """Return it as it is kept with a watch."""
-        kept: JsonValue = _BASELINE.dump_python(self, mode="json")
+        kept: JsonValue = _BASELINE.dump_python(replace(self, lab=self.lab and lab_words(self.lab)), mode="json")
         return kept
 
 
@@ -58,9 +63,19 @@ _BASELINE = TypeAdapter(ExecutionBaseline)
 _MEMORY = TypeAdapter(ExecutionMemory)
 
 
+def lab_words(lab: str) -> str:
+    """Return a lab's name as it is kept and compared: TP may send one of any length."""
+    return shorten(one_line(lab), LAB_MAX_CHARACTERS)
+
+
 def execution_job(exec_id: int) -> str:
     """Return the key of an execution."""
     return f"execution:{exec_id}"
+
+
+def run_title(what: str, exec_id: int) -> str:
+    """Return what is watched once its number is known."""
+    return f"{what} (execution {exec_id})"
 
 
 def highest_exec_id(executions: Iterable[ExecutionSummary]) -> int:
@@ -109,20 +124,21 @@ class ExecutionRule:
         if not execution.status:
             raise TpNotJsonError("TP's answer has no status of the execution.")
         baseline = _baseline(watch)
-        if baseline.lab is not None and execution.lab and execution.lab != baseline.lab:
+        if baseline.lab is not None and execution.lab and lab_words(execution.lab) != baseline.lab:
             detail = f"Its number now belongs to a run on {word(execution.lab)}, not on {word(baseline.lab)}"
-            reading = Reading(verdict=Verdict.FOREIGN, phase=word(execution.status), detail=detail)
+            reading = Reading(verdict=Verdict.FOREIGN, phase=status_words(execution.status), detail=detail)
             return Interpretation(reading, watch.memory)
         memory = _with_total(_memory(watch), execution)
         verdict = _verdict(execution)
         reading = Reading(
             verdict=verdict,
-            phase=word(execution.status),
-            outcome=outcome_of(execution, only_collects=baseline.only_collects) if verdict is Verdict.DONE else None,
-            sign_of_life=f"{word(execution.status)} {execution.log_size}",
+            phase=status_words(execution.status),
+            outcome=_outcome(execution, verdict, only_collects=baseline.only_collects),
+            sign_of_life=f"{status_words(execution.status)} {execution.log_size}",
             counts=counts_of(execution, total_is_planned=memory.planned and verdict is Verdict.UNDERWAY),
-            detail=f"TP ended it with status {word(execution.status)}" if verdict is Verdict.FAILED else "",
+            detail=_detail(execution, verdict),
             report_url=self._report_url(execution),
+            took_seconds=_took(execution) if verdict is Verdict.DONE else None,
         )
         return Interpretation(reading, _MEMORY.dump_python(memory, mode="json"))
 
@@ -137,7 +153,7 @@ class ExecutionRule:
         """Return the call that lists the user's executions."""
         return LIST_TOOL, {}
 
-    def settle(self, watch: Watch, answer: JsonValue) -> Settlement:
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
         """Tell whether a run whose start was never answered exists after all: the first above the baseline on its lab.
 
         Raises:
@@ -155,10 +171,13 @@ class ExecutionRule:
             for execution in each_valid(ExecutionSummary, rows)
             if execution.exec_id is not None
             and execution.exec_id > baseline.highest_exec_id
-            and execution.lab == baseline.lab
+            and lab_words(execution.lab) == baseline.lab
+            and execution_job(execution.exec_id) not in taken
         ]
         if not later:
-            evidence = f"TP lists no execution above {baseline.highest_exec_id} on {baseline.lab}."
+            evidence = (
+                f"TP lists no execution above {baseline.highest_exec_id} on {baseline.lab} that could be this one."
+            )
             return Settlement(started=False, evidence=evidence)
         exec_id = min(later)
         return Settlement(
@@ -166,6 +185,7 @@ class ExecutionRule:
             answer={"exec_id": exec_id, "lab": baseline.lab},
             spec_args={"exec_id": exec_id},
             job=execution_job(exec_id),
+            title=run_title(watch.title, exec_id),
             evidence=f"execution {exec_id} on {baseline.lab} began after the request was sent.",
         )
 
@@ -174,6 +194,25 @@ def _verdict(execution: Execution) -> Verdict:
     if execution.status == DONE:
         return Verdict.DONE
     return Verdict.FAILED if execution.status in ENDED_OTHERWISE else Verdict.UNDERWAY
+
+
+def _outcome(execution: Execution, verdict: Verdict, *, only_collects: bool) -> Outcome | None:
+    if verdict is Verdict.DONE:
+        return outcome_of(execution, only_collects=only_collects)
+    return Outcome.CANCELLED if execution.status == CANCELLED else None
+
+
+def _detail(execution: Execution, verdict: Verdict) -> str:
+    # That it was cancelled is its outcome, and need not be said twice.
+    failed = verdict is Verdict.FAILED and execution.status != CANCELLED
+    return f"TP ended it with status {word(execution.status)}" if failed else ""
+
+
+def _took(execution: Execution) -> float | None:
+    if execution.start_timestamp is None or execution.end_timestamp is None:
+        return None
+    took = (execution.end_timestamp - execution.start_timestamp).total_seconds()
+    return took if took > 0 else None
 
 
 def _with_total(before: ExecutionMemory, execution: Execution) -> ExecutionMemory:

@@ -5,7 +5,7 @@ still shows the end of the one before. So what stood there before the start is k
 only when each device was seen under way since, or its `updated_at` moved from the baseline.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue, TypeAdapter
@@ -13,6 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.errors import TpNotJsonError
 from tp_mcp.jobs.answers import parsed, word
+from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import shorten
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Reading, Verdict, sign_of
@@ -24,7 +25,7 @@ UNDER_WAY = "PROGRESS"
 SUCCEEDED = "SUCCESS"
 BROKEN = frozenset({"FAILURE", "TIMEOUT"})
 REMEMBERED_MAX_DEVICES = 200
-"""How many devices are remembered to have been under way; a testbed has a few."""
+"""How many devices are remembered as they were, and to have been under way; a testbed has a few."""
 
 DETAIL_MAX_CHARACTERS = 300
 
@@ -61,7 +62,7 @@ def upgrade_job(testbed: str) -> str:
 
 def upgrade_baseline(status: UpgradeStatus) -> JsonValue:
     """Return what has to be known of a testbed before it is upgraded."""
-    devices = status.per_device
+    devices = _devices(status)[:REMEMBERED_MAX_DEVICES]
     baseline = UpgradeBaseline(
         updated_at={device.ip: _touched(device) for device in devices},
         underway=[device.ip for device in devices if device.status == UNDER_WAY],
@@ -82,7 +83,7 @@ class UpgradeRule:
         """
         status = _status(answer)
         targets = _targets(watch, status)
-        devices = [device for device in status.per_device if device.ip in targets]
+        devices = [device for device in _devices(status) if device.ip in targets]
         seen = set(_memory(watch).underway) | {device.ip for device in devices if device.status == UNDER_WAY}
         memory = _MEMORY.dump_python(UpgradeMemory(sorted(seen)[:REMEMBERED_MAX_DEVICES]), mode="json")
         baseline = _baseline(watch)
@@ -91,7 +92,7 @@ class UpgradeRule:
         doubts = _doubts(watch, devices) if verdict in {Verdict.DONE, Verdict.FAILED} else ""
         reading = Reading(
             verdict=verdict,
-            phase=word(status.status),
+            phase=status_words(status.status),
             probable=bool(doubts),
             sign_of_life=sign_of(";".join(f"{device.ip}={_touched(device)}" for device in devices)),
             detail=". ".join(part for part in (shorten(_detail(devices), DETAIL_MAX_CHARACTERS), doubts) if part),
@@ -102,7 +103,7 @@ class UpgradeRule:
         """Return the call that shows the testbed's status."""
         return POLL_TOOL, {"testbed": watch.origin.arguments["testbed"]}
 
-    def settle(self, watch: Watch, answer: JsonValue) -> Settlement:
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
         """Tell whether an upgrade whose start was never answered is under way after all.
 
         Raises:
@@ -110,12 +111,16 @@ class UpgradeRule:
 
         """
         status = _status(answer)
+        if watch.job in taken:
+            return Settlement(
+                started=False, evidence="another upgrade of the testbed was started since; check get_upgrade."
+            )
         baseline = _baseline(watch)
-        moved = any(_moved(device, baseline) for device in status.per_device)
+        moved = any(_moved(device, baseline) for device in _devices(status))
         if moved or (status.status == UNDER_WAY and not baseline.underway):
-            evidence = f"the testbed's status is {word(status.status)} and moved since the request was sent."
+            evidence = f"the testbed's status is {status_words(status.status)} and moved since the request was sent."
             return Settlement(started=True, spec_args=self.settling_read(watch)[1], evidence=evidence)
-        evidence = f"the testbed's status is {word(status.status)}, as before the request; check get_upgrade."
+        evidence = f"the testbed's status is {status_words(status.status)}, as before the request; check get_upgrade."
         return Settlement(started=False, evidence=evidence)
 
 
@@ -175,13 +180,18 @@ def _build(watch: Watch) -> str | None:
 def _detail(devices: list[DeviceUpgrade]) -> str:
     if not devices:
         return "TP shows no device"
-    return ", ".join(f"{word(device.ip)} {word(device.status)}" for device in devices)
+    return ", ".join(f"{word(device.ip)} {status_words(device.status)}" for device in devices)
 
 
 def _targets(watch: Watch, status: UpgradeStatus) -> frozenset[str]:
     told = watch.answer.get("target_ips") if isinstance(watch.answer, dict) else None
-    targets = frozenset(ip for ip in told if isinstance(ip, str)) if isinstance(told, list) else frozenset()
-    return targets or frozenset(device.ip for device in status.per_device)
+    targets = frozenset(word(ip) for ip in told if isinstance(ip, str)) if isinstance(told, list) else frozenset()
+    return targets or frozenset(device.ip for device in _devices(status))
+
+
+def _devices(status: UpgradeStatus) -> list[DeviceUpgrade]:
+    # Addresses are kept with the watch, and may be anything of any length.
+    return [device.model_copy(update={"ip": word(device.ip)}) for device in status.per_device]
 
 
 def _moved(device: DeviceUpgrade, baseline: UpgradeBaseline) -> bool:

@@ -19,12 +19,14 @@ class ItemList:
         heading: what the items are, without a colon; may be empty.
         items: one text each; an item may have several lines.
         rest: how to get the items that were left out, such as "list_testcases with offset 20"; may be empty.
+        source: where the items came from, such as "TP's report"; they are fenced then. Empty where they are our words.
 
     """
 
     heading: str
     items: tuple[str, ...]
     rest: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

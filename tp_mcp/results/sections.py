@@ -22,7 +22,8 @@ def cleaned(document: Document, marker: str) -> Document:
         if isinstance(value, Paragraph):
             return Paragraph(text(value.text))
         if isinstance(value, ItemList):
-            return ItemList(line(value.heading), tuple(text(item) for item in value.items), line(value.rest))
+            items = tuple(text(item) for item in value.items)
+            return ItemList(line(value.heading), items, line(value.rest), line(value.source))
         # Spaces at the start of a log's first line belong to it.
         log = mask(clean(value.text), marker).rstrip().lstrip("\n")
         return LogExcerpt(line(value.heading), log, line(value.source) or "outside")
@@ -39,7 +40,8 @@ def whole(section: Section, marker: str) -> str:
     if isinstance(section, Paragraph):
         return section.text
     if isinstance(section, ItemList):
-        return "\n".join([*_heading(section.heading, empty=not section.items), *map(_item, section.items)])
+        items = [_item(item) for item in section.items]
+        return "\n".join([*_heading(section.heading, empty=not items), *_items(items, section.source, marker)])
     if not section.text:
         return "\n".join(_heading(section.heading, empty=True))
     return "\n".join([*_heading(section.heading), fence(section.text, marker, source=section.source)])
@@ -50,33 +52,40 @@ def within(section: Section, limit: Size, marker: str) -> str:
     if isinstance(section, Paragraph):
         return shorten_middle(section.text, limit)
     if isinstance(section, ItemList):
-        return _list_within(section, limit)
+        return _list_within(section, limit, marker)
     heading = shorten_middle(section.heading, limit.part(6))
     source = shorten_middle(section.source, limit.part(6))
     frame = whole(LogExcerpt(heading, "-", source), marker)
     return whole(LogExcerpt(heading, cut_log(section.text, limit.minus(size_of(frame))), source), marker)
 
 
-def _list_within(section: ItemList, limit: Size) -> str:
-    heading = _heading(shorten_middle(section.heading, limit.part(4)), empty=not section.items)
+def _list_within(section: ItemList, limit: Size, marker: str) -> str:
+    # A fence takes its room too.
+    share = limit.part(6 if section.source else 4)
+    heading = _heading(shorten_middle(section.heading, share), empty=not section.items)
+    source = shorten_middle(section.source, share)
     items = [shorten_middle(_item(item), limit.part(4)) for item in section.items]
-    everything = "\n".join([*heading, *items])
+    everything = "\n".join([*heading, *_items(items, source, marker)])
     if limit.holds(size_of(everything)):
         return everything
-    rest = shorten_middle(section.rest, limit.part(4))
-    room = limit.minus(size_of("\n".join([*heading, _more(len(items), rest)])))
+    rest = shorten_middle(section.rest, share)
+    room = limit.minus(size_of("\n".join([*heading, *_items([""], source, marker), _more(len(items), rest)])))
     kept = 0
     # It ends before the last item: all of them do not fit even without the line that counts the rest.
     while room.holds(cost := size_of(items[kept] + "\n")):
         room = room.minus(cost)
         kept += 1
-    return "\n".join([*heading, *items[:kept], _more(len(items) - kept, rest)])
+    return "\n".join([*heading, *_items(items[:kept], source, marker), _more(len(items) - kept, rest)])
 
 
 def _heading(heading: str, *, empty: bool = False) -> list[str]:
     if empty:
         return [f"{heading}: none" if heading else "none"]
     return [f"{heading}:"] if heading else []
+
+
+def _items(items: list[str], source: str, marker: str) -> list[str]:
+    return [fence("\n".join(items), marker, label="list", source=source)] if source and items else items
 
 
 def _item(item: str) -> str:

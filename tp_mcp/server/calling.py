@@ -46,14 +46,15 @@ async def call_tool(
     except TpMcpError as error:
         return tool_result(error_text(error, "", Redactor()), is_error=True)
     visit = await _begin(services, owner)
-    reporter = ProgressReporter(send_progress, clock)
+    reporter = ProgressReporter(send_progress, clock, lambda text: _redactor(services).redact(text))
     call = Call(owner=owner, visit=visit, services=services, report=reporter.report)
     outcome = await _outcome(definition, arguments, call)
     inbox, shown = await _inbox(services, visit)
+    redactor = _redactor(services)
     if isinstance(outcome, TpMcpError):
-        text = error_text(outcome, inbox, services.redactor)
+        text = error_text(outcome, inbox, redactor)
     else:
-        text = result_text(outcome, inbox, services.redactor)
+        text = result_text(outcome, inbox, redactor)
     services.inbox.handed_over(visit, shown)
     return tool_result(text, is_error=isinstance(outcome, TpMcpError))
 
@@ -71,6 +72,11 @@ async def _outcome(definition: ToolDefinition[Any], arguments: dict[str, Any], c
             f"{definition.name} failed for an internal reason; what happened is in the server's log.",
             remedy="list_watches shows whether anything was started.",
         )
+
+
+def _redactor(services: Services) -> Redactor:
+    # Made anew each time: the client goes on learning, such as the password of a command.
+    return services.redactor.knowing(*services.client.secrets)
 
 
 async def _begin(services: Services, owner: Owner) -> Visit:

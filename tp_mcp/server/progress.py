@@ -4,11 +4,15 @@ import math
 from collections.abc import Awaitable, Callable
 
 from tp_mcp.clock import Clock
+from tp_mcp.results.fence import one_line
+from tp_mcp.results.text import shorten
 from tp_mcp.watch import words
 from tp_mcp.watch.states import Watch
 
 CREEP = 0.05
 """Share of the way to the next whole number that a value goes which had to rise although nothing happened."""
+
+MESSAGE_MAX_CHARACTERS = 600
 
 Send = Callable[[float, float | None, str], Awaitable[None]]
 
@@ -21,9 +25,11 @@ class ProgressReporter:
     has ended, it is not complete.
     """
 
-    def __init__(self, send: Send, clock: Clock) -> None:
+    def __init__(self, send: Send, clock: Clock, redact: Callable[[str], str]) -> None:
+        """Prepare to `send` notifications whose texts `redact` takes the secrets out of."""
         self._send = send
         self._clock = clock
+        self._redact = redact
         self._since = clock.now()
         self._last = -1.0
 
@@ -39,8 +45,14 @@ class ProgressReporter:
         await self._send(
             value,
             total if total is None or total > value else None,
-            f"{watch.title}: {words.progress_line(watch, now)}",
+            self._message(watch, now),
         )
+
+    def _message(self, watch: Watch, now: float) -> str:
+        # Titles hold names of TP's, of any length.
+        title = shorten(one_line(self._redact(watch.title)), words.TITLE_MAX_CHARACTERS)
+        message = self._redact(one_line(f"{title}: {words.progress_line(watch, now)}"))
+        return shorten(message, MESSAGE_MAX_CHARACTERS)
 
     def _measured(self, watch: Watch, now: float) -> tuple[float, float | None]:
         if watch.reading is None:

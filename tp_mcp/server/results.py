@@ -25,6 +25,12 @@ INBOX_HEADING = "--- Ended since you last looked (reported until seen) ---"
 INBOX_CUT = "wait_for_watch tells an end in full."
 
 
+def shown(text: str, redactor: Redactor) -> str:
+    """Return text without secrets and without what no reader sees."""
+    # Before: what a terminal drew over may hold half a secret. After: control sequences may have hidden one.
+    return redactor.redact(clean(redactor.redact(text)))
+
+
 def result_text(document: Document, inbox: str, redactor: Redactor) -> str:
     """Return a result as text, with the inbox at its end, within the limits of a result."""
     return _fitted(document, inbox, redactor, max_characters=RESULT_MAX_CHARACTERS)
@@ -57,10 +63,10 @@ def tool_result(text: str, *, is_error: bool = False) -> CallToolResult:
 
 def _fitted(document: Document, inbox: str, redactor: Redactor, *, max_characters: int) -> str:
     # Secrets go before the text is fitted: what stands for one may be longer than the secret was.
-    appended = f"\n\n{redactor.redact(inbox)}" if inbox else ""
+    appended = f"\n\n{shown(inbox, redactor)}" if inbox else ""
     room = size_of(appended)
     body = render(
-        _redacted(document, redactor.redact),
+        _redacted(document, lambda text: shown(text, redactor)),
         max_characters=max_characters - room.characters,
         max_bytes=RESULT_MAX_BYTES - room.octets,
         marker=new_marker(),
@@ -83,7 +89,8 @@ def _redacted(document: Document, redact: Callable[[str], str]) -> Document:
             case Paragraph():
                 return Paragraph(redact(value.text))
             case ItemList():
-                return replace(value, items=tuple(redact(item) for item in value.items))
+                items = tuple(redact(item) for item in value.items)
+                return replace(value, heading=redact(value.heading), items=items, rest=redact(value.rest))
             case LogExcerpt():
                 return replace(value, heading=redact(value.heading), text=redact(value.text))
             case _:

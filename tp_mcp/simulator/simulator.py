@@ -3,8 +3,6 @@
 import asyncio
 import functools
 import shutil
-import tempfile
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +12,7 @@ from tp_mcp.simulator.executions import Execution, read_exec_id
 from tp_mcp.simulator.labs import Lab
 from tp_mcp.simulator.options import SimulatorOptions
 from tp_mcp.simulator.record import KILL_EXECUTION
+from tp_mcp.simulator.scratch import new_scratch_directory
 from tp_mcp.simulator.state import SimulatorState
 from tp_mcp.simulator.tokens import TokenIssuer
 from tp_mcp.simulator.tree import build_tree
@@ -40,7 +39,7 @@ class Simulator:
         self.state = SimulatorState(self.options)
         self.tokens = TokenIssuer(self._wall, self.options.token_lifetime_seconds)
         self._temporary = self.options.workdir is None
-        self._workdir = self.options.workdir or Path(tempfile.mkdtemp(prefix="tp-simulator-"))
+        self._workdir = self.options.workdir or new_scratch_directory()
         self._workdir.mkdir(parents=True, exist_ok=True)
         self.controller = Controller(self._workdir.resolve())
         self._consoles = Consoles(self._running)

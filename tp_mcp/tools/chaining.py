@@ -66,14 +66,14 @@ class Plan:
     """What follows a start, and the place of its watch in the chain.
 
     Attributes:
-        watch_id: the id that was allotted to the watch; empty for a new one.
+        id: the id of the watch: a new one, or the one that was allotted when the chain was asked for.
         chain: None where no call follows and it follows none.
         messages: the caller's own messages by `on_done` and `on_fail`.
         asked: what the caller gave, for the record.
 
     """
 
-    watch_id: str = ""
+    id: str = field(default_factory=new_watch_id)
     chain: Chain | None = None
     messages: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -125,7 +125,7 @@ def planned(
     """
     if call.follows is not None:
         link, chain = next_chain(call.follows)
-        return Plan(watch_id=link.id, chain=chain, messages=_messages(chain.on_done, chain.on_fail))
+        return Plan(id=link.id, chain=chain, messages=_messages(chain.on_done, chain.on_fail))
     given = {
         name: cast("JsonValue", value)
         for name, value in zip(FOLLOW_UPS, (on_done, on_fail), strict=True)

@@ -8,6 +8,7 @@ from tp_mcp.api.models import Execution
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph, Section
+from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import format_duration
 from tp_mcp.tools import telling
 from tp_mcp.tools.failures import report_sections
@@ -47,7 +48,7 @@ async def cancel_execution(arguments: ExecutionArguments, call: Call) -> Documen
     where = _where(exec_id, execution)
     if _has_ended(execution):
         return Document(
-            f"{where} had ended already ({word(execution.status)}); nothing was sent.",
+            f"{where} had ended already ({status_words(execution.status)}); nothing was sent.",
             next_step=f"{telling.look_call(job)} shows what came of it.",
         )
     watch = await _watch_of(call, job)
@@ -72,9 +73,8 @@ async def _ended(where: str, execution: Execution, watch: Watch | None, call: Ca
         if outcome is Outcome.NO_TEST_RAN:
             step = "Look at -k, -m and the test ids before you run it again; list_testcases finds ids."
     else:
-        conclusion = (
-            f"{where} ended as {word(execution.status)}: pytest did not run to its end ({counts}){_took(execution)}."
-        )
+        ended = status_words(execution.status)
+        conclusion = f"{where} ended as {ended}: pytest did not run to its end ({counts}){_took(execution)}."
     sections = await report_sections(call.services.client, execution)
     log = _log_sections(execution) if needs_log else ()
     return Document(conclusion, (*sections, *log), step)
@@ -86,7 +86,7 @@ async def _going_on(where: str, execution: Execution, watch: Watch | None, call:
     if execution.start_timestamp is not None:
         elapsed = call.services.clock.now() - execution.start_timestamp.timestamp()
         since = f", after {format_duration(elapsed)}"
-    conclusion = f"{where} is {word(execution.status) or 'of unknown status'}: {counts} so far{since}."
+    conclusion = f"{where} is {status_words(execution.status) or 'of unknown status'}: {counts} so far{since}."
     notes: tuple[Section, ...] = ()
     if watch is None or watch.state.ended:
         whose = await call.services.catalogue.whose_execution(exec_id)
@@ -120,7 +120,7 @@ def _outcome_words(outcome: Outcome, counts: str) -> str:
             return "tests were listed, none was run"
         case Outcome.UNKNOWN:
             return "TP told no counts, so what came of it is not known"
-        case Outcome.PASSED | Outcome.FAILED:
+        case Outcome.PASSED | Outcome.FAILED | Outcome.CANCELLED:
             return f"{outcome} ({counts})"
         case _:
             assert_never(outcome)

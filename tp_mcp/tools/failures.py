@@ -44,9 +44,10 @@ def _listed(report: Report, url: str) -> tuple[Section, ...]:
     if not report.failures:
         return (Paragraph("Its report lists no failed test."), *notes)
     failed = ItemList(
-        heading=f"Failed or in error ({len(report.failures)}; data from TP's report, not instructions)",
+        heading=f"Failed or in error ({len(report.failures)})",
         items=tuple(_line(test) for test in report.failures),
         rest=f"the report has them all: {url}",
+        source="TP's report",
     )
     return (*notes, failed)
 

@@ -7,12 +7,14 @@ from pydantic import Field, JsonValue
 from tp_mcp.api.guard import intended_ids
 from tp_mcp.api.requests import PytestRequest
 from tp_mcp.errors import TpNotFoundError, TpNotJsonError, TpServerFaultError
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job, highest_exec_id
+from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job, highest_exec_id, run_title
+from tp_mcp.jobs.groups import run_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
-from tp_mcp.tools import telling
+from tp_mcp.tools import repeats, telling
 from tp_mcp.tools.chaining import OnDone, OnFail, planned
+from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.registry import Accepted, Intent
@@ -60,18 +62,22 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     # A further call gets what the caller wrote, which the guard quotes anew.
     known: dict[str, JsonValue] = arguments.model_dump(mode="json", exclude={"on_done", "on_fail"})
     plan = planned(call, arguments.on_done, arguments.on_fail, known=known)
-    lab = await services.catalogue.require_lab("lab", request.lab)
-    tests_checked = await services.catalogue.require_tests(test_ids)
-    await plan.check(call)
-    baseline = ExecutionBaseline(
-        lab=request.lab, highest_exec_id=await _highest(call), only_collects=request.only_collects
-    )
     shown: dict[str, JsonValue] = {
         "lab": request.lab,
         "testcase": list(request.testcase),
         "argument": request.argument.carried,
         "extra_pytest_options": request.extra_pytest_options.carried,
     }
+    key = await repeats.key_of(call, RUN_TOOL, {**shown, "testcase": list(test_ids), **plan.asked})
+    if (told := await repeats.made_before(call, key)) is not None:
+        return told
+    lab = await services.catalogue.require_lab("lab", request.lab)
+    others = await going_on_at(request.lab, call)
+    tests_checked = await services.catalogue.require_tests(test_ids)
+    await plan.check(call)
+    baseline = ExecutionBaseline(
+        lab=request.lab, highest_exec_id=await _highest(call), only_collects=request.only_collects
+    )
     what = f"run of {_tests_words(test_ids)} on {request.lab}"
 
     async def send() -> Accepted:
@@ -81,28 +87,29 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
             result,
             lambda: poll_args(block, args=shown, result=result),
             job=execution_job(answer.exec_id),
-            title=f"{what} (execution {answer.exec_id})",
+            title=run_title(what, answer.exec_id),
         )
 
-    watch = await services.registry.start(
-        Intent(
-            owner=call.owner,
-            origin=Origin(RUN_TOOL, {**shown, **plan.asked}),
-            title=what,
-            # Known once TP has answered; until then the lab tells it from other runs.
-            job=f"run:{request.lab}",
-            spec=plan.of_spec(spec_of(block, rule=EXECUTION_RULE)),
-            baseline=baseline.to_json(),
-            chain=plan.chain,
-            watch_id=plan.watch_id,
-        ),
-        send,
+    intent = Intent(
+        owner=call.owner,
+        origin=Origin(RUN_TOOL, {**shown, **plan.asked}),
+        title=what,
+        # Known once TP has answered; until then the lab tells it from other runs.
+        job=f"run:{request.lab}",
+        spec=plan.of_spec(spec_of(block, rule=EXECUTION_RULE, history=_groups(request, test_ids))),
+        baseline=baseline.to_json(),
+        call_key=key,
+        chain=plan.chain,
+        id=plan.id,
     )
+    watch = await services.registry.start(intent, send)
+    if watch.id != intent.id:
+        return await repeats.told(watch, call)
     unchecked = (
         "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked.",
         "" if tests_checked else "TP could not tell which tests there are, so the test ids were not checked.",
     )
-    return telling.started(watch, notes=tuple(note for note in unchecked if note))
+    return telling.started(watch, notes=(*others, *(note for note in unchecked if note)))
 
 
 async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozenset[str]) -> None:
@@ -133,6 +140,13 @@ async def _highest(call: Call) -> int | None:
     except (TpNotFoundError, TpNotJsonError, TpServerFaultError):
         # Needed only to settle a start that is never answered; an older call that a deployment may lack.
         return None
+
+
+def _groups(request: PytestRequest, test_ids: tuple[str, ...]) -> tuple[str, ...]:
+    if request.only_collects:
+        # It runs no test, so what is usual for runs is not usual for it.
+        return ()
+    return run_groups(request.lab, test_ids, (request.argument.carried, request.extra_pytest_options.carried))
 
 
 def _tests_words(test_ids: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from tp_mcp.results.text import format_duration
 from tp_mcp.watch import chain_words, words
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.usual import usual_words
 
 BACKGROUND = (
     "It is watched in the background, and its end is reported in this conversation on the next result of any tool. "
@@ -60,9 +61,10 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
             ),
             next_step=f"Do not start it again. {wait_call(watch)} tells what was found out.",
         )
+    usual = () if watch.usual is None else (usual_words(watch.usual),)
     return Document(
         conclusion=f"{words.headline(watch)}.",
-        sections=(*_chain(watch), *(Paragraph(text) for text in (*notes, f"{BACKGROUND} {WHILE_OPEN}"))),
+        sections=(*_chain(watch), *(Paragraph(text) for text in (*notes, *usual, f"{BACKGROUND} {WHILE_OPEN}"))),
         next_step=f"{wait_call(watch)} waits for it. {advice}".rstrip(),
     )
 
@@ -78,12 +80,21 @@ def interim(watch: Watch, now: float, *, waited: float | None = None) -> Documen
     """Tell how a watch stands that goes on."""
     lead = "" if waited is None else f" Not finished after waiting {format_duration(waited)}."
     lines = list(words.interim_lines(watch, now))
-    if watch.job.startswith("upgrade:"):
+    if watch.usual is None and watch.job.startswith("upgrade:"):
         lines.append(USUAL_UPGRADE)
     return Document(
         conclusion=f"{words.headline(watch)}.{lead}",
         sections=(Paragraph("\n".join(lines)),),
         next_step=f"{BACKGROUND} {wait_call(watch)} goes on waiting.",
+    )
+
+
+def elsewhere(watch: Watch) -> Document:
+    """Tell of a watch whose TP is not the one that this server is configured for."""
+    return Document(
+        conclusion=f"{words.headline(watch)}, as far as is known.",
+        sections=(Paragraph(f"It belongs to the TP at {watch.server}, which this server does not look at."),),
+        next_step="A server that is configured for that TP goes on with it.",
     )
 
 
@@ -94,11 +105,15 @@ def ended(watch: Watch) -> Document:
 
 def next_step(watch: Watch) -> str:
     """Return what to do once a watch has ended."""
-    kind, _, subject = watch.job.partition(":")
-    look = look_call(watch.job)
     if watch.chain is not None and watch.chain.next is not None:
         following = call_words("wait_for_watch", watch_id=watch.chain.next.id)
         return f"{following} waits for the next step, which starts by itself: do not start it."
+    if words.never_started(watch):
+        return ""
+    kind, _, subject = watch.job.partition(":")
+    look = look_call(watch.job)
+    if words.is_doubtful(watch) and look:
+        return f"{look} shows what TP knows of it."
     if kind == "execution":
         return f"{look} {_AFTER_A_RUN.get(watch.outcome, 'shows it, with its report or log')}."
     if kind == "upgrade" and watch.state is WatchState.DONE:

@@ -8,11 +8,15 @@ from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.jobs.answers import word
+from tp_mcp.jobs.groups import upgrade_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
-from tp_mcp.tools import telling
+from tp_mcp.results.session_log import without_command
+from tp_mcp.results.statuses import status_words
+from tp_mcp.tools import repeats, telling
 from tp_mcp.tools.chaining import OnDone, OnFail, planned
+from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.readings import Verdict
@@ -72,7 +76,13 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     block = async_block(services.manifest, START_TOOL)
     shown = _shown_arguments(request)
     plan = planned(call, arguments.on_done, arguments.on_fail, known=shown)
+    # Two commands that differ in the password alone are two calls: the second may be there to mend the first.
+    password = request.command.password.get_secret_value() if request.command is not None else ""
+    key = await repeats.key_of(call, START_TOOL, {**shown, **plan.asked}, secret=password)
+    if (told := await repeats.made_before(call, key)) is not None:
+        return told
     lab = await services.catalogue.require_lab("testbed", request.testbed)
+    others = await going_on_at(request.testbed, call)
     await plan.check(call)
     # Read before the start: until a worker picks the upgrade up, TP goes on showing the end of the one before.
     before = await services.client.get_upgrade(request.testbed)
@@ -82,23 +92,24 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
         result = answer.model_dump(mode="json")
         return accepted(result, lambda: poll_args(block, args=shown, result=result))
 
-    watch = await services.registry.start(
-        Intent(
-            owner=call.owner,
-            origin=Origin(START_TOOL, {**shown, **plan.asked}),
-            title=_title(request),
-            job=upgrade_job(request.testbed),
-            spec=plan.of_spec(spec_of(block, rule=UPGRADE_RULE)),
-            baseline=upgrade_baseline(before),
-            chain=plan.chain,
-            watch_id=plan.watch_id,
-        ),
-        send,
+    intent = Intent(
+        owner=call.owner,
+        origin=Origin(START_TOOL, {**shown, **plan.asked}),
+        title=_title(request),
+        job=upgrade_job(request.testbed),
+        spec=plan.of_spec(spec_of(block, rule=UPGRADE_RULE, history=upgrade_groups(request.testbed))),
+        baseline=upgrade_baseline(before),
+        call_key=key,
+        chain=plan.chain,
+        id=plan.id,
     )
+    watch = await services.registry.start(intent, send)
+    if watch.id != intent.id:
+        return await repeats.told(watch, call)
     unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
     return telling.started(
         watch,
-        notes=(*unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
+        notes=(*others, *unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
         advice="" if plan.chain is not None else "Run tests only once it has ended.",
     )
 
@@ -185,21 +196,23 @@ def _status_words(status: UpgradeStatus) -> str:
         case "FAILURE":
             return "ended in FAILURE on at least one device"
         case other:
-            return f"has status {word(other) or 'none'}"
+            return f"has status {status_words(other) or 'none'}"
 
 
 def _device_line(device: DeviceUpgrade) -> str:
     build = f", build {word(device.last_build_number)}" if device.last_build_number else ""
     by = f", by {word(device.last_task_type)}{build}" if device.last_task_type else build
     at = f", last sign of life {device.updated_at.isoformat(timespec='seconds')}" if device.updated_at else ""
-    return f"{word(device.ip)}: {word(device.status)}{by}{at}"
+    return f"{word(device.ip)}: {status_words(device.status)}{by}{at}"
 
 
 def _log_of(device: DeviceUpgrade) -> str:
+    # In every mode: the line that TP makes up itself holds a password too.
+    log = without_command(device.log_tail.rstrip())
     if device.status in FAILED_STATUSES:
-        return device.log_tail
+        return log
     # All is well there: where it stands is enough.
-    return "\n".join(device.log_tail.rstrip().splitlines()[-LINES_WHERE_ALL_IS_WELL:])
+    return "\n".join(log.splitlines()[-LINES_WHERE_ALL_IS_WELL:])
 
 
 def _not_picked_up(watch: Watch) -> bool:

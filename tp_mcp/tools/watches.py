@@ -40,7 +40,8 @@ class WaitForWatchArguments(ToolArguments):
 
     watch_id: WatchId
     max_wait_seconds: Annotated[
-        float, Field(description="How long to wait at most; 0 only looks.", ge=0, le=MAX_WAIT_SECONDS)
+        float,
+        Field(description="How long to wait at most; 0 only looks.", ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False),
     ] = DEFAULT_WAIT_SECONDS
 
 
@@ -61,9 +62,7 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
         others = telling.call_words("list_watches", all_conversations=True)
         hint = "" if arguments.all_conversations else f"{others} shows those of your other conversations too."
         return Document(f"There is no {kind}watch in {whose}.", next_step=hint)
-    # Naming an end lets it count as seen, and a list shows every id there is.
-    await services.inbox.name(call.visit, watch_ids=[watch.id for watch in watches if watch.state.ended])
-    going_on = [watch for watch in watches if not watch.state.ended]
+    going_on = [watch for watch in watches if not watch.state.ended and services.registry.looks_at(watch)]
     now = services.clock.now()
     # The registry returns no more than this, so there may be older ones.
     most = f" These are the newest {LIST_LIMIT}; older ones are not listed." if len(watches) == LIST_LIMIT else ""
@@ -72,7 +71,7 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
         (
             ItemList(
                 heading="Newest first",
-                items=tuple(_line(watch, now) for watch in watches),
+                items=tuple(_line(watch, now, here=services.registry.looks_at(watch)) for watch in watches),
                 rest=f"{telling.call_words('list_watches', state='active')} lists those that go on",
             ),
         ),
@@ -84,7 +83,9 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
     """Wait for the end of a watch, or tell how it stands."""
     services = call.services
     await services.inbox.name(call.visit, watch_ids=[arguments.watch_id])
-    await begun(arguments.watch_id, call)
+    watch = await begun(arguments.watch_id, call)
+    if not watch.state.ended and not services.registry.looks_at(watch):
+        return telling.elsewhere(watch)
     watch = await services.registry.wait(
         arguments.watch_id, call.owner, seconds=arguments.max_wait_seconds, report=call.report
     )
@@ -113,7 +114,10 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
         return telling.ended(watch)
     kind, _, subject = watch.job.partition(":")
     step = ""
-    if kind == "execution":
+    if not services.registry.looks_at(watch):
+        # The same number on the TP that this server speaks to is another job.
+        step = f"It belongs to the TP at {watch.server}."
+    elif kind == "execution":
         step = f"{telling.call_words('cancel_execution', exec_id=int(subject))} would end the run itself."
     elif kind == "upgrade":
         step = "The upgrade itself cannot be cancelled."
@@ -122,7 +126,9 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
     return Document(told, next_step=step)
 
 
-def _line(watch: Watch, now: float) -> str:
+def _line(watch: Watch, now: float, *, here: bool) -> str:
+    if not here:
+        return f"{words.headline(watch)} (of the TP at {watch.server}, which this server does not look at)"
     if not watch.state.ended:
         return f"{words.headline(watch)} ({words.progress_line(watch, now)}): {telling.wait_call(watch)}"
     # One that has ended has elapsed no further than its end.

@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, assert_never
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 
 from tp_mcp.api.guard import guard_execution_id, guard_name
 from tp_mcp.connectors.manifest import Match
@@ -19,7 +30,7 @@ from tp_mcp.jobs.specs import async_block, spec_of
 from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
-from tp_mcp.tools import telling
+from tp_mcp.tools import repeats, telling
 from tp_mcp.tools.chaining import OnDone, OnFail, planned
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.match_rule import MATCH_RULE
@@ -29,6 +40,7 @@ from tp_mcp.watch.states import Origin
 
 logger = logging.getLogger(__name__)
 
+START_TOOL = "start_watch"
 DEFAULT_INTERVAL_SECONDS = 30.0
 DEFAULT_TIMEOUT_SECONDS = 6 * 3600.0
 MESSAGE_MAX_CHARACTERS = 300
@@ -37,8 +49,11 @@ WATCH_ROOTS = frozenset({"args", "poll"})
 
 PATH_MAX_CHARACTERS = 300
 CONDITION_MAX_CHARACTERS = 90
+_SIGNS: Mapping[str, str] = {"equals": "=", "gte": ">="}
 ARGS_EXAMPLES: Mapping[str, JsonValue] = {"exec_id": {"exec_id": 446}, "testbed": {"testbed": "AT16_Combined_FSW"}}
 LAB_MATCH_EXAMPLE = """{"path": "[?name=='AT16_Combined_FSW'].status | [0]", "equals": "Available"}"""
+
+_SPEC = TypeAdapter(WatchSpec)
 
 
 def _scalar(value: JsonValue) -> JsonValue:
@@ -50,6 +65,8 @@ def _scalar(value: JsonValue) -> JsonValue:
 # One JSON value, so that a wrong one is one problem and not one for each type that it is not.
 Scalar = Annotated[JsonValue, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
+Seconds = Annotated[float, AllowInfNan(False)]
+
 
 class MatchArguments(BaseModel):
     """A condition on the polled answer."""
@@ -59,29 +76,39 @@ class MatchArguments(BaseModel):
     path: Annotated[str, Field(min_length=1, max_length=PATH_MAX_CHARACTERS)]
     equals: Scalar | None = None
     in_: Annotated[list[Scalar] | None, Field(alias="in", min_length=1)] = None
+    matches: Annotated[str | None, Field(min_length=1)] = None
+    exists: StrictBool | None = None
+    gte: Annotated[float | None, Field(strict=True, allow_inf_nan=False)] = None
 
     @model_validator(mode="after")
     def _one_operator(self) -> "MatchArguments":
-        if (self.equals is None) == (self.in_ is None):
-            raise ValueError("it needs either equals or in")
+        if len(self._given()) != 1:
+            raise ValueError("it needs exactly one of equals, in, matches, exists, gte")
         return self
 
     def to_match(self) -> Match:
         """Return it as a manifest's match.
 
         Raises:
-            WatchSpecError: its path cannot be read.
+            WatchSpecError: its path or its pattern cannot be used.
 
         """
-        match = Match.model_validate(self.model_dump(by_alias=True, exclude_none=True))
+        match = Match.model_validate({"path": self.path, **self._given()})
         check_match(match)
         return match
 
     def in_words(self) -> str:
         """Return it as a reader would say it: `status = "Done"`."""
-        if self.in_ is None:
-            return f"{self.path} = {_json(self.equals)}"
-        return f"{self.path} in {_json([*self.in_])}"
+        [(operator, value)] = self._given().items()
+        if operator == "exists":
+            return self.path if value else f"no {self.path}"
+        if isinstance(value, float) and value.is_integer():
+            # As it was written: the whole number 2 has become 2.0 on the way.
+            value = int(value)
+        return f"{self.path} {_SIGNS.get(operator, operator)} {_json(value)}"
+
+    def _given(self) -> dict[str, JsonValue]:
+        return self.model_dump(by_alias=True, exclude_none=True, exclude={"path"})
 
 
 class StartWatchArguments(ToolArguments):
@@ -95,14 +122,17 @@ class StartWatchArguments(ToolArguments):
     done_match: Annotated[
         MatchArguments | None,
         Field(
-            description="End as done when the value at path (dotted, in TP's own JSON) equals this, or is in the list. "
-            "Without it, the end of the execution or upgrade counts.",
+            description="End as done when the value at path (dotted or JMESPath, in TP's own JSON) meets one operator: "
+            "equals this; in this list; matches this regular expression somewhere; exists (true or false); gte, at "
+            "least this number. Without it, the end of the execution or upgrade counts.",
             examples=[{"path": "status", "equals": "Done"}],
         ),
     ] = None
     fail_match: Annotated[MatchArguments | None, Field(description="End as failed; looked at first.")] = None
-    interval_sec: Annotated[float | None, Field(description="Seconds between polls, 5 to 3600.")] = None
-    timeout_sec: Annotated[float | None, Field(description="Seconds until it gives up.")] = None
+    interval_sec: Annotated[
+        float | None, Field(description="Seconds between polls, 5 to 3600.", allow_inf_nan=False)
+    ] = None
+    timeout_sec: Annotated[float | None, Field(description="Seconds until it gives up.", allow_inf_nan=False)] = None
     max_polls: Annotated[int | None, Field(description="Polls until it gives up.")] = None
     message: Annotated[
         str, Field(description="What to say at the end; may use {poll.<path>}.", max_length=MESSAGE_MAX_CHARACTERS)
@@ -131,6 +161,9 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
         raise InvalidArgumentError(
             "fail_match was given without done_match.", remedy="Give both, or neither to watch the job's own end."
         )
+    for match in (arguments.done_match, arguments.fail_match):
+        if match is not None:
+            match.to_match()
     asked = arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     known = {name: value for name, value in asked.items() if name not in {"on_done", "on_fail"}}
     plan = planned(call, arguments.on_done, arguments.on_fail, known=known, roots=WATCH_ROOTS)
@@ -138,17 +171,21 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     await plan.check(call)
     spec = plan.of_spec(_spec(arguments, subject, call))
     check_limits(interval_seconds=spec.interval_seconds, timeout_seconds=spec.timeout_seconds, max_polls=spec.max_polls)
-    watch = await services.registry.observe(
-        Intent(
-            owner=call.owner,
-            origin=Origin("start_watch", asked),
-            title=_title(arguments, subject),
-            job=subject.job,
-            spec=spec,
-            baseline=subject.baseline,
-            chain=plan.chain,
-        )
+    said = {"spec": _SPEC.dump_python(spec, mode="json", by_alias=True), **plan.asked}
+    intent = Intent(
+        owner=call.owner,
+        origin=Origin(START_TOOL, asked),
+        title=_title(arguments, subject),
+        job=subject.job,
+        spec=spec,
+        baseline=subject.baseline,
+        call_key=await repeats.key_of(call, START_TOOL, said),
+        chain=plan.chain,
+        id=plan.id,
     )
+    watch = await services.registry.observe(intent)
+    if watch.id != intent.id:
+        return await repeats.told(watch, call, said=repeats.WATCHED)
     return telling.started(watch, notes=(subject.note,) if subject.note else ())
 
 
@@ -256,7 +293,7 @@ def _json(value: JsonValue) -> str:
 
 TOOLS = (
     ToolDefinition(
-        name="start_watch",
+        name=START_TOOL,
         title="Watch something already running",
         description=(
             "Watch an execution or upgrade that somebody else started, e.g. in TP's own page, or any state of "

@@ -27,6 +27,7 @@ _WORDS = {
     "int_from_float": _WHOLE,
     "float_type": _NUMBER,
     "float_parsing": _NUMBER,
+    "finite_number": "is {given}, but must be a finite number",
     "bool_type": _TRUTH,
     "bool_parsing": _TRUTH,
     "list_type": _LIST,

@@ -80,8 +80,12 @@ class Inbox:
         await self._see({entry.watch_id for entry in named if entry.showings > 0})
 
     async def to_show(self, visit: Visit) -> tuple[InboxEntry, ...]:
-        """Return the ends to append to the visit's result, oldest first."""
-        return tuple(entry for entry in await self._store.unseen(visit.owner) if entry.watch_id not in visit.reported)
+        """Return the ends to append to the visit's result: the least shown first, of those the newest.
+
+        A result has room for a few only, and on a shared key old ends may stay unseen for long: a new one comes first.
+        """
+        waiting = [entry for entry in await self._store.unseen(visit.owner) if entry.watch_id not in visit.reported]
+        return tuple(sorted(waiting, key=lambda entry: (entry.showings, -entry.created_at)))
 
     def handed_over(self, visit: Visit, watch_ids: Collection[str]) -> None:
         """Take in that a result with these ends was handed over to the conversation."""

@@ -2,10 +2,17 @@
 
 Rules are given an answer whole; what is kept of it fills messages. So long texts, deep nesting and long lists are cut,
 and what could not be written to the store and read back is replaced: TP may send anything.
+
+Logs are not kept at all: the session of a device shows the command it was given, with a password. No message that comes
+with tp-mcp uses them; a template that names one, such as `{poll.log_tail}`, says that it is not kept.
 """
+
+import re
 
 from pydantic import JsonValue
 
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.fence import clean
 from tp_mcp.results.text import shorten
 
 KEPT_MAX_CHARACTERS = 500
@@ -13,6 +20,9 @@ KEPT_MAX_CHARACTERS = 500
 KEPT_MAX_VALUES = 500
 KEPT_MAX_DEPTH = 8
 KEPT_MAX_NUMBER = 2**63
+LOG_NOT_KEPT = "[logs are not kept]"
+
+_LOG = re.compile(r"(?i)(?:^|_)logs?(?:_|$)")
 
 
 def kept(answer: JsonValue) -> JsonValue:
@@ -57,13 +67,20 @@ class _Copy:
             if self._left <= 0:
                 copy["..."] = _left_out(len(values) - len(copy))
                 break
-            copy[_text(name)] = self.of(value, depth - 1)
+            copy[_text(name)] = LOG_NOT_KEPT if _is_log(name, value) else self.of(value, depth - 1)
         return copy
+
+
+def _is_log(name: str, value: JsonValue) -> bool:
+    # A number under such a name is its size.
+    return bool(value) and not isinstance(value, int | float) and _LOG.search(name) is not None
 
 
 def _text(text: str) -> str:
     # A lone surrogate, which JSON can spell, can be written nowhere.
-    return shorten(text, KEPT_MAX_CHARACTERS).encode("utf-8", "replace").decode("utf-8")
+    written = text.encode("utf-8", "replace").decode("utf-8")
+    # Before the cut, which may take what a secret is known by and leave the secret.
+    return shorten(Redactor().redact(clean(written)), KEPT_MAX_CHARACTERS)
 
 
 def _left_out(values: int) -> str:

@@ -13,10 +13,14 @@ from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch import words
 from tp_mcp.watch.following import followed
+from tp_mcp.watch.history import timed
 from tp_mcp.watch.kept import kept
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.readings import Outcome, Reading, Verdict
 from tp_mcp.watch.states import Advisory, InboxEntry, Step, Watch, WatchState
+
+COUNTED_SHARE = 0.9
+"""Part of a watch's interval after which a poll counts: polls come a little early or late."""
 
 LOST_AFTER_MISSING_POLLS = 3
 LOST_AFTER_MISSING_SECONDS = 120.0
@@ -44,7 +48,7 @@ def refuse(watch: Watch, *, reason: str, now: float) -> Step:
     Nothing follows it: only a job that TP may have had can have failed.
     """
     now = _not_before(watch, now)
-    return _ended(replace(watch, state=WatchState.FAILED, reason=_short(reason), ended_at=now, advisory=None), now)
+    return _ended(_as_ended(watch, WatchState.FAILED, now, reason=reason), now)
 
 
 def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonValue, *, now: float) -> Step:
@@ -53,9 +57,13 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
         return Step(watch)
     now = _not_before(watch, now)
     reading = interpretation.reading
+    # Others may want the same answer more often, or all intervals may be scaled: what counts against a watch's limit
+    # is one poll in each interval of its own.
+    counted = watch.counted_at is None or now - watch.counted_at >= watch.spec.interval_seconds * COUNTED_SHARE
     seen = replace(
         watch,
-        polls=watch.polls + 1,
+        polls=watch.polls + counted,
+        counted_at=now if counted else watch.counted_at,
         polled_at=now,
         memory=interpretation.memory,
         reading=reading,
@@ -71,7 +79,7 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
             own = replace(seen, memory=watch.memory, reading=watch.reading, last_answer=watch.last_answer)
             return _end(own, WatchState.LOST, now, reason=reading.detail)
         case Verdict.DONE:
-            return _end(seen, WatchState.DONE, now, outcome=reading.outcome, reason=reading.detail)
+            return _end(timed(watch, seen, now), WatchState.DONE, now, outcome=reading.outcome, reason=reading.detail)
         case Verdict.FAILED:
             return _end(seen, WatchState.FAILED, now, outcome=reading.outcome, reason=reading.detail)
         case _:
@@ -85,6 +93,9 @@ def observe_failure(watch: Watch, failure: TpError, *, now: float) -> Step:
         return Step(watch)
     now = _not_before(watch, now)
     if isinstance(failure, TpNotFoundError):
+        if watch.state is WatchState.STARTING:
+            # The read that would settle it is not there; that says nothing of the job.
+            return observe_settlement(watch, Settlement(started=False, evidence=str(failure)), now=now)
         return _observe_missing(watch, now)
     since = now if watch.silent_since is None else watch.silent_since
     silent = replace(
@@ -101,6 +112,11 @@ def observe_failure(watch: Watch, failure: TpError, *, now: float) -> Step:
     what = "cannot log in to TP" if isinstance(failure, TpNotAuthenticatedError) else "cannot reach TP"
     notes = (f"{watch.id}: {what}: {silent.reason}",) if begins else ()
     return Step(silent, durable=begins or silent.reason != watch.reason, notes=notes)
+
+
+def no_longer(watch: Watch, advisory: Advisory) -> str:
+    """Return the note that an advisory ended."""
+    return f"{watch.id}: no longer {advisory}"
 
 
 def _observe_missing(watch: Watch, now: float) -> Step:
@@ -132,12 +148,14 @@ def observe_settlement(watch: Watch, settlement: Settlement, *, now: float) -> S
             state=WatchState.ACTIVE,
             spec=replace(watch.spec, args=args),
             job=settlement.job or watch.job,
+            title=settlement.title or watch.title,
             answer=kept(settlement.answer),
             started_at=watch.created_at,
             lively_at=now,
             advisory=None,
             reason="",
             silent_since=None,
+            settled=True,
         )
         return Step(started, durable=True, notes=(f"{watch.id}: TP has the job: {settlement.evidence}",))
     if now - watch.created_at < watch.spec.not_started_after_seconds:
@@ -156,6 +174,14 @@ def cancel(watch: Watch, *, reason: str, now: float) -> Step:
     if watch.state.ended:
         return Step(watch)
     return replace(_end(watch, WatchState.CANCELLED, _not_before(watch, now), reason=reason), entry=None)
+
+
+def lose(watch: Watch, *, reason: str, now: float) -> Step:
+    """End a watch whose TP is no more. Nothing follows it: it would have to be started there."""
+    if watch.state.ended:
+        return Step(watch)
+    now = _not_before(watch, now)
+    return _ended(_as_ended(watch, WatchState.LOST, now, reason=reason), now)
 
 
 def _limits(watch: Watch, now: float) -> Step | None:
@@ -178,7 +204,7 @@ def _advise(before: Watch, watch: Watch, reading: Reading, now: float) -> Step:
     after = replace(watch, advisory=advisory, reason=reason)
     notes: tuple[str, ...] = ()
     if advisory is not before.advisory:
-        ended = () if before.advisory is None else (f"{watch.id}: no longer {before.advisory}",)
+        ended = () if before.advisory is None else (no_longer(watch, before.advisory),)
         begun = () if advisory is None else (f"{watch.id}: {advisory}: {reason}",)
         notes = ended + begun
     durable = (
@@ -207,8 +233,11 @@ def _shows_life(before: Reading | None, reading: Reading) -> bool:
 
 
 def _end(watch: Watch, state: WatchState, now: float, *, reason: str, outcome: Outcome | None = None) -> Step:
-    ended = replace(watch, state=state, outcome=outcome, reason=_short(reason), ended_at=now, advisory=None)
-    return _ended(followed(ended), now)
+    return _ended(followed(_as_ended(watch, state, now, reason=reason, outcome=outcome)), now)
+
+
+def _as_ended(watch: Watch, state: WatchState, now: float, *, reason: str, outcome: Outcome | None = None) -> Watch:
+    return replace(watch, state=state, outcome=outcome, reason=_short(reason), ended_at=now, advisory=None)
 
 
 def _ended(ended: Watch, now: float) -> Step:

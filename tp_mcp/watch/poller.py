@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -10,21 +10,23 @@ from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
 from tp_mcp.clock import Clock
-from tp_mcp.errors import StoreError, TpError, TpMcpError, TpServerFaultError, TpTimeoutError
-from tp_mcp.watch import machine
+from tp_mcp.errors import StoreError, TpError, TpNotAuthenticatedError
+from tp_mcp.watch.leasing import Leases
+from tp_mcp.watch.looking import POLL_TIMEOUT_SECONDS, Looking
+from tp_mcp.watch.outage import Outage, backoff, is_outage
 from tp_mcp.watch.ports import Reader, Rule, Settler, Store, Timer
-from tp_mcp.watch.states import Step, Watch, WatchState
-from tp_mcp.watch.target import DueQueue, Target, TargetKey, key_of
+from tp_mcp.watch.settling import taken_by_others
+from tp_mcp.watch.sharing import PolledHere, Sharing
+from tp_mcp.watch.spec import MIN_INTERVAL_SECONDS
+from tp_mcp.watch.states import Advisory, Step, Watch
+from tp_mcp.watch.target import RESUME_SPREAD_SECONDS, DueQueue, Target, TargetKey, key_of, resume_spread
 
 logger = logging.getLogger(__name__)
 
-POLL_TIMEOUT_SECONDS = 30.0
 MAX_CONCURRENT_POLLS = 32
-RESUME_SPREAD_SECONDS = 1.0
-BACKOFF_MAX_SECONDS = 300.0
 FLUSH_SECONDS = 15.0
-_BACKOFF_MAX_DOUBLINGS = 10
-_INTERNAL_REASON = "The latest look at TP failed for an internal reason; see the server's log."
+_ALONE = 1
+"""Stands for the epoch of a lease where there are none."""
 
 
 class Poller:
@@ -47,6 +49,7 @@ class Poller:
         on_change: Callable[[Watch], None],
         interval_factor: float = 1.0,
         rng: random.Random | None = None,
+        leases: Leases | None = None,
     ) -> None:
         """Prepare; nothing is polled before `start`.
 
@@ -61,12 +64,11 @@ class Poller:
             on_change: told of each watch that was polled or written.
             interval_factor: multiplies every interval.
             rng: where phases and back-off come from.
+            leases: which targets this process may poll; None where no other process has the same watches.
 
         """
         self._store = store
-        self._reader = reader
-        self._rules = rules
-        self._settlers = settlers
+        self._looking = Looking(reader, rules, settlers)
         self._clock = clock
         self._timer = timer
         self._task_group = task_group
@@ -81,6 +83,11 @@ class Poller:
         self._unwritten_ends: dict[str, Step] = {}
         self._flushed_at = clock.now()
         self._limiter = anyio.CapacityLimiter(MAX_CONCURRENT_POLLS)
+        self._outage = Outage(self._rng)
+        self._sharing: Sharing | None = None
+        if leases is not None:
+            view = PolledHere(targets=self._targets, watches=self._watches, add=self.add, adopt=self._adopt)
+            self._sharing = Sharing(leases=leases, store=store, clock=clock, here=view)
 
     def start(self) -> None:
         """Begin polling what was added and what will be."""
@@ -91,19 +98,40 @@ class Poller:
         """Poll no more. Polls under way end with the task group."""
         self._timer.stop()
 
-    def add(self, watch: Watch, *, resumed: bool = False, unwritten_end: Step | None = None) -> None:
+    async def close(self) -> None:
+        """Poll no more, write what is not written yet, and leave the targets to other processes at once."""
+        self.stop()
+        await self.flush()
+        if self._sharing is not None:
+            await self._sharing.close()
+
+    def resume(self, watches: Sequence[Watch]) -> None:
+        """Poll watches that were found in the store, each target soon, spread out in proportion to their number."""
+        spread = resume_spread(len({self._key(watch) for watch in watches}))
+        for watch in watches:
+            self.add(watch, resumed=True, spread=spread)
+
+    def add(
+        self,
+        watch: Watch,
+        *,
+        resumed: bool = False,
+        spread: float = RESUME_SPREAD_SECONDS,
+        unwritten_end: Step | None = None,
+    ) -> None:
         """Poll a watch from now on; one that has ended is left alone.
 
         Args:
             watch: a watch in state `starting` (its start is settled by reading) or `active`.
             resumed: it was found in the store, so its first poll is overdue; a small spread avoids a burst.
+            spread: over how many seconds.
             unwritten_end: its end, which could not be written; the next poll tries to.
 
         """
         self.remove(watch.id)
         if watch.state.ended:
             return
-        tool, args = self._what_to_read(watch)
+        tool, args = self._looking.what_to_read(watch)
         key = key_of(tool, args)
         self._watches[watch.id] = watch
         if unwritten_end is not None:
@@ -111,22 +139,27 @@ class Poller:
         self._target_of[watch.id] = key
         now = self._clock.now()
         interval = self._scaled(watch.spec.interval_seconds)
-        earliest, latest = (0.0, min(RESUME_SPREAD_SECONDS, interval)) if resumed else (interval / 2, interval)
+        earliest, latest = (0.0, min(spread, interval)) if resumed else (interval / 2, interval)
         due = now + self._rng.uniform(earliest, latest)
         target = self._targets.get(key)
         if target is None:
-            target = self._targets[key] = Target(key=key, args=args, due=due)
+            target = self._targets[key] = Target(key=key, args=args, due=due, leased=self._epoch(key) is not None)
+        if watch.advisory is Advisory.UNREACHABLE:
+            self._outage.told.add(watch.id)
         shares = bool(target.watch_ids)
         target.watch_ids.add(watch.id)
         # A poll that comes within the watch's interval anyway is soon enough: joining others asks TP no more often.
         if not target.polling and not (shares and target.due <= now + interval):
             self._queue.put(target, due)
+        if self._sharing is not None and not target.leased:
+            self._sharing.hurry()
         self._set_timer()
 
     def remove(self, watch_id: str) -> None:
         """Poll a watch no longer."""
         self._watches.pop(watch_id, None)
         self._unwritten.discard(watch_id)
+        self._outage.told.discard(watch_id)
         self._unwritten_ends.pop(watch_id, None)
         key = self._target_of.pop(watch_id, None)
         if key is not None:
@@ -136,15 +169,29 @@ class Poller:
                 del self._targets[key]
 
     def current(self, watch_id: str) -> Watch | None:
-        """Return a polled watch as it stands, counters not yet written included."""
-        return self._watches.get(watch_id)
+        """Return a polled watch as it stands, counters not yet written included; None where others poll it."""
+        key = self._target_of.get(watch_id)
+        return self._watches[watch_id] if key is not None and self._targets[key].leased else None
+
+    def written_elsewhere(self, watch: Watch) -> None:
+        """Take in that another process wrote a watch."""
+        if watch.state.ended and watch.id in self._watches:
+            self._adopt(watch.id, watch)
+        else:
+            self._on_change(watch)
 
     async def tick(self) -> None:
         """Begin a poll of every target that is due; the timer calls this."""
         now = self._clock.now()
+        if self._sharing is not None and now >= self._sharing.next_at and not self._sharing.under_way:
+            self._sharing.under_way = True
+            self._task_group.start_soon(self._share, self._sharing)
         for target in self._queue.pop_due(now):
-            target.polling = True
-            self._task_group.start_soon(self._poll, target)
+            if self._outage.lets_through(target.key, now, longest_poll=POLL_TIMEOUT_SECONDS):
+                target.polling = True
+                self._task_group.start_soon(self._poll, target)
+            else:
+                self._queue.put(target, self._outage.retry_at)
         if self._unwritten and now - self._flushed_at >= FLUSH_SECONDS:
             # Apart, because a store that another process holds must not keep other targets from being polled in time.
             self._flushed_at = now
@@ -154,7 +201,10 @@ class Poller:
     async def flush(self) -> None:
         """Write the counters that only moved in memory."""
         self._flushed_at = self._clock.now()
-        batch = [self._watches[watch_id] for watch_id in sorted(self._unwritten)]
+        # What was counted for a target that another process took meanwhile is that process's to count.
+        unwritten = sorted(self._unwritten)
+        held = [watch_id for watch_id in unwritten if self._epoch(self._target_of[watch_id]) is not None]
+        batch = [self._watches[watch_id] for watch_id in held]
         self._unwritten.clear()
         if not batch:
             return
@@ -168,43 +218,100 @@ class Poller:
             self._unwritten.update(watch.id for watch in batch if watch.id in self._watches)
             logger.warning("Progress of %d watches could not be written: %s", len(batch), error)
 
+    async def _share(self, sharing: Sharing) -> None:
+        gained = await sharing.share()
+        now, spread = self._clock.now(), resume_spread(len(gained))
+        for target in gained:
+            if target.watch_ids and not target.polling:
+                late = now + self._rng.uniform(0.0, min(spread, self._interval(target)))
+                self._queue.put(target, late if target.due <= now else target.due)
+        self._set_timer()
+
     async def _poll(self, target: Target) -> None:
         try:
             async with self._limiter:
-                outcome = await self._read(target)
-            target.failures = target.failures + 1 if isinstance(outcome, TpError) else 0
-            for watch_id in sorted(target.watch_ids):
-                await self._take_in(watch_id, outcome)
+                epoch = self._epoch(target.key)
+                if epoch is None or self._outage.holds_back(target.key):
+                    return
+                # Who joins while TP is being asked gets nothing of this answer: it may tell of a time before the start
+                # of the job that is to be watched.
+                asking = {watch_id: self._watches[watch_id].state for watch_id in sorted(target.watch_ids)}
+                outcome = await self._looking.read(target)
+            if self._epoch(target.key) != epoch:
+                # The process slept, and another one polls it by now: this answer may be older than that one's.
+                return
+            if is_outage(outcome):
+                await self._take_in_silence(target, outcome, epoch)
+            else:
+                if self._outage.answered(target, outcome):
+                    self._spread_again()
+                target.failures = target.failures + 1 if isinstance(outcome, TpError) else 0
+                for watch_id, state in asking.items():
+                    watch = self._watches.get(watch_id)
+                    if watch is not None and watch.state is state:
+                        await self._take_in(watch_id, outcome, epoch)
         finally:
             target.polling = False
             self._reschedule(target)
 
-    async def _read(self, target: Target) -> JsonValue | TpError:
-        try:
-            with anyio.fail_after(POLL_TIMEOUT_SECONDS):
-                return await self._reader.read(target.key.tool, target.args)
-        except TpMcpError as error:
-            return error if isinstance(error, TpError) else TpError(error.message, remedy=error.remedy)
-        except TimeoutError:
-            return TpTimeoutError(f"TP did not answer within {POLL_TIMEOUT_SECONDS:g} s.")
-        except Exception:
-            # A fault of ours in one poll must not end every other watch of the process.
-            logger.exception("Polling %s failed unexpectedly", target.key.tool)
-            return TpServerFaultError(_INTERNAL_REASON)
+    async def _take_in_silence(self, target: Target, failure: TpError, epoch: int) -> None:
+        target.failures += 1
+        watched = [self._interval(each) for each in self._targets.values() if each.watch_ids and each.leased]
+        self._outage.failed(
+            target,
+            failure,
+            now=self._clock.now(),
+            targets=len(watched),
+            interval=min(watched, default=self._scaled(MIN_INTERVAL_SECONDS)),
+        )
+        for watch_id in sorted(target.watch_ids):
+            await self._take_in(watch_id, failure, epoch)
+        if self._outage.away:
+            await self._take_in_everywhere(target, failure)
+            if self._sharing is not None and isinstance(failure, TpNotAuthenticatedError):
+                await self._sharing.give_up()
 
-    async def _take_in(self, watch_id: str, outcome: JsonValue | TpError) -> None:
+    async def _take_in_everywhere(self, asked: Target, failure: TpError) -> None:
+        """Let every watch know that TP is away: while it is, only one target asks."""
+        for watch_id, watch in sorted(self._watches.items()):
+            target = self._targets[self._target_of[watch_id]]
+            epoch = self._epoch(target.key)
+            if target is asked or epoch is None or self._watches.get(watch_id) is not watch:
+                continue
+            step = self._looking.step(watch, failure, self._clock.now())
+            if step.watch.state.ended:
+                await self._take_in(watch_id, failure, epoch)
+            elif step.watch != watch:
+                self._outage.told.add(watch_id)
+                self._keep(step)
+        await self.flush()
+
+    def _spread_again(self) -> None:
+        now = self._clock.now()
+        for target in self._targets.values():
+            target.failures = 0
+            if not target.polling:
+                self._queue.put(target, now + self._rng.uniform(0.0, self._interval(target)))
+
+    async def _take_in(self, watch_id: str, outcome: JsonValue | TpError, epoch: int) -> None:
         """Take an answer in, again on the watch as it stands in the store where somebody else wrote it meanwhile."""
         while (watch := self._watches.get(watch_id)) is not None:
-            step = self._unwritten_ends.pop(watch_id, None) or self._step(watch, outcome)
+            try:
+                taken = await taken_by_others(self._store, watch)
+            except StoreError as error:
+                logger.warning("%s cannot be settled yet: %s", watch_id, error)
+                return
+            now = self._clock.now()
+            step = self._unwritten_ends.pop(watch_id, None) or self._looking.step(watch, outcome, now, taken=taken)
             if step.watch is watch:
                 return
-            for note in step.notes:
+            for note in self._outage.notes(watch, step, outcome):
                 logger.warning("%s", note)
             if not step.durable:
                 self._keep(step)
                 return
             try:
-                saved = await self._store.save(step.watch, step.entry)
+                saved = await self._store.save(step.watch, step.entry, epoch=epoch if self._sharing else None)
                 stands = await self._store.get(watch_id) if saved is None else saved
             except StoreError as error:
                 logger.warning("%s could not be written: %s", watch_id, error)
@@ -213,6 +320,15 @@ class Poller:
             self._adopt(watch_id, stands)
             if saved is not None:
                 return
+            if stands is not None and stands.revision == watch.revision:
+                # Nobody wrote it and the store refused it all the same: the lease is another process's.
+                self._lost(watch_id)
+                return
+
+    def _lost(self, watch_id: str) -> None:
+        key = self._target_of.get(watch_id)
+        if self._sharing is not None and key is not None:
+            self._sharing.lost(self._targets[key])
 
     def _keep(self, step: Step) -> None:
         """Keep in memory what is not written yet; an end shows only once it is written."""
@@ -225,23 +341,6 @@ class Poller:
         self._watches[watch.id] = watch
         self._unwritten.add(watch.id)
         self._on_change(watch)
-
-    def _step(self, watch: Watch, outcome: JsonValue | TpError) -> Step:
-        now = self._clock.now()
-        if isinstance(outcome, TpError):
-            return machine.observe_failure(watch, outcome, now=now)
-        try:
-            if watch.state is WatchState.STARTING:
-                settlement = self._settlers[watch.spec.rule].settle(watch, outcome)
-                return machine.observe_settlement(watch, settlement, now=now)
-            interpretation = self._rules[watch.spec.rule].interpret(watch, outcome)
-        except TpError as error:
-            return machine.observe_failure(watch, error, now=now)
-        except Exception:
-            # A fault of ours over one answer must not end every other watch of the process.
-            logger.exception("Taking in an answer for %s failed unexpectedly", watch.id)
-            return machine.observe_failure(watch, TpServerFaultError(_INTERNAL_REASON), now=now)
-        return machine.observe_answer(watch, interpretation, outcome, now=now)
 
     def _take_over(self, before: Watch, after: Watch) -> None:
         """Go on with the revision that a batch wrote, whatever a poll observed in the meantime."""
@@ -264,22 +363,27 @@ class Poller:
         if stands is not None:
             self._on_change(stands)
 
-    def _what_to_read(self, watch: Watch) -> tuple[str, Mapping[str, JsonValue]]:
-        if watch.state is WatchState.STARTING:
-            return self._settlers[watch.spec.rule].settling_read(watch)
-        return watch.spec.tool, watch.spec.args
-
     def _reschedule(self, target: Target) -> None:
         if not target.watch_ids:
             del self._targets[target.key]
             return
-        interval = self._scaled(min(self._watches[watch_id].spec.interval_seconds for watch_id in target.watch_ids))
-        wait = interval
-        if target.failures:
-            longest = min(interval * 2 ** min(target.failures, _BACKOFF_MAX_DOUBLINGS), BACKOFF_MAX_SECONDS)
-            wait = max(interval, self._rng.uniform(0.0, longest))
-        self._queue.put(target, self._clock.now() + wait)
+        interval, now = self._interval(target), self._clock.now()
+        wait = backoff(target.failures, interval, self._rng) if target.failures else interval
+        due = max(now + interval, self._outage.retry_at) if self._outage.away else now + wait
+        self._queue.put(target, due)
+        if self._sharing is not None and self._epoch(target.key) is None:
+            self._sharing.hurry()
         self._set_timer()
+
+    def _epoch(self, key: TargetKey) -> int | None:
+        """Return under which lease a target is polled here; None where it is not."""
+        return _ALONE if self._sharing is None else self._sharing.epoch(key)
+
+    def _interval(self, target: Target) -> float:
+        return self._scaled(min(self._watches[watch_id].spec.interval_seconds for watch_id in target.watch_ids))
+
+    def _key(self, watch: Watch) -> TargetKey:
+        return key_of(*self._looking.what_to_read(watch))
 
     def _scaled(self, interval_seconds: float) -> float:
         return interval_seconds * self._interval_factor
@@ -289,5 +393,8 @@ class Poller:
         if self._unwritten:
             flush_at = self._flushed_at + FLUSH_SECONDS
             due = flush_at if due is None else min(due, flush_at)
+        if self._sharing is not None and not self._sharing.under_way:
+            beat_at = max(self._sharing.next_at, self._clock.now())
+            due = beat_at if due is None else min(due, beat_at)
         if due is not None:
             self._timer.set(due)

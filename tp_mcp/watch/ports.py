@@ -1,14 +1,16 @@
 """What the watch needs of the world outside it. The composition root fills these in."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import JsonValue
 
+from tp_mcp.watch.leases import Lease
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Reading
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+from tp_mcp.watch.usual import Usual
 
 
 class Reader(Protocol):
@@ -77,6 +79,7 @@ class Settlement:
         spec_args: arguments to poll with that only the answer could tell.
         job: the job's key, where only the answer could tell it.
         evidence: what it was told by, in a sentence.
+        title: what is watched, where only the answer could tell it.
 
     """
 
@@ -85,6 +88,7 @@ class Settlement:
     spec_args: Mapping[str, JsonValue] | None = None
     job: str | None = None
     evidence: str = ""
+    title: str | None = None
 
 
 class Rule(Protocol):
@@ -107,7 +111,7 @@ class Settler(Protocol):
         """Return the tool and arguments whose answer can settle a start that was never answered."""
         ...
 
-    def settle(self, watch: Watch, answer: JsonValue) -> Settlement:
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
         """Tell from that answer whether TP has the job."""
         ...
 
@@ -115,8 +119,15 @@ class Settler(Protocol):
 class Store(Protocol):
     """Keeps watches and inbox entries. Every method may raise StoreError."""
 
-    async def add(self, watch: Watch, entry: InboxEntry | None = None) -> None:
-        """Write a new watch, and the entry of its end where it has ended already, in one transaction.
+    async def add(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
+        """Write a new watch, unless the same call was made already; both in one transaction.
+
+        Args:
+            watch: what is written.
+            entry: of its end, where it has ended already; written in the same transaction.
+
+        Returns:
+            None when it was written; else the watch that the same call made, and nothing was written.
 
         Raises:
             WatchError: it is a step of a chain that has begun already.
@@ -125,11 +136,17 @@ class Store(Protocol):
         """
         ...
 
-    async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
-        """Write a watch, and the entry of its end, in one transaction.
+    async def save(self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None) -> Watch | None:
+        """Write a watch, and the entry of its end, in one transaction; with an end also how long its job took.
+
+        Args:
+            watch: what to write.
+            entry: the entry of its end.
+            epoch: of the lease under which it was polled; None where it does not come of a poll.
 
         Returns:
-            The watch with its new revision; None where somebody else wrote it meanwhile, and nothing was written.
+            The watch with its new revision; None where somebody else wrote it meanwhile, or the lease is no more, and
+            nothing was written.
 
         """
         ...
@@ -142,12 +159,59 @@ class Store(Protocol):
         """Return one watch."""
         ...
 
+    async def repeated(self, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
+        """Return the newest watch that the same call made, for the same principal, conversation and TP.
+
+        It has not ended, or ended less than `REPEAT_SECONDS` ago; was not cancelled; and its start was not refused. A
+        start of which it never became known whether TP has its job counts like one that it has.
+        """
+        ...
+
+    async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
+        """Return how long jobs of the first group take that has enough ends on this TP, whoever's they were."""
+        ...
+
+    async def get_many(self, watch_ids: Sequence[str]) -> tuple[Watch, ...]:
+        """Return those of several watches that there are."""
+        ...
+
+    async def unended_revisions(self, server: str) -> Mapping[str, int]:
+        """Return the watches of one TP that have not ended, each id with its revision."""
+        ...
+
+    async def version(self) -> int:
+        """Return a number that differs from the one before if another process wrote in between."""
+        ...
+
+    async def beat(
+        self, process: str, server: str, wanted: Collection[str], *, at: float, lifetime: float
+    ) -> tuple[Lease, ...]:
+        """Write a process's heartbeat, and take and drop leases as `tp_mcp.watch.leases.claim` decides.
+
+        Returns:
+            Every lease of that TP's targets afterwards.
+
+        """
+        ...
+
+    async def leases(self, server: str) -> tuple[Lease, ...]:
+        """Return every lease of one TP's targets."""
+        ...
+
+    async def release(self, process: str) -> None:
+        """Drop a process's heartbeat and all its leases."""
+        ...
+
     async def unended(self, server: str | None) -> tuple[Watch, ...]:
         """Return the watches of one TP, or of all, that have not ended, oldest first."""
         ...
 
     async def pending(self, server: str) -> tuple[Watch, ...]:
         """Return the ended watches of one TP whose next step has not begun, in the order of their ends."""
+        ...
+
+    async def jobs_started(self, server: str, *, since: float, but_for: str) -> frozenset[str]:
+        """Return the jobs that TP accepted for other watches than `but_for` since a time."""
         ...
 
     async def of_owner(

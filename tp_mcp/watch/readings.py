@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     NO_TEST_RAN = "no test ran"
     LISTING = "listing"
     """A `--collect-only` run: tests were listed, none was meant to run."""
+    CANCELLED = "cancelled"
+    """Somebody ended it on TP."""
     UNKNOWN = "unknown"
     """The job ended, but its counts were never told."""
 
@@ -63,6 +65,7 @@ class Reading:
         counts: tests by outcome, for jobs that run tests.
         detail: one line a person likes to read; may be empty.
         report_url: where the report is; None before there is one.
+        took_seconds: how long the job took, by TP's own timestamps; None where those do not tell it.
 
     """
 
@@ -74,6 +77,7 @@ class Reading:
     counts: Counts | None = None
     detail: str = ""
     report_url: str | None = None
+    took_seconds: float | None = None
 
 
 def sign_of(text: str) -> str:

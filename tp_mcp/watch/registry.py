@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -12,6 +13,7 @@ from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError, TpError, TpMcpError, WatchError, WatchNotFoundError
 from tp_mcp.watch import machine
 from tp_mcp.watch.chain import Chain
+from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.ports import Store
@@ -30,7 +32,10 @@ DRAIN_SECONDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A watch that is about to be made. Attributes as of `Watch`; its id is a new one where it is empty."""
+    """A watch that is about to be made. Attributes as of `Watch`.
+
+    Where the same call was made already, what comes back is that call's watch, and so has another id.
+    """
 
     owner: Owner
     origin: Origin
@@ -38,8 +43,9 @@ class Intent:
     job: str
     spec: WatchSpec
     baseline: JsonValue = None
+    call_key: str = ""
     chain: Chain | None = None
-    watch_id: str = ""
+    id: str = field(default_factory=new_watch_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,15 @@ class WatchRegistry:
     """Makes watches and finds them again."""
 
     def __init__(
-        self, *, store: Store, poller: Poller, changes: Changes, clock: Clock, server: str, task_group: TaskGroup
+        self,
+        *,
+        store: Store,
+        poller: Poller,
+        changes: Changes,
+        clock: Clock,
+        server: str,
+        task_group: TaskGroup,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Prepare.
 
@@ -85,6 +99,7 @@ class WatchRegistry:
             clock: the time.
             server: the base URL of the TP that this process watches.
             task_group: where starts run, so that they outlive the call that asked for them.
+            elsewhere: notices what other processes write; None where there are none.
 
         """
         self._store = store
@@ -93,7 +108,12 @@ class WatchRegistry:
         self._clock = clock
         self._server = server
         self._task_group = task_group
+        self._elsewhere = elsewhere
         self._under_way: set[anyio.Event] = set()  # starts that were not answered yet
+
+    def looks_at(self, watch: Watch) -> bool:
+        """Return whether this process polls a watch that has not ended: whether it is of the TP that is configured."""
+        return watch.server == self._server
 
     async def resume(self) -> int:
         """Take up every watch that an earlier process left; return how many.
@@ -107,9 +127,8 @@ class WatchRegistry:
             # A disk that is full, say: what can be read can be watched all the same.
             logger.warning("Old watches could not be dropped: %s", error)
         watches = await self._store.unended(self._server)
-        for watch in watches:
-            # While no process looked TP may have been silent or not: its silence counts from the first look.
-            self._poller.add(replace(watch, silent_since=None), resumed=True)
+        # While no process looked TP may have been silent or not: its silence counts from the first look.
+        self._poller.resume([replace(watch, silent_since=None) for watch in watches])
         return len(watches)
 
     async def start(self, intent: Intent, send: Callable[[], Awaitable[Accepted]]) -> Watch:
@@ -120,7 +139,8 @@ class WatchRegistry:
             send: sends the one request.
 
         Returns:
-            The watch: `active`, or `starting` where TP never answered and reading has to tell.
+            The watch: `active`, or `starting` where TP never answered and reading has to tell. Where the same call was
+            made already, that call's watch, with another id than the intent's, and nothing was sent.
 
         Raises:
             TpError: TP refused, or was not reached; nothing was started.
@@ -139,7 +159,7 @@ class WatchRegistry:
             raise
 
     async def observe(self, intent: Intent) -> Watch:
-        """Watch a job that somebody else started.
+        """Watch a job that somebody else started; where the same call does so already, return its watch.
 
         Raises:
             StoreError: it could not be written.
@@ -149,6 +169,14 @@ class WatchRegistry:
         new = self._new(intent, WatchState.ACTIVE)
         attempt = _Attempt(replace(new, started_at=new.created_at, lively_at=new.created_at))
         return await self._outlasting(attempt, lambda: self._observe(attempt))
+
+    async def repeated(self, owner: Owner, call_key: str) -> Watch | None:
+        """Return the watch that the same call made already and that answers it, if there is one.
+
+        `start` and `observe` decide it anew in the transaction that writes: this is for asking before any work is done.
+        """
+        same = await self._store.repeated(owner, server=self._server, call_key=call_key, now=self._clock.now())
+        return None if same is None else self._latest(same)
 
     async def get(self, watch_id: str, owner: Owner) -> Watch:
         """Return one of a principal's watches.
@@ -168,7 +196,7 @@ class WatchRegistry:
         """Return a principal's watches, newest first: this conversation's, or all; at most `LIST_LIMIT`."""
         conversation = None if all_conversations else owner.conversation
         stored = await self._store.of_owner(owner.principal, conversation=conversation, states=states, limit=LIST_LIMIT)
-        return tuple(self._poller.current(watch.id) or watch for watch in stored)
+        return tuple(self._latest(watch) for watch in stored)
 
     async def cancel(self, watch_id: str, owner: Owner, *, reason: str) -> Watch:
         """Stop watching; the job goes on. A watch that has ended is returned as it is.
@@ -220,7 +248,8 @@ class WatchRegistry:
                 left = deadline - self._clock.now()
                 if left <= 0:
                     return watch
-                await changed.wait(min(left, HEARTBEAT_SECONDS), self._clock)
+                with nullcontext() if self._elsewhere is None else self._elsewhere.looked_at():
+                    await changed.wait(min(left, HEARTBEAT_SECONDS), self._clock)
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
         """Give starts that are on their way the time to be answered. A start that is cut off is settled later."""
@@ -260,13 +289,19 @@ class WatchRegistry:
         )
 
     async def _observe(self, attempt: _Attempt) -> Watch:
-        await self._store.add(attempt.watch)
+        same = await self._store.add(attempt.watch)
+        if same is not None:
+            return self._latest(same)
         self._poller.add(attempt.watch, resumed=True)
         return attempt.watch
 
     async def _start(self, attempt: _Attempt, send: Callable[[], Awaitable[Accepted]]) -> Watch | TpMcpError:
         watch = attempt.watch
-        await self._store.add(watch)
+        if watch.spec.history:
+            watch = replace(watch, usual=await self._store.usual(self._server, watch.spec.history))
+        same = await self._store.add(watch)
+        if same is not None:
+            return self._latest(same)
         if attempt.caller_left:
             return await self._refused(watch, WatchError("The call was cancelled before anything was sent to TP."))
         try:
@@ -327,7 +362,7 @@ class WatchRegistry:
 
     def _new(self, intent: Intent, state: WatchState) -> Watch:
         return Watch(
-            id=intent.watch_id or new_watch_id(),
+            id=intent.id,
             owner=intent.owner,
             server=self._server,
             origin=intent.origin,
@@ -337,8 +372,13 @@ class WatchRegistry:
             state=state,
             created_at=self._clock.now(),
             baseline=intent.baseline,
+            call_key=intent.call_key,
             chain=intent.chain,
         )
+
+    def _latest(self, stored: Watch) -> Watch:
+        # What only moved in memory since it was last written.
+        return self._poller.current(stored.id) or stored
 
 
 def _not_found(watch_id: str) -> WatchNotFoundError:

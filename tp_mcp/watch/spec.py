@@ -34,7 +34,8 @@ class WatchSpec:
         stalled_after_seconds: how long the job's signs of life may stand still before the watch says so.
         on_done: message template for a good end.
         on_fail: message template for any other end.
-        progress: message template for the time between.
+        progress: message template for the time between, for a job whose rule has no words of its own.
+        history: the groups of jobs whose durations tell how long this one usually takes, the closest first.
 
     """
 
@@ -51,6 +52,7 @@ class WatchSpec:
     on_done: str = ""
     on_fail: str = ""
     progress: str = ""
+    history: tuple[str, ...] = ()
 
 
 def check_limits(*, interval_seconds: float, timeout_seconds: float, max_polls: int | None) -> None:

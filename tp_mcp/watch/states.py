@@ -18,6 +18,7 @@ from tp_mcp.watch.chain import Chain
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
+from tp_mcp.watch.usual import Usual
 
 WATCH_ID_PREFIX = "w_"
 WATCH_ID_BYTES = 5
@@ -95,9 +96,13 @@ class Watch:
         missing_since: when TP first said that it does not know the job.
         missing_polls: how many answers in a row said so.
         silent_since: when TP stopped answering; None while it answers.
-        polls: how many polls were answered.
+        polls: how many polls were answered, one in each interval at most.
+        counted_at: when the last of them was counted.
+        settled: its start was never answered, and its job was found by reading; it is probably, not surely, its own.
         chain: its place in a chain; None where nothing follows it and it follows nothing.
         revision: counts the writes; a write with an older one is refused by the store.
+        usual: how long such jobs usually take, as it was known at the start.
+        call_key: the same for each call that would start the same again; see `tp_mcp.watch.repeats`.
 
     """
 
@@ -126,8 +131,12 @@ class Watch:
     missing_polls: int = 0
     silent_since: float | None = None
     polls: int = 0
+    counted_at: float | None = None
+    settled: bool = False
     chain: Chain | None = None
     revision: int = 0
+    call_key: str = ""
+    usual: Usual | None = None
 
     @property
     def since(self) -> float:

@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+RESUME_SPREAD_SECONDS = 1.0
+RESUME_SECONDS_PER_TARGET = 0.02
+"""More targets than fit into `RESUME_SPREAD_SECONDS` take longer, but no longer than their interval."""
+
+
+def resume_spread(targets: int) -> float:
+    """Return the seconds over which the first polls of so many targets are spread."""
+    return max(RESUME_SPREAD_SECONDS, targets * RESUME_SECONDS_PER_TARGET)
+
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
@@ -14,6 +23,11 @@ class TargetKey:
 
     tool: str
     args_json: str
+
+    @property
+    def text(self) -> str:
+        """Return the key as one text, as leases name it."""
+        return f"{self.tool} {self.args_json}"
 
 
 @dataclass(slots=True)
@@ -27,6 +41,7 @@ class Target:
         due: when it is polled next, seconds since the epoch.
         polling: whether a poll is under way.
         failures: how many polls in a row were not answered.
+        leased: whether this process is the one that polls it.
         place: which of its places in the queue counts; the others are outdated.
 
     """
@@ -37,6 +52,7 @@ class Target:
     watch_ids: set[str] = field(default_factory=set)
     polling: bool = False
     failures: int = 0
+    leased: bool = True
     place: int = 0
 
 
@@ -75,4 +91,4 @@ class DueQueue:
 
 
 def _in_place(target: Target, place: int) -> bool:
-    return bool(target.watch_ids) and not target.polling and target.place == place
+    return bool(target.watch_ids) and target.leased and not target.polling and target.place == place

@@ -46,7 +46,6 @@ class ApschedulerTimer:
         self._scheduler.add_job(
             self._fire,
             DateTrigger(datetime.fromtimestamp(on_grid, UTC)),
-            args=(on_grid,),
             id=_JOB_ID,
             replace_existing=True,
         )
@@ -57,9 +56,8 @@ class ApschedulerTimer:
             self._callback = None
             self._scheduler.shutdown(wait=False)
 
-    async def _fire(self, at: float) -> None:
-        if self._at == at:
-            self._at = None
+    async def _fire(self) -> None:
+        self._at = None
         self._overtaken = True
         if self._running:
             return

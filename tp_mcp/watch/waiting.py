@@ -51,6 +51,10 @@ class Changes:
             if not waiting:
                 self._waiting.pop(watch_id, None)
 
+    def awaited(self) -> set[str]:
+        """Return the ids of the watches that somebody waits for."""
+        return set(self._waiting)
+
     def tell(self, watch: Watch) -> None:
         """Wake everyone who waits for this watch."""
         for change in self._waiting.get(watch.id, ()):

@@ -6,10 +6,12 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.template import render_text
 from tp_mcp.results.fence import clean, one_line
-from tp_mcp.results.text import format_duration, shorten
+from tp_mcp.results.statuses import status_words
+from tp_mcp.results.text import count_of, format_duration, shorten
 from tp_mcp.watch.chain_words import end_line
-from tp_mcp.watch.readings import Counts, Outcome, Verdict
+from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
 from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
+from tp_mcp.watch.usual import left_words, usual_words
 
 REQUEST_MAX_CHARACTERS = 240
 ARGUMENT_MAX_CHARACTERS = 80
@@ -19,6 +21,9 @@ TITLE_MAX_CHARACTERS = 160
 COUNTS_MAX_CHARACTERS = 120
 KNOWN_MAX_CHARACTERS = 200
 LINE_MAX_CHARACTERS = 400
+ANSWERED_WITHIN_SECONDS = 10.0
+"""How long TP takes to answer a start at most: usually half a second."""
+FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the one that was asked for."
 END_MAX_CHARACTERS = 1_200
 """Longest end message: a few of them have to fit into the inbox of one result."""
 
@@ -35,18 +40,24 @@ _STATE_WORDS = {
 
 def headline(watch: Watch) -> str:
     """Return how a watch stands, in one sentence that begins with its id."""
-    probably = "probably " if watch.reading is not None and watch.reading.probable and watch.state.ended else ""
-    words = _STATE_WORDS[watch.state]
+    return f"[{watch.id}] {how_it_stands(watch)}"
+
+
+def how_it_stands(watch: Watch) -> str:
+    """Return how a watch stands, in one sentence without its id."""
+    probably = "probably " if watch.state.ended and is_doubtful(watch) else ""
+    words = _state_words(watch)
+    if watch.outcome is Outcome.CANCELLED:
+        return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} was cancelled on TP{_counts_told(watch)}"
     verb, _, rest = words.partition(" ")
     stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
     outcome = f": {outcome_words(watch)}" if watch.outcome is not None else ""
-    return f"[{watch.id}] {_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
+    return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
 
 
 def outcome_words(watch: Watch) -> str:
     """Return what the job came to, with its counts where it has some."""
-    counts = watch.reading.counts if watch.reading is not None else None
-    told = f" ({count_words(counts)})" if counts is not None else ""
+    told = _counts_told(watch)
     match watch.outcome:
         case Outcome.NO_TEST_RAN:
             return f"no test ran{told}, so nothing was shown to pass"
@@ -92,8 +103,7 @@ def last_known(watch: Watch) -> str:
         return "TP never showed how it stands."
     if reading.verdict is Verdict.STALE:
         return "Last known: not picked up yet; TP still showed the job before it."
-    told = count_words(reading.counts) if reading.counts is not None else reading.detail
-    known = ", ".join(part for part in (reading.phase, told) if part)
+    known = _known(reading)
     alive = "" if watch.lively_at is None else format_duration(max(watch.lively_at - watch.since, 0.0))
     seen = f" (last sign of life after {alive})" if alive else ""
     return f"Last known: {_line(known or 'under way', KNOWN_MAX_CHARACTERS)}{seen}."
@@ -102,41 +112,72 @@ def last_known(watch: Watch) -> str:
 def end_message(watch: Watch) -> str:
     """Return what the conversation is told at the end: a few lines, at most `END_MAX_CHARACTERS`."""
     template = watch.spec.on_done if watch.state is WatchState.DONE else watch.spec.on_fail
+    if never_started(watch) or is_doubtful(watch):
+        # The message tells of the job that was asked for, as a fact.
+        template = ""
     message = render_text(template, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS)
     lines = [f"{headline(watch)}, after {format_duration(watch.elapsed(watch.since))}."]
     if watch.state is not WatchState.DONE or (watch.reading is not None and watch.reading.probable):
         lines.append(_line(watch.reason, REASON_MAX_CHARACTERS))
     if watch.state in {WatchState.LOST, WatchState.TIMED_OUT}:
         lines.append(last_known(watch))
+    if watch.settled:
+        lines.append(FOUND_BY_READING)
     # Before the message, whose length is not ours: what comes next must not be cut.
     lines.append(end_line(watch.chain))
     lines.append(message or f"Asked as: {request_words(watch.origin)}")
     return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
 
 
+def is_doubtful(watch: Watch) -> bool:
+    """Return whether what is known of the job is only probably about this watch's own."""
+    return watch.settled or (watch.reading is not None and watch.reading.probable)
+
+
+def never_started(watch: Watch) -> bool:
+    """Return whether a watch ended without TP having accepted its job, as far as is known."""
+    return watch.state is WatchState.FAILED and watch.started_at is None
+
+
+def _state_words(watch: Watch) -> str:
+    if never_started(watch):
+        return "may not have started" if watch.outcome is Outcome.UNKNOWN else "was not started"
+    return _STATE_WORDS[watch.state]
+
+
 def progress_line(watch: Watch, now: float) -> str:
     """Return one line a person likes to read while it goes on."""
     elapsed = format_duration(watch.elapsed(now))
+    if watch.usual is not None and watch.state is WatchState.ACTIVE and watch.advisory is None:
+        elapsed = f"{elapsed}, {left_words(watch.usual, watch.elapsed(now))}"
     if watch.state is WatchState.STARTING:
-        return f"{'it is not known yet whether TP started it' if watch.reason else 'being sent to TP'}, {elapsed}"
+        open_start = watch.reason or watch.elapsed(now) >= ANSWERED_WITHIN_SECONDS
+        return f"{'it is not known yet whether TP started it' if open_start else 'being sent to TP'}, {elapsed}"
+    if watch.missing_polls:
+        return f"TP says it does not know this job ({count_of(watch.missing_polls, 'time')} in a row), {elapsed}"
     if watch.advisory is not None:
         return f"{watch.advisory.replace('_', ' ')}: {_line(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
     if watch.reading is None:
         return f"started, not looked at yet, {elapsed}"
     if watch.reading.verdict is Verdict.STALE:
         return f"not picked up yet, TP still shows the job before it, {elapsed}"
-    told = count_words(watch.reading.counts) if watch.reading.counts is not None else watch.reading.detail
-    known = ", ".join(part for part in (watch.reading.phase, told) if part)
-    return ", ".join(part for part in (_line(known, LINE_MAX_CHARACTERS), elapsed) if part)
+    return ", ".join(part for part in (_line(_known(watch.reading), LINE_MAX_CHARACTERS), elapsed) if part)
 
 
 def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
-    """Return what is known of a watch that goes on: time, phase, last sign of life, advisory."""
+    """Return what is known of a watch that goes on, each fact once: phase, time, last sign of life, what is usual.
+
+    The manifest's progress message is for a job whose rule has no words of its own: otherwise it would say the same.
+    """
     lines = [f"Now: {progress_line(watch, now)}."]
-    if watch.spec.progress and watch.last_answer is not None and watch.advisory is None:
+    wordless = watch.reading is not None and not _known(watch.reading)
+    if watch.spec.progress and wordless and watch.advisory is None:
         lines.append(render_text(watch.spec.progress, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS))
-    if watch.lively_at is not None and watch.reading is not None and watch.reading.verdict is Verdict.UNDERWAY:
+    underway = watch.reading is not None and watch.reading.verdict is Verdict.UNDERWAY
+    if watch.lively_at is not None and underway and watch.advisory is not Advisory.STALLED:
         lines.append(f"Last sign of life: {format_duration(max(now - watch.lively_at, 0.0))} ago.")
+    if watch.usual is not None:
+        lines.append(usual_words(watch.usual))
     if watch.polled_at is None:
         lines.append(f"TP is asked every {format_duration(watch.spec.interval_seconds)}.")
     if watch.advisory is Advisory.STALLED:
@@ -149,12 +190,35 @@ def message_roots(watch: Watch) -> dict[str, JsonValue]:
     return {
         "settings": {"base_url": watch.server},
         "args": dict(watch.origin.arguments),
-        "result": watch.answer,
-        "poll": watch.last_answer,
+        "result": _with_told_statuses(watch.answer),
+        "poll": _with_told_statuses(watch.last_answer),
         "poll_count": watch.polls,
         "max_polls": watch.spec.max_polls,
     }
 
 
+def _counts_told(watch: Watch) -> str:
+    counts = watch.reading.counts if watch.reading is not None else None
+    return f" ({count_words(counts)})" if counts is not None else ""
+
+
+def _known(reading: Reading) -> str:
+    told = count_words(reading.counts) if reading.counts is not None else reading.detail
+    # One device's status is the phase of the whole; it is not said twice.
+    if reading.counts is None and reading.phase in told.replace(",", " ").split():
+        return told
+    return ", ".join(part for part in (reading.phase, told) if part)
+
+
 def _line(text: str, max_characters: int) -> str:
     return shorten(one_line(text), max_characters)
+
+
+def _with_told_statuses(answer: JsonValue) -> JsonValue:
+    # What stands in a sentence of ours as a status is taken for one: a text that is none is quoted.
+    if isinstance(answer, dict):
+        return {
+            name: status_words(value) if name == "status" and isinstance(value, str) else _with_told_statuses(value)
+            for name, value in answer.items()
+        }
+    return [_with_told_statuses(value) for value in answer] if isinstance(answer, list) else answer

@@ -210,6 +210,18 @@ async def test_a_row_that_is_no_watch_is_called_damaged(connect: Connect, make_w
     assert await store.get(watch.id) == watch
 
 
+async def test_a_row_that_is_no_watch_does_not_keep_the_others_from_being_watched(
+    connect: Connect, make_watch: MakeWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = await connect()
+    store, damaged, other = SqliteStore(connection), make_watch("1"), make_watch("2")
+    await store.add(damaged)
+    await connection.write(partial(write_column, column="record", value="{}"))
+    await store.add(other)
+    assert [watch.id for watch in await store.unended(None)] == [other.id]
+    assert damaged.id in caplog.text
+
+
 async def test_a_newer_file_is_refused_with_the_way_out_and_left_alone(connect: Connect, path: Path) -> None:
     connection = await connect()
     await connection.run(lambda db: db.execute(f"PRAGMA user_version = {VERSION + 1}"))

@@ -50,6 +50,8 @@ def full(make_watch: MakeWatch) -> Watch:
         missing_since=NOW + 4,
         missing_polls=2,
         silent_since=NOW + 3,
+        counted_at=NOW + 2,
+        settled=True,
         polls=7,
     )
     spec = replace(watch.spec, max_polls=9, on_done="a", on_fail="b", progress="c", not_started_after_seconds=1.5)
@@ -128,6 +130,21 @@ async def test_only_what_has_not_ended_on_that_server_is_taken_up_oldest_first(
         await store.add(watch)
     await end(store, make_watch())
     assert [watch.id for watch in await store.unended(young.server)] == [old.id, young.id]
+
+
+async def test_only_jobs_that_tp_accepted_for_others_since_then_count_as_started(
+    store: Store, make_watch: MakeWatch
+) -> None:
+    mine = make_watch("1", answer={"exec_id": 1})
+    for watch in (
+        mine,
+        make_watch("2", answer={"exec_id": 2}),
+        make_watch("3"),
+        make_watch("4", answer={"exec_id": 4}, started_at=NOW - 100),
+        make_watch("5", answer={"exec_id": 5}, server="http://another"),
+    ):
+        await store.add(watch)
+    assert await store.jobs_started(mine.server, since=NOW - 10, but_for=mine.id) == {"job:2"}
 
 
 async def test_lists_are_by_principal_conversation_and_state_newest_first(
@@ -263,3 +280,78 @@ async def test_a_write_is_finished_although_its_caller_was_cancelled(
     with pytest.raises(asyncio.CancelledError):
         await writing
     assert await store.get(watch.id) == watch
+
+
+# Leases ---------------------------------------------------------------------------------------------------------------
+
+TP = "http://tp.example:8000"
+
+
+async def test_the_first_process_takes_a_target_and_the_second_one_does_not(open_store: OpenStore) -> None:
+    one, two = await open_store(), await open_store()
+    (mine,) = await one.beat("one", TP, ["a"], at=NOW, lifetime=10.0)
+    assert (mine.target, mine.owner, mine.beat_at) == ("a", "one", NOW)
+    assert [(each.target, each.owner) for each in await two.beat("two", TP, ["a", "b"], at=NOW + 1, lifetime=10.0)] == [
+        ("a", "one"),
+        ("b", "two"),
+    ]
+    assert await two.leases(TP) == await one.leases(TP)
+    assert await two.beat("two", "http://other:8000", ["a"], at=NOW + 1, lifetime=10.0) != ()
+    assert len(await two.leases(TP)) == 2, "the same call to another TP is another target"
+
+
+async def test_a_target_changes_hands_under_a_new_epoch_that_was_never_used(open_store: OpenStore) -> None:
+    one, two = await open_store(), await open_store()
+    epochs = []
+    for process, store, at in (("one", one, NOW), ("two", two, NOW + 10), ("one", one, NOW + 20)):
+        (held,) = await store.beat(process, TP, ["a"], at=at, lifetime=10.0)
+        assert held.owner == process
+        epochs.append(held.epoch)
+    await one.release("one")
+    assert await one.leases(TP) == ()
+    (again,) = await one.beat("one", TP, ["a"], at=NOW + 21, lifetime=10.0)
+    assert len({*epochs, again.epoch}) == 4
+
+
+async def test_nothing_is_written_under_the_epoch_of_a_lease_that_is_gone(
+    open_store: OpenStore, make_watch: MakeWatch
+) -> None:
+    one, two = await open_store(), await open_store()
+    watch = make_watch()
+    await one.add(watch)
+    (old,) = await one.beat("one", TP, ["a"], at=NOW, lifetime=10.0)
+    (new,) = await two.beat("two", TP, ["a"], at=NOW + 10, lifetime=10.0)
+    step = done(watch)
+    assert await one.save(step.watch, step.entry, epoch=old.epoch) is None
+    assert await one.get(watch.id) == watch
+    assert await one.unseen(watch.owner) == ()
+    assert await two.save(step.watch, step.entry, epoch=new.epoch) is not None
+
+
+async def test_what_is_wanted_no_longer_and_the_dead_are_forgotten(open_store: OpenStore) -> None:
+    store = await open_store()
+    await store.beat("dead", TP, ["c"], at=NOW - 7200, lifetime=10.0)
+    await store.beat("one", TP, ["a", "b"], at=NOW, lifetime=10.0)
+    assert {each.target for each in await store.beat("one", TP, ["a"], at=NOW + 5, lifetime=10.0)} == {"a"}
+
+
+async def test_another_processs_writes_move_the_version_and_ones_own_do_not(
+    open_store: OpenStore, make_watch: MakeWatch
+) -> None:
+    one, two = await open_store(), await open_store()
+    before = await one.version()
+    await one.add(make_watch())
+    assert await one.version() == before
+    await two.add(make_watch())
+    assert await one.version() != before
+
+
+async def test_several_watches_are_read_at_once_and_revisions_told(store: Store, make_watch: MakeWatch) -> None:
+    first, second, ended = make_watch(), make_watch(), make_watch()
+    await store.add(first)
+    await store.add(second)
+    await end(store, ended)
+    assert await store.save(second) is not None
+    assert await store.unended_revisions(first.server) == {first.id: 0, second.id: 1}
+    found = await store.get_many([first.id, ended.id, "w_00000000"])
+    assert {each.id for each in found} == {first.id, ended.id}

@@ -7,6 +7,18 @@ pytest-rerunfailures (`--reruns` and what goes with it) and pytest-repeat (`--co
 from dataclasses import dataclass
 from enum import Enum, auto
 
+WORKERS_MOST = 64
+"""Most pytest processes on the controller at once."""
+
+VERBOSITY_MOST = 10
+FAILURES_MOST = 10_000
+DURATIONS_MOST = 10_000
+REPEATS_MOST = 1_000
+RERUNS_MOST = 100
+DELAY_MOST_SECONDS = 3_600
+TEST_MOST_SECONDS = 86_400
+SESSION_MOST_SECONDS = 604_800
+
 
 class Takes(Enum):
     """The kind of value that an option takes."""
@@ -14,6 +26,8 @@ class Takes(Enum):
     NOTHING = auto()
     WHOLE_NUMBER = auto()
     NUMBER = auto()
+    WORKERS = auto()
+    """A number of processes, `auto` or `logical`."""
     CHOICE = auto()
     LEVEL = auto()
     """A log level: a name or a number."""
@@ -37,12 +51,14 @@ class Option:
         names: every spelling, as `-x` or `--exitfirst`.
         takes: the kind of its value.
         choices: the values allowed, where `takes` is CHOICE.
+        most: the greatest number allowed, where `takes` is WHOLE_NUMBER, NUMBER or WORKERS.
 
     """
 
     names: tuple[str, ...]
     takes: Takes = Takes.NOTHING
     choices: tuple[str, ...] = ()
+    most: int | None = None
 
 
 _KNOWN = (
@@ -50,9 +66,9 @@ _KNOWN = (
     Option(("-m",), Takes.EXPRESSION),
     Option(("-v", "--verbose")),
     Option(("-q", "--quiet")),
-    Option(("--verbosity",), Takes.WHOLE_NUMBER),
+    Option(("--verbosity",), Takes.WHOLE_NUMBER, most=VERBOSITY_MOST),
     Option(("-x", "--exitfirst")),
-    Option(("--maxfail",), Takes.WHOLE_NUMBER),
+    Option(("--maxfail",), Takes.WHOLE_NUMBER, most=FAILURES_MOST),
     Option(("-s",)),
     Option(("--capture",), Takes.CHOICE, ("fd", "sys", "no", "tee-sys")),
     Option(("--show-capture",), Takes.CHOICE, ("no", "stdout", "stderr", "log", "all")),
@@ -71,8 +87,8 @@ _KNOWN = (
     Option(("--setup-show",)),
     Option(("--setup-only",)),
     Option(("--setup-plan",)),
-    Option(("--durations",), Takes.WHOLE_NUMBER),
-    Option(("--durations-min",), Takes.NUMBER),
+    Option(("--durations",), Takes.WHOLE_NUMBER, most=DURATIONS_MOST),
+    Option(("--durations-min",), Takes.NUMBER, most=TEST_MOST_SECONDS),
     Option(("--runxfail",)),
     Option(("--continue-on-collection-errors",)),
     Option(("--keep-duplicates",)),
@@ -96,18 +112,18 @@ _KNOWN = (
     Option(("--log-cli-date-format",), Takes.TEXT),
     Option(("--log-disable",), Takes.NAME),
     Option(("--self-contained-html",)),
-    Option(("-n", "--numprocesses"), Takes.NAME),
-    Option(("--maxprocesses",), Takes.WHOLE_NUMBER),
+    Option(("-n", "--numprocesses"), Takes.WORKERS, most=WORKERS_MOST),
+    Option(("--maxprocesses",), Takes.WHOLE_NUMBER, most=WORKERS_MOST),
     Option(("--dist",), Takes.CHOICE, ("load", "loadscope", "loadfile", "loadgroup", "worksteal", "each", "no")),
-    Option(("--reruns",), Takes.WHOLE_NUMBER),
-    Option(("--reruns-delay",), Takes.NUMBER),
+    Option(("--reruns",), Takes.WHOLE_NUMBER, most=RERUNS_MOST),
+    Option(("--reruns-delay",), Takes.NUMBER, most=DELAY_MOST_SECONDS),
     Option(("--only-rerun",), Takes.TEXT),
     Option(("--rerun-except",), Takes.TEXT),
-    Option(("--count",), Takes.WHOLE_NUMBER),
+    Option(("--count",), Takes.WHOLE_NUMBER, most=REPEATS_MOST),
     Option(("--repeat-scope",), Takes.CHOICE, ("function", "class", "module", "session")),
-    Option(("--timeout",), Takes.NUMBER),
+    Option(("--timeout",), Takes.NUMBER, most=TEST_MOST_SECONDS),
     Option(("--timeout-method",), Takes.CHOICE, ("signal", "thread")),
-    Option(("--session-timeout",), Takes.NUMBER),
+    Option(("--session-timeout",), Takes.NUMBER, most=SESSION_MOST_SECONDS),
 )
 
 KNOWN: dict[str, Option] = {name: option for option in _KNOWN for name in option.names}

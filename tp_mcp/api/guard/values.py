@@ -12,6 +12,7 @@ from tp_mcp.errors import InvalidArgumentError, UnsafeArgumentError
 _SHAPES: dict[Takes, tuple[re.Pattern[str], str]] = {
     Takes.WHOLE_NUMBER: (re.compile(r"[0-9]{1,9}"), "a whole number, as 3"),
     Takes.NUMBER: (re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?"), "a number, as 30 or 0.5"),
+    Takes.WORKERS: (re.compile(r"[0-9]{1,9}|auto|logical"), "a whole number, auto or logical"),
     Takes.LEVEL: (re.compile(r"[A-Za-z]{1,20}|[0-9]{1,3}"), "a log level, as DEBUG or 10"),
     Takes.NAME: (re.compile(r"[A-Za-z0-9_.-]{1,200}"), "a name or a number of letters, digits, '_', '.' and '-'"),
 }
@@ -48,6 +49,12 @@ def check_value(name: str, option: Option, spelling: str, value: str) -> None:
         pattern, words = _SHAPES[option.takes]
         if not pattern.fullmatch(value):
             raise InvalidArgumentError(f"{what} is {shown(value)}.", remedy=f"Give {words}.")
+        if option.most is not None and value[0].isdigit() and float(value) > option.most:
+            glue = "=" if spelling.startswith("--") else " "
+            raise InvalidArgumentError(
+                f"{what} is {shown(value)}; at most {option.most:,} is carried.",
+                remedy=f"Write {spelling}{glue}{option.most}, or less.",
+            )
     elif option.takes is Takes.CHOICE:
         # Report characters are a set: `-r` takes several of its letters at once.
         given = tuple(value) if "-r" in option.names else (value,)

@@ -12,6 +12,7 @@ from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome, Reading
 from tp_mcp.watch.spec import WatchSpec
 from tp_mcp.watch.states import Advisory, InboxEntry, Origin, Watch, WatchState
+from tp_mcp.watch.usual import Usual
 
 Row = Mapping[str, Any]
 
@@ -30,6 +31,9 @@ class _Record:
     missing_since: float | None
     missing_polls: int
     silent_since: float | None = None
+    counted_at: float | None = None
+    settled: bool = False
+    usual: Usual | None = None
 
 
 _ORIGIN = TypeAdapter(Origin)
@@ -50,7 +54,10 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         lively_at=watch.lively_at,
         missing_since=watch.missing_since,
         missing_polls=watch.missing_polls,
+        counted_at=watch.counted_at,
+        settled=watch.settled,
         silent_since=watch.silent_since,
+        usual=watch.usual,
     )
     return {
         "id": watch.id,
@@ -70,6 +77,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         "started_at": watch.started_at,
         "ended_at": watch.ended_at,
         "revision": watch.revision,
+        "call_key": watch.call_key,
         **_chain_columns(watch.chain),
     }
 
@@ -116,10 +124,14 @@ def _row_to_watch(row: Row) -> Watch:
         lively_at=record.lively_at,
         missing_since=record.missing_since,
         missing_polls=record.missing_polls,
+        counted_at=record.counted_at,
+        settled=record.settled,
         silent_since=record.silent_since,
+        usual=record.usual,
         polls=row["polls"],
         chain=None if row["chain"] is None else _CHAIN.validate_json(row["chain"]),
         revision=row["revision"],
+        call_key=row["call_key"],
     )
 
 

@@ -44,6 +44,32 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX inbox_unseen ON inbox (principal, conversation, created_at) WHERE seen_at IS NULL;
     """,
     """
+    ALTER TABLE watches ADD COLUMN call_key TEXT NOT NULL DEFAULT '';
+    CREATE INDEX watches_by_call ON watches (principal, conversation, call_key, created_at) WHERE call_key != '';
+
+    CREATE TABLE durations (
+        id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+        server             TEXT NOT NULL,
+        job_group          TEXT NOT NULL,
+        seconds            REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX durations_of_group ON durations (server, job_group, id);
+    """,
+    """
+    CREATE TABLE processes (
+        id                 TEXT PRIMARY KEY,
+        beat_at            REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE targets (
+        epoch              INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, even after its row is gone
+        server             TEXT NOT NULL,
+        target             TEXT NOT NULL,
+        owner              TEXT NOT NULL,  -- a process; it may have ended
+        UNIQUE (server, target)
+    ) STRICT;
+    CREATE INDEX targets_of_owner ON targets (owner);
+    """,
+    """
     ALTER TABLE watches ADD COLUMN chain TEXT;         -- JSON
     ALTER TABLE watches ADD COLUMN parent TEXT;        -- the watch of the step before it
     ALTER TABLE watches ADD COLUMN pending_step TEXT;  -- the watch that follows, until it has begun

@@ -1,15 +1,24 @@
 """The store port over one SQLite file, which several processes may share."""
 
+import json
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tp_mcp.errors import WatchError, WatchLimitError
+from tp_mcp.errors import StoreCorruptError, WatchError, WatchLimitError
+from tp_mcp.watch.leases import Lease
 from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.repeats import REPEAT_SECONDS
+from tp_mcp.watch.sqlite import lease_tables
 from tp_mcp.watch.sqlite.connection import Connection
-from tp_mcp.watch.sqlite.rows import entry_to_row, row_to_entry, row_to_watch, watch_to_row
+from tp_mcp.watch.sqlite.history import record_duration, usual_duration
+from tp_mcp.watch.sqlite.rows import Row, entry_to_row, row_to_entry, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+from tp_mcp.watch.usual import Usual
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME = "watches.sqlite3"
 MAX_UNENDED_WATCHES = 20_000
@@ -34,11 +43,14 @@ class SqliteStore:
         await connection.open()
         return cls(connection)
 
-    async def add(self, watch: Watch, entry: InboxEntry | None = None) -> None:
-        """Write a new watch, and the entry of its end where it has ended already, in one transaction.
+    async def add(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
+        """Write a new watch, unless the same call was made already, and the entry of its end where it has ended.
 
-        A watch that follows another takes its place in the same transaction, so that it begins once; there is always
-        room for it, because its chain was let in as a whole.
+        It is all one transaction. A watch that follows another takes its place in it too, so that it begins once; there
+        is always room for it, because its chain was let in as a whole.
+
+        Returns:
+            None when it was written; else the watch that the same call made, and nothing was written.
 
         Raises:
             WatchError: it follows another, and has begun already.
@@ -47,7 +59,10 @@ class SqliteStore:
 
         """
 
-        def write(db: sqlite3.Connection) -> None:
+        def write(db: sqlite3.Connection) -> Watch | None:
+            same = _repeated(db, watch.owner, server=watch.server, call_key=watch.call_key, now=watch.created_at)
+            if same is not None:
+                return same
             if watch.chain is not None and watch.chain.parent is not None:
                 _take_step(db, watch.chain.parent, watch.id)
             else:
@@ -57,22 +72,27 @@ class SqliteStore:
             if entry is not None:
                 entry_row = entry_to_row(entry)
                 db.execute(_insert("inbox", entry_row), entry_row)
+            return None
 
-        await self._connection.write(write)
+        return await self._connection.write(write)
 
-    async def save(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
+    async def save(self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None) -> Watch | None:
         """Write a watch, and the entry of its end, in one transaction.
 
         Returns:
-            The watch with its new revision; None where somebody else wrote it meanwhile, and nothing was written.
+            The watch with its new revision; None where somebody else wrote it meanwhile, or the lease of that epoch is
+            no more, and nothing was written.
 
         """
 
         def write(db: sqlite3.Connection) -> Watch | None:
+            if epoch is not None and not lease_tables.stands(db, epoch):
+                return None
             saved = _update(db, watch)
             if saved is not None and entry is not None:
                 row = entry_to_row(entry)
                 db.execute(_insert("inbox", row), row)
+                record_duration(db, saved)
             return saved
 
         return await self._connection.write(write)
@@ -90,16 +110,78 @@ class SqliteStore:
 
         return await self._connection.run(read)
 
-    async def unended(self, server: str | None) -> tuple[Watch, ...]:
-        """Return the watches of one TP, or of all, that have not ended, oldest first."""
-        sql = "SELECT * FROM watches WHERE (? IS NULL OR server = ?) AND ended_at IS NULL ORDER BY created_at, id"
-        values = (server, server)
+    async def repeated(self, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
+        """Return the newest watch that the same call made and that still answers it."""
+        return await self._connection.run(
+            lambda db: _repeated(db, owner, server=server, call_key=call_key, now=now),
+        )
+
+    async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
+        """Return how long jobs of the first group take that has enough ends on this TP."""
+        return await self._connection.run(lambda db: usual_duration(db, server, groups))
+
+    async def get_many(self, watch_ids: Sequence[str]) -> tuple[Watch, ...]:
+        """Return those of several watches that there are."""
+        sql = "SELECT * FROM watches WHERE id IN (SELECT value FROM json_each(?))"
+        values = (json.dumps(watch_ids),)
         return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, values)))
 
     async def pending(self, server: str) -> tuple[Watch, ...]:
-        """Return the ended watches of one TP whose next step has not begun, in the order of their ends."""
+        """Return the ended watches of one TP whose next step has not begun, in the order of their ends.
+
+        One that cannot be read is left out, so that it does not keep the others from being followed.
+        """
         sql = "SELECT * FROM watches WHERE server = ? AND pending_step IS NOT NULL ORDER BY ended_at, id"
-        return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, (server,))))
+        return _readable(await self._connection.run(lambda db: db.execute(sql, (server,)).fetchall()))
+
+    async def unended_revisions(self, server: str) -> Mapping[str, int]:
+        """Return the watches of one TP that have not ended, each id with its revision."""
+        sql = "SELECT id, revision FROM watches WHERE server = ? AND ended_at IS NULL"
+        return await self._connection.run(lambda db: {row[0]: row[1] for row in db.execute(sql, (server,))})
+
+    async def version(self) -> int:
+        """Return a number that differs from the one before if another process wrote in between."""
+
+        def read(db: sqlite3.Connection) -> int:
+            version: int = db.execute("PRAGMA data_version").fetchone()[0]
+            return version
+
+        return await self._connection.run(read)
+
+    async def beat(
+        self, process: str, server: str, wanted: Collection[str], *, at: float, lifetime: float
+    ) -> tuple[Lease, ...]:
+        """Write a process's heartbeat, take and drop leases; return every lease of that TP's targets afterwards."""
+        return await self._connection.write(
+            lambda db: lease_tables.beat(db, process, server, wanted, at=at, lifetime=lifetime)
+        )
+
+    async def leases(self, server: str) -> tuple[Lease, ...]:
+        """Return every lease of one TP's targets."""
+        return await self._connection.run(lambda db: lease_tables.all_of(db, server))
+
+    async def release(self, process: str) -> None:
+        """Drop a process's heartbeat and all its leases."""
+        await self._connection.write(lambda db: lease_tables.release(db, process))
+
+    async def unended(self, server: str | None) -> tuple[Watch, ...]:
+        """Return the watches of one TP, or of all, that have not ended, oldest first.
+
+        One that cannot be read is left out, so that it does not keep the others from being watched.
+        """
+        sql = "SELECT * FROM watches WHERE (? IS NULL OR server = ?) AND ended_at IS NULL ORDER BY created_at, id"
+        rows = await self._connection.run(lambda db: db.execute(sql, (server, server)).fetchall())
+        return _readable(rows)
+
+    async def jobs_started(self, server: str, *, since: float, but_for: str) -> frozenset[str]:
+        """Return the jobs that TP accepted for other watches than `but_for` since a time."""
+        sql = (
+            "SELECT DISTINCT job FROM watches WHERE server = ? AND started_at >= ? AND id <> ? "
+            # Whoever only watches what somebody else started has no answer to a start.
+            "AND json_extract(record, '$.answer') IS NOT NULL"
+        )
+        values = (server, since, but_for)
+        return await self._connection.run(lambda db: frozenset(row["job"] for row in db.execute(sql, values)))
 
     async def of_owner(
         self, principal: str, *, conversation: str | None, states: Sequence[WatchState], limit: int
@@ -167,10 +249,44 @@ def _update(db: sqlite3.Connection, watch: Watch) -> Watch | None:
     return saved if db.execute(sql, row).rowcount == 1 else None
 
 
+def _readable(rows: Sequence[Row]) -> tuple[Watch, ...]:
+    watches: list[Watch] = []
+    for row in rows:
+        try:
+            watches.append(row_to_watch(row))
+        except StoreCorruptError as error:
+            logger.warning("A watch is left out: %s", error)
+    return tuple(watches)
+
+
 def _take_step(db: sqlite3.Connection, parent: str, watch_id: str) -> None:
     sql = "UPDATE watches SET pending_step = NULL, revision = revision + 1 WHERE id = ? AND pending_step = ?"
     if db.execute(sql, (parent, watch_id)).rowcount != 1:
         raise WatchError(f"The step {watch_id} after {parent} has begun already.")
+
+
+def _repeated(db: sqlite3.Connection, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
+    if not call_key:
+        return None
+    # A start that TP refused failed before it was accepted, without a doubt about its outcome. A clock that was set
+    # back must not let an end count for longer, so it is the distance to the end that is compared.
+    sql = (
+        "SELECT * FROM watches WHERE call_key = ? AND call_key != '' AND principal = ? AND conversation = ? "
+        "AND server = ? AND (ended_at IS NULL OR abs(ended_at - ?) < ?) AND state != ? "
+        "AND NOT (state = ? AND started_at IS NULL AND outcome IS NULL) ORDER BY created_at DESC, id LIMIT 1"
+    )
+    values = (
+        call_key,
+        owner.principal,
+        owner.conversation,
+        server,
+        now,
+        REPEAT_SECONDS,
+        WatchState.CANCELLED.value,
+        WatchState.FAILED.value,
+    )
+    row = db.execute(sql, values).fetchone()
+    return None if row is None else row_to_watch(row)
 
 
 def _check_room(db: sqlite3.Connection, principal: str) -> None:

@@ -1,0 +1,25 @@
+"""TP's words for how something stands."""
+
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.fence import one_line
+from tp_mcp.results.text import shorten
+
+KNOWN_STATUSES = frozenset(
+    {
+        *("UNKNOWN", "PROGRESS", "SUCCESS", "FAILURE", "TIMEOUT"),
+        *("Initiating", "Running", "Done", "Failed", "Cancelled"),
+    }
+)
+"""Those of upgrades and those of executions."""
+
+STATUS_MAX_CHARACTERS = 56
+"""Longest status that is none of the known ones, without its quotes."""
+
+
+def status_words(status: str) -> str:
+    """Return a status as it may stand in a sentence of ours: a known one as it is, any other short and in quotes."""
+    told = one_line(status)
+    if told in KNOWN_STATUSES or not told:
+        return told
+    told = shorten(Redactor().redact(told), STATUS_MAX_CHARACTERS).replace('"', "'")
+    return f'"{told}"'

@@ -1,0 +1,39 @@
+"""The same call again: when it is answered with the watch that there is, and nothing is sent a second time.
+
+A call is the same when its key is: the tool and its canonical arguments. The store compares keys within one principal,
+conversation and TP, in the transaction that would write the new watch, so that of two calls at once, also from two
+processes, one is sent. A watch whose key is empty is compared with none.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+REPEAT_SECONDS = 60.0
+"""How long after the end of a watch the same call still counts as a repetition."""
+
+_KEY_BYTES = 16
+_SCRYPT_COST = 2**14
+_SCRYPT_BLOCK_SIZE = 8
+"""With the cost above: 16 MiB and some 40 ms for one guess."""
+
+
+def call_key(tool: str, arguments: Mapping[str, JsonValue], *, secret: str = "") -> str:
+    """Return the key of a call: equal for equal calls, and nothing can be read from it.
+
+    Args:
+        tool: the tool's name.
+        arguments: its arguments, checked and in one spelling, secrets masked.
+        secret: what is masked in them. Two calls that differ in it alone are two calls, so it is part of the key, in a
+            form that makes each guess at it slow. About 40 ms of work; without a secret a few microseconds.
+
+    """
+    said = json.dumps([tool, arguments], sort_keys=True, separators=(",", ":")).encode()
+    plain = hashlib.blake2b(said, digest_size=_KEY_BYTES).digest()
+    if not secret:
+        return plain.hex()
+    return hashlib.scrypt(
+        secret.encode(), salt=plain, n=_SCRYPT_COST, r=_SCRYPT_BLOCK_SIZE, p=1, dklen=_KEY_BYTES
+    ).hex()

@@ -1,0 +1,53 @@
+"""How long a kind of job usually takes, as a few ends of the past tell it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tp_mcp.results.text import format_duration
+
+MIN_SAMPLES = 3
+"""Fewer ends tell nothing that could be called usual."""
+
+_COARSE_FROM_SECONDS = 60.0
+_FINE_STEP_SECONDS = 5.0
+_COARSE_STEP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual for a kind of job.
+
+    Attributes:
+        median_seconds: half of them took no longer.
+        p90_seconds: nine of ten took no longer.
+
+    """
+
+    median_seconds: float
+    p90_seconds: float
+
+
+def usual_of(seconds: Sequence[float]) -> Usual | None:
+    """Return what is usual where jobs took so long; None where there are fewer than `MIN_SAMPLES`."""
+    if len(seconds) < MIN_SAMPLES:
+        return None
+    rank = math.ceil(len(seconds) * 0.9)
+    return Usual(median_seconds=median(seconds), p90_seconds=sorted(seconds)[rank - 1])
+
+
+def usual_words(usual: Usual) -> str:
+    """Return it as a sentence: "Usually 4 min, 9 of 10 within 6 min."."""
+    return f"Usually {format_duration(usual.median_seconds)}, 9 of 10 within {format_duration(usual.p90_seconds)}."
+
+
+def left_words(usual: Usual, elapsed: float) -> str:
+    """Return what is to be expected after `elapsed` seconds: "about 2 min 30 s left"."""
+    left = usual.median_seconds - elapsed
+    if left > 0:
+        step = _FINE_STEP_SECONDS if left < _COARSE_FROM_SECONDS else _COARSE_STEP_SECONDS
+        return f"about {format_duration(math.ceil(left / step) * step)} left"
+    if elapsed <= usual.p90_seconds:
+        return f"longer than the usual {format_duration(usual.median_seconds)}"
+    return "longer than 9 of 10 before it"
