@@ -144,11 +144,13 @@ AGAIN: dict[str, Any] = {"tool": "run_pytest", "args": {"lab": "{args.lab}", "te
 
 
 async def test_the_same_run_as_a_next_step_is_sent_and_not_taken_for_a_repetition(world: World) -> None:
-    await world.call("run_pytest", lab=LAB, testcase=[POE], on_done=AGAIN)
+    twice = {**AGAIN, "args": {**AGAIN["args"], "on_done": AGAIN}}
+    await world.call("run_pytest", lab=LAB, testcase=[POE], on_done=twice)
     await world.run_to_its_end(446)
+    await world.run_to_its_end(447)
     found = await world.services.registry.list(ALICE, all_conversations=True)
-    assert {watch.job for watch in found} == {"execution:446", "execution:447"}
-    assert world.written == ["start_pytest", "start_pytest"]
+    assert {watch.job for watch in found} == {"execution:446", "execution:447", "execution:448"}
+    assert world.written == ["start_pytest"] * 3
 
 
 async def test_the_same_call_with_the_same_chain_is_a_repetition(world: World) -> None:
