@@ -96,7 +96,7 @@ class Judge:
         """
         self.check(endpoint, answer)
         if answer.is_login_page:
-            raise self.not_authenticated(answer, "TP answered with a login page instead of JSON.")
+            raise self._sent_to_log_in(endpoint, answer, "TP answered with a login page instead of JSON.")
         if not answer.body.strip() and endpoint.answer_may_be_empty:
             return None
         try:
@@ -138,7 +138,7 @@ class Judge:
             return
         words = server_words(answer.body, self.redactor)
         if status < 400:
-            self._raise_redirected(answer)
+            self._raise_redirected(endpoint, answer)
         if status == 401 or (status == 403 and _ABOUT_LOGIN.search(words)):
             raise self.not_authenticated(answer, _told("TP does not accept the login", words))
         if status == 405:
@@ -158,7 +158,13 @@ class Judge:
         """Return the error for a login that is missing, wrong or expired, with the way to mend it."""
         return TpNotAuthenticatedError(message, remedy=self.login_remedy, status_code=answer.status)
 
-    def _raise_redirected(self, answer: RawAnswer) -> NoReturn:
+    def _sent_to_log_in(self, endpoint: Endpoint, answer: RawAnswer, message: str) -> TpNotAuthenticatedError:
+        # Unlike a 401, a page in the place of the answer proves nothing of what was done before it.
+        error = self.not_authenticated(answer, message)
+        error.may_have_acted = not endpoint.reads
+        return error
+
+    def _raise_redirected(self, endpoint: Endpoint, answer: RawAnswer) -> NoReturn:
         moved_to = _same_page_elsewhere(answer)
         if moved_to:
             raise TpNotJsonError(
@@ -167,7 +173,8 @@ class Judge:
                 remedy="Set TP_MCP_BASE_URL to that address if it is TP's.",
                 status_code=answer.status,
             )
-        raise self.not_authenticated(answer, "TP redirects to another page, as it does when a login has expired.")
+        message = "TP redirects to another page, as it does when a login has expired."
+        raise self._sent_to_log_in(endpoint, answer, message)
 
 
 def _refusal(endpoint: Endpoint, status: int, words: str) -> TpError:
