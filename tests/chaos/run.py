@@ -16,7 +16,6 @@ from tests.chaos.server import Server, write_connector
 from tests.chaos.storm import Storm
 from tests.chaos.tp import Tp, simulated_tp
 
-SPEED = 20.0
 SERVERS = 3
 NUMBERS_PER_WATCH = 10
 FIRST_NUMBER = 10_000
@@ -36,6 +35,7 @@ class Plan:
         trouble_seconds: from one trouble to the next, on average.
         calm_seconds: how long everything may take to come to its end afterwards.
         conversations: how many take part.
+        speed: how many times faster than a real one TP works.
 
     """
 
@@ -45,6 +45,7 @@ class Plan:
     trouble_seconds: float = 0.7
     calm_seconds: float = 60.0
     conversations: int = 12
+    speed: float = 20.0
 
     @property
     def most_dead(self) -> int:
@@ -56,12 +57,12 @@ async def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Eviden
     """Carry a plan out in an empty directory, and return all that is known at its end."""
     write_connector(directory / "connector.yaml")
     story = Story()
-    async with simulated_tp(SPEED) as tp, anyio.create_task_group() as tasks:
+    async with simulated_tp(plan.speed) as tp, anyio.create_task_group() as tasks:
         servers = [Server(f"server-{number}", tp.base_url, directory) for number in range(SERVERS)]
         for server in servers:
             tasks.start_soon(server.run)
         conversations = await _conversations(plan, tp, servers, story)
-        storm = Storm(tp, servers, random.Random(f"{plan.seed}/storm"), SPEED, plan.most_dead)
+        storm = Storm(tp, servers, random.Random(f"{plan.seed}/storm"), plan.speed, plan.most_dead)
         end = time.monotonic() + plan.storm_seconds
         async with anyio.create_task_group() as stormy:
             stormy.start_soon(_trouble, plan, storm, end)

