@@ -62,6 +62,9 @@ class _Copy:
 
 
 def _text(text: str) -> str:
+    if text.isascii() and len(text) <= KEPT_MAX_CHARACTERS:
+        # Nearly every one: a copy would be one more for each of the watches that share an answer.
+        return text
     # A lone surrogate, which JSON can spell, can be written nowhere.
     return shorten(text, KEPT_MAX_CHARACTERS).encode("utf-8", "replace").decode("utf-8")
 
