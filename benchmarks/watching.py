@@ -8,11 +8,13 @@ import base64
 import gc
 import json
 import math
+import sqlite3
 import sys
 import tempfile
 import time
 import tracemalloc
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,13 +32,14 @@ from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.ports import Reader
 from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.watch.sqlite.rows import watch_to_row
+from tp_mcp.watch.sqlite.store import FILE_NAME, SqliteStore
 from tp_mcp.watch.states import Origin, Watch, WatchState, new_watch_id
 from tp_mcp.watch.timer import ApschedulerTimer
 
 INTERVAL_SECONDS = 15.0
-RAMP_SECONDS = 1.6 * INTERVAL_SECONDS
-"""Watches begin over one interval, and the first poll of each comes within another one."""
+RAMP_SECONDS = 1.7 * INTERVAL_SECONDS
+"""Watches begin over half an interval, and the first poll of each comes within another one."""
 
 ROUNDS = 2
 ADDED_AT_ONCE = 50
@@ -67,6 +70,14 @@ def watch_of(number: int, targets: int, server: str) -> Watch:
         baseline=ExecutionBaseline(lab="AT16_Combined_FSW", highest_exec_id=445).to_json(),
         answer={"exec_id": exec_id, "status": "Initiating", "lab": "AT16_Combined_FSW"},
     )
+
+
+def fill(directory: Path, watches: Sequence[Watch]) -> None:
+    """Write watches to a store in one transaction."""
+    rows = [watch_to_row(watch) for watch in watches]
+    columns, marks = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
+    with closing(sqlite3.connect(directory / FILE_NAME)) as db, db:
+        db.executemany(f"INSERT INTO watches ({columns}) VALUES ({marks})", rows)  # noqa: S608 -- names are ours
 
 
 @dataclass
@@ -138,11 +149,11 @@ async def ours(port: int, watches: int, targets: int) -> dict[str, float]:
             )
             poller.start()
             new = [watch_of(number, targets, server) for number in range(watches)]
+            fill(Path(directory), new)
 
             async def begin() -> None:
                 for first in range(0, watches, ADDED_AT_ONCE):
                     for watch in new[first : first + ADDED_AT_ONCE]:
-                        await store.add(watch)
                         poller.add(watch)
                     await anyio.sleep(INTERVAL_SECONDS * ADDED_AT_ONCE / watches / 2)
 

@@ -45,6 +45,11 @@ class Conversation:
     quota: int
     under_way: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def could_start(self) -> bool:
+        """Whether it has starts left, and a lab for one now or when a job ends."""
+        return self.quota > 0 and bool(self.labs or self.under_way)
+
     async def start(self) -> None:
         """Start a job on a free lab, one with a number of its own."""
         if not self.labs or self.quota <= 0:

@@ -20,7 +20,7 @@ SERVERS = 3
 NUMBERS_PER_WATCH = 10
 FIRST_NUMBER = 10_000
 TURN_SECONDS = 0.25
-AFTERWARDS_SECONDS = 15.0
+AFTERWARDS_SECONDS = 8.0
 """How long a conversation goes on after the storm if it has not started all it was to start."""
 
 
@@ -110,7 +110,7 @@ async def _trouble(plan: Plan, storm: Storm, end: float) -> None:
 async def _talk(conversation: Conversation, end: float, seconds: float) -> None:
     """Start jobs evenly over the time of the storm, and look in between."""
     quota = conversation.quota
-    while time.monotonic() < end or (conversation.quota > 0 and time.monotonic() < end + AFTERWARDS_SECONDS):
+    while time.monotonic() < end or (conversation.could_start and time.monotonic() < end + AFTERWARDS_SECONDS):
         due = quota * min(1.0, 1.15 - (end - time.monotonic()) / seconds)
         if quota - conversation.quota < due and conversation.labs:
             await conversation.start()
