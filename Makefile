@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test check lint types coverage readme snapshots clean
+.PHONY: demo test chaos check lint types coverage readme snapshots clean
 
 demo: $(READY)
 	@$(BIN)/tp-mcp demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+SEED ?= 0
+chaos: $(READY)
+	@$(BIN)/python -m tests.chaos --seed $(SEED)
 
 check: lint types coverage
 
