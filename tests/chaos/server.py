@@ -9,7 +9,7 @@ from typing import cast
 import anyio
 import yaml
 from mcp import Client, StdioServerParameters
-from mcp_types import RequestParamsMeta, TextContent
+from mcp.types import RequestParamsMeta, TextContent
 
 from tests.chaos.tp import ROOT
 from tp_mcp.connectors.loader import load_builtin_manifest

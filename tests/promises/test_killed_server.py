@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
-from mcp_types import TextContent
+from mcp.types import TextContent
 
 from tp_mcp.watch.sqlite.store import SqliteStore
 
