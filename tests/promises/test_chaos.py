@@ -16,6 +16,8 @@ from tests.chaos.run import Plan, run
 from tests.promises.conftest import TOLD
 from tp_mcp.watch.sqlite.store import FILE_NAME
 
+pytestmark = pytest.mark.alone
+
 SHORT = Plan(
     seed=11, watches=24, storm_seconds=4.0, trouble_seconds=0.35, calm_seconds=40.0, conversations=6, speed=60.0
 )

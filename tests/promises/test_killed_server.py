@@ -17,6 +17,8 @@ from mcp.types import TextContent
 
 from tp_mcp.watch.sqlite.store import SqliteStore
 
+pytestmark = pytest.mark.alone
+
 LAB = "AT16_Combined_FSW"
 START_SECONDS = 30
 END_SECONDS = 45
