@@ -5,15 +5,21 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test check lint types coverage readme snapshots clean
+.PHONY: demo test chaos check lint types coverage readme snapshots clean
 
 demo: $(READY)
 	@$(BIN)/tp-mcp demo
 
+# Tests of real processes whose timing counts run by themselves, after the others.
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone" --cov --cov-report=
+	$(BIN)/python -m pytest -m alone --cov --cov-report= --cov-append
 
-check: lint types coverage
+SEED ?= 0
+chaos: $(READY)
+	@$(BIN)/python -m tests.chaos --seed $(SEED)
+
+check: lint types test coverage
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -22,12 +28,11 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-# The layers below the server are covered to the last branch.
+# The layers below the server are covered to the last branch, by what `make test` ran last.
 LOW_LAYERS := clock.py errors.py redaction.py settings.py api/* connectors/* jobs/* results/* tools/* triage/* watch/*
 COMMA := ,
 EMPTY :=
 coverage: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 	$(BIN)/coverage report --fail-under=100 \
 		--include="$(subst $(EMPTY) $(EMPTY),$(COMMA),$(addprefix tp_mcp/,$(LOW_LAYERS)))"
 

@@ -37,8 +37,8 @@ FENCES = {
     "apscheduler": {"tp_mcp.watch.timer"},
     "sqlite3": {"tp_mcp.watch.sqlite"},
     "httpx2": {"tp_mcp.api", "tp_mcp.cli"},
-    "mcp": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo"},
-    "mcp_types": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo", "tp_mcp.cli.tools"},
+    "mcp": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo", "tp_mcp.cli.tools"},
+    "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
     "typer": {"tp_mcp.cli"},
     "rich": {"tp_mcp.cli"},
     "starlette": {"tp_mcp.simulator"},

@@ -15,6 +15,8 @@ import pytest
 
 from tp_mcp.cli.serve_options import ServeOptions, parse_serve_options
 
+pytestmark = pytest.mark.alone
+
 SHUTDOWN_SECONDS = 3.0
 
 

@@ -16,7 +16,7 @@ import markupsafe
 import pytest
 import stamina
 from mcp import Client
-from mcp_types import CallToolResult
+from mcp.types import CallToolResult
 from pydantic import JsonValue, TypeAdapter
 
 from tests.server.conftest import IDENTITY, text_of

@@ -13,9 +13,11 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
-from mcp_types import TextContent
+from mcp.types import TextContent
 
 from tp_mcp.watch.sqlite.store import SqliteStore
+
+pytestmark = pytest.mark.alone
 
 LAB = "AT16_Combined_FSW"
 START_SECONDS = 30

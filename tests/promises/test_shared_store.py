@@ -20,6 +20,8 @@ from tp_mcp.watch.spec import WatchSpec
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Origin, Watch, WatchState, new_watch_id
 
+pytestmark = pytest.mark.alone
+
 HEARTBEAT = 0.5
 INTERVAL = 1.0
 INTERVAL_FACTOR = 0.1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import stamina
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp.types import CallToolResult, TextContent
 from pydantic import JsonValue
 
 from tests.tools.world import World, collected_tree, hosted, open_world

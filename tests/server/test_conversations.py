@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 import pytest
-from mcp_types import RequestParamsMeta
+from mcp.types import RequestParamsMeta
 
 from tests.server.conftest import Chat, Connect, text_of
 from tests.tools.world import LAB

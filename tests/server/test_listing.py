@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mcp_types import Tool
+from mcp.types import Tool
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 from syrupy.location import PyTestLocation

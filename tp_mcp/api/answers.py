@@ -168,9 +168,9 @@ class Judge:
 
     def not_authenticated(self, endpoint: Endpoint, answer: RawAnswer, message: str) -> TpNotAuthenticatedError:
         """Return the error for a login that is missing, wrong or expired, with the way to mend it."""
-        # A refusal says that nothing was done. A page with the status of success says nothing: what stands between may
-        # have put it in place of TP's answer.
-        unknown = not endpoint.reads and 200 <= answer.status < 300
+        # A refusal says that nothing was done. A page with the status of success, or the way to one, says nothing: what
+        # stands between may have put it in place of TP's answer.
+        unknown = not endpoint.reads and 200 <= answer.status < 400
         remedy = self.login_remedy
         if unknown:
             remedy = f"{_UNKNOWN} If TP goes on asking for a login: {remedy}"

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import typer
-from mcp_types import ListToolsResult
+from mcp.types import ListToolsResult
 
 from tp_mcp.server.app import listed
 from tp_mcp.server.toolset import DEFAULT_TOOLS

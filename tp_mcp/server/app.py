@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, Tool, ToolAnnotations
+from mcp.types import CallToolResult, Tool, ToolAnnotations
 
 from tp_mcp import __version__
 from tp_mcp.server.instructions import INSTRUCTIONS

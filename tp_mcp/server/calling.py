@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mcp_types import CallToolResult
+from mcp.types import CallToolResult
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError

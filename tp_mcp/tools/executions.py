@@ -2,6 +2,7 @@
 
 from typing import Annotated, assert_never
 
+import anyio
 from pydantic import Field
 
 from tp_mcp.api.models import Execution
@@ -53,7 +54,9 @@ async def cancel_execution(arguments: ExecutionArguments, call: Call) -> Documen
         )
     watch = await _watch_of(call, job)
     whose = "" if watch is not None else await services.catalogue.whose_execution(exec_id)
-    await services.client.cancel_execution(exec_id)
+    # A caller who leaves must not cut the request in two.
+    with anyio.CancelScope(shield=True):
+        await services.client.cancel_execution(exec_id)
     if watch is not None and not watch.state.ended:
         step = f"Its watch {watch.id} goes on and reports the end: {telling.wait_call(watch)}."
     else:

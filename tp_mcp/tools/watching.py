@@ -211,14 +211,14 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
             status = await call.services.client.get_upgrade(testbed)
             under_way = status.status == UNDER_WAY
             return _Subject(
-                title=f"upgrade of {testbed}",
+                title=f"upgrade of {testbed}" if under_way else f"wait for the next upgrade of {testbed}",
                 job=upgrade_job(testbed),
                 args={"testbed": testbed},
                 rule=UPGRADE_RULE,
                 start_tool="start_upgrade",
                 # Where none is under way, the end of the latest one is old: only one that begins from now on counts.
                 baseline=None if under_way else upgrade_baseline(status),
-                note="" if under_way else f"None is under way now ({word(status.status)}); it waits for one to begin.",
+                note="" if under_way else _idle_note(word(status.status), custom=arguments.done_match is not None),
             )
         case "list_labs":
             if args:
@@ -234,6 +234,15 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
             return _Subject(title="labs", job="labs:", args={}, rule=MATCH_RULE, start_tool=None)
         case _:
             assert_never(arguments.tool)
+
+
+def _idle_note(status: str, *, custom: bool) -> str:
+    if custom:
+        return (
+            f"None is under way now, and done_match looks at what TP shows: the end of the latest one ({status}), "
+            "until another begins. Without done_match only the next one's end counts."
+        )
+    return f"None is under way now ({status}); it waits for one to begin."
 
 
 def _only(args: Mapping[str, JsonValue], name: str) -> JsonValue:

@@ -77,6 +77,9 @@ def _is_log(name: str, value: JsonValue) -> bool:
 
 
 def _text(text: str) -> str:
+    if text.isascii() and len(text) <= KEPT_MAX_CHARACTERS:
+        # Nearly every one: a copy would be one more for each of the watches that share an answer.
+        return text
     # A lone surrogate, which JSON can spell, can be written nowhere.
     written = text.encode("utf-8", "replace").decode("utf-8")
     # Before the cut, which may take what a secret is known by and leave the secret.

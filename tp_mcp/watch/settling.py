@@ -3,9 +3,6 @@
 from tp_mcp.watch.ports import Store
 from tp_mcp.watch.states import Watch, WatchState
 
-BASELINE_AGE_SECONDS = 60.0
-"""How long before its watch was written the baseline of a start may have been read."""
-
 
 async def taken_by_others(store: Store, watch: Watch) -> frozenset[str]:
     """Return the jobs that cannot be a watch's own, because TP accepted them for others; of an open start only.
@@ -16,5 +13,4 @@ async def taken_by_others(store: Store, watch: Watch) -> frozenset[str]:
     """
     if watch.state is not WatchState.STARTING:
         return frozenset()
-    since = watch.created_at - BASELINE_AGE_SECONDS
-    return await store.jobs_started(watch.server, since=since, but_for=watch.id)
+    return await store.jobs_started(watch.server, since=watch.created_at, but_for=watch.id)
