@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.errors import InvalidArgumentError, StoreError, TpBusyError, TpUnreachableError, WatchError
+from tp_mcp.errors import (
+    InvalidArgumentError,
+    StoreError,
+    TpBusyError,
+    TpNotAuthenticatedError,
+    TpUnreachableError,
+    WatchError,
+)
 from tp_mcp.watch.chain import Chain, Link
 from tp_mcp.watch.chains import GIVE_UP_SECONDS, LOOK_SECONDS, Chains
 from tp_mcp.watch.following import next_chain
@@ -187,7 +194,11 @@ async def test_while_tp_is_away_the_step_stays_pending_and_is_tried_until_it_ans
     open_world: OpenWorld, make_spec: Callable[..., Any], parent: Watch
 ) -> None:
     async with open_world() as world:
-        chains, starter = chains_of(world, make_spec, before=[TpUnreachableError("away") for _ in range(3)])
+        chains, starter = chains_of(
+            world,
+            make_spec,
+            before=[TpUnreachableError("away"), TpNotAuthenticatedError("no"), TpUnreachableError("away")],
+        )
         await world.store.real.add(parent)
         world.tasks.start_soon(chains.keep_looking)
         await world.advance(3 * LOOK_SECONDS)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from anyio.abc import TaskGroup
 
 from tp_mcp.clock import Clock
-from tp_mcp.errors import StoreError, TpMcpError, TpUnreachableError, WatchError
+from tp_mcp.errors import StoreError, TpMcpError, TpNotAuthenticatedError, TpUnreachableError, WatchError
 from tp_mcp.results.text import shorten
 from tp_mcp.watch import machine
 from tp_mcp.watch.following import next_chain
@@ -91,7 +91,8 @@ class Chains:
         since = self._tried_since.setdefault(parent.id, self._clock.now())
         try:
             await starter.start(parent)
-        except TpUnreachableError as error:
+        except (TpUnreachableError, TpNotAuthenticatedError) as error:
+            # Another process may be let in, or TP be back, before long.
             if self._clock.now() - since < GIVE_UP_SECONDS:
                 logger.warning("What follows %s is tried again: %s", parent.id, error)
                 return
