@@ -17,6 +17,8 @@ from tests.promises.house import LAB, TEST, House, open_house
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch, WatchState
 
+pytestmark = pytest.mark.alone
+
 RUN = "POST /adc/automation/pytest/"
 AGAIN: dict[str, Any] = {"tool": "run_pytest", "args": {"lab": "{args.lab}", "testcase": "{args.testcase}"}}
 QUICK_TEST = "Tests_CLI/test_system.py"
