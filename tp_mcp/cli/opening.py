@@ -105,8 +105,6 @@ def is_embedded_tp_of_ended_process(server: str, own: str) -> bool:
 def log_to_stderr(settings: Settings, access: TpAccess) -> None:
     """Send the log to standard error, at the configured level, without secrets."""
     logging.getLogger().setLevel(settings.log_level)
-    # Each retry of a read is a warning of its own there; what comes of them is said by whoever asked.
-    logging.getLogger("stamina").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         # Opening may be tried again and again; the secrets may be others by then.
         handler.filters = [each for each in handler.filters if not isinstance(each, RedactingFilter)]
