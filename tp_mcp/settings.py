@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     allowed_pytest_options: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Further pytest options a run may use, separated by commas, e.g. --topology."
     )
+    toolsets: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Named sets of further tools to offer, separated by commas; tp-mcp doctor lists them."
+    )
     connector: Path | None = Field(
         default=None, description="A connector manifest of your own, for other intervals, limits and messages."
     )
@@ -86,8 +89,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         if isinstance(value, str):
-            return frozenset(part.strip() for part in value.split(",") if part.strip())
+            return frozenset(names_in(value))
         return value
+
+    @field_validator("toolsets", mode="before")
+    @classmethod
+    def _names_split_on_commas(cls, value: object) -> object:
+        return names_in(value) if isinstance(value, str) else value
 
     @field_validator("base_url")
     @classmethod
@@ -143,6 +151,11 @@ def load_settings(config_file: Path, *, profile: str | None = None) -> Settings:
         return Settings(**{**described, **explicit})
     except ValidationError as error:
         raise ConfigurationError(_said_in_variables(error)) from None
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names that a text lists, separated by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def variable_names() -> dict[str, str]:

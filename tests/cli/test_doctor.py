@@ -5,6 +5,7 @@ import pytest
 from tp_mcp.cli.doctor import Finding, Mark, findings, run_doctor
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import StoreCorruptError
+from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch
 
@@ -113,3 +114,17 @@ def test_it_exits_with_one_and_says_what_to_do_where_nothing_is_configured(capsy
     assert "TP_MCP_BASE_URL" in said
     assert "--simulator" in said
     assert "cannot work yet" in said
+
+
+async def test_the_toolsets_that_can_be_named_are_listed(configuration: Path, tmp_path: Path) -> None:
+    said = "\n".join(finding.what for finding in await found(configuration, tmp_path / "state"))
+    assert f"Tools: {len(DEFAULT_TOOLS)} offered. Toolsets that can be named: " in said
+
+
+async def test_a_toolset_that_there_is_not_is_said(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TP_MCP_TOOLSETS", "there-is-none")
+    failed = next(each for each in await found(configuration, tmp_path / "state") if each.what.startswith("Tools"))
+    assert failed.mark is Mark.FAILED
+    assert "There is no toolset 'there-is-none'" in failed.what

@@ -17,27 +17,18 @@ from pydantic import JsonValue, SecretStr
 from tests.tools.world import CountedTasks, StepTimer
 from tp_mcp.api.auth import PasswordLogin
 from tp_mcp.api.client import TpClient
+from tp_mcp.cli.assembly import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
-from tp_mcp.jobs.reader import TpReader
-from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
-from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
-from tp_mcp.server.toolset import CHAINED_TOOLS, DEFAULT_TOOLS
-from tp_mcp.tools.catalogue import Catalogue
-from tp_mcp.tools.chaining import ToolStarter
+from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.settings import Settings
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call
 from tp_mcp.watch.chains import Chains
-from tp_mcp.watch.inbox import Inbox
-from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.poller import Poller
-from tp_mcp.watch.registry import WatchRegistry
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch
-from tp_mcp.watch.waiting import Changes
 
 BASE_URL = "http://tp.example:8000"
 LAB = "AT16_Combined_FSW"
@@ -180,50 +171,30 @@ class House:
     async def process(self) -> AsyncIterator[Process]:
         """Run a server process; at its end it dies without a chance to write anything."""
         login = PasswordLogin("demo", SecretStr("demo-password"))
-        timer, changes, store = StepTimer(), Changes(), await SqliteStore.open(self.state)
+        timer, store = StepTimer(), await SqliteStore.open(self.state)
         transport = httpx2.MockTransport(self.tp.handle)
         async with (
             TpClient(base_url=BASE_URL, credentials=login, clock=self.clock, transport=transport) as client,
             anyio.create_task_group() as tasks,
         ):
             polls = CountedTasks(tasks)
-            execution, upgrade = ExecutionRule(BASE_URL), UpgradeRule()
-            chains = Chains(store=store, clock=self.clock, server=BASE_URL, task_group=cast(anyio.abc.TaskGroup, polls))
-
-            def on_change(watch: Watch) -> None:
-                changes.tell(watch)
-                chains.notice(watch)
-
-            poller = Poller(
-                store=store,
-                reader=TpReader(client),
-                rules={EXECUTION_RULE: execution, UPGRADE_RULE: upgrade, MATCH_RULE: MatchRule()},
-                settlers={EXECUTION_RULE: execution, UPGRADE_RULE: upgrade},
-                clock=self.clock,
-                timer=timer,
-                task_group=cast(anyio.abc.TaskGroup, polls),
-                on_change=on_change,
-                rng=random.Random(0),
-            )
-            registry = WatchRegistry(
-                store=store, poller=poller, changes=changes, clock=self.clock, server=BASE_URL, task_group=tasks
-            )
-            await registry.resume()
-            poller.start()
-            services = Services(
+            ground = Ground(
                 client=client,
-                catalogue=Catalogue(client, self.clock, testcases_ttl_seconds=600.0),
-                registry=registry,
-                inbox=Inbox(store=store, clock=self.clock),
+                server=BASE_URL,
+                store=store,
                 manifest=load_builtin_manifest().manifest,
                 clock=self.clock,
-                allowed_pytest_options=frozenset(),
-                redactor=Redactor((login.password,)),
-                starts=CHAINED_TOOLS,
+                timer=timer,
+                tasks=tasks,
+                polls=cast(anyio.abc.TaskGroup, polls),
+                secrets=(login.password,),
+                rng=random.Random(0),
             )
-            chains.use(ToolStarter(services))
-            await chains.look()
-            process = Process(services, store, timer, polls, tasks, chains)
+            assembly = assemble(Settings(), ground)
+            await assembly.services.registry.resume()
+            assembly.poller.start()
+            await assembly.chains.look()
+            process = Process(assembly.services, store, timer, polls, tasks, assembly.chains)
             self.processes.append(process)
             yield process
             self.processes.remove(process)

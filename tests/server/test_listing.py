@@ -13,7 +13,7 @@ from syrupy.types import SnapshotIndex
 
 from tests.server.conftest import Connect
 from tp_mcp.server.instructions import INSTRUCTIONS
-from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.server.toolset import ALL_TOOLS, DEFAULT_TOOLS
 
 MAX_TOOLS = 15
 MAX_TOKENS = 4_000
@@ -51,12 +51,14 @@ def as_json(tool: Tool) -> dict[str, Any]:
 
 
 async def test_every_tool_is_listed_as_it_was_settled(connect: Connect, snapshot: SnapshotAssertion) -> None:
-    for name, tool in (await listed(connect)).items():
+    async with connect(tools=ALL_TOOLS) as chat:
+        tools = (await chat.client.list_tools()).tools
+    for name, tool in {tool.name: tool for tool in tools}.items():
         assert as_json(tool) == snapshot(name=name, extension_class=ToolSnapshots)
 
 
 def test_there_is_a_snapshot_of_every_tool_and_of_nothing_else() -> None:
-    assert {path.stem for path in SNAPSHOTS.iterdir()} == set(NAMES)
+    assert {path.stem for path in SNAPSHOTS.iterdir()} == {tool.name for tool in ALL_TOOLS}
 
 
 async def test_both_protocol_eras_list_the_same(connect: Connect) -> None:

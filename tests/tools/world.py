@@ -19,30 +19,20 @@ from pydantic import JsonValue, SecretStr
 
 from tp_mcp.api.auth import Credentials, PasswordLogin
 from tp_mcp.api.client import TpClient
+from tp_mcp.cli.assembly import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
-from tp_mcp.jobs.reader import TpReader
-from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
-from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render, render_error
-from tp_mcp.server.toolset import CHAINED_TOOLS, DEFAULT_TOOLS
+from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.simulator.faults import Fault
-from tp_mcp.tools.catalogue import Catalogue
-from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call
-from tp_mcp.watch.chains import Chains
-from tp_mcp.watch.inbox import Inbox
-from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.poller import Poller
-from tp_mcp.watch.registry import WatchRegistry
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch
-from tp_mcp.watch.waiting import Changes
 
 LAB = "AT16_Combined_FSW"
 BASE_URL = "http://tp.example:8000"
@@ -221,7 +211,7 @@ async def open_world(
     async with Simulator(options) as simulator:
         if tree is not None:
             simulator._tree = asyncio.create_task(_returned(tree))
-        clock, timer, changes = simulator.state.clock, StepTimer(), Changes()
+        clock, timer = simulator.state.clock, StepTimer()
         login = PasswordLogin("demo", SecretStr(simulator.state.users["demo"].password))
         store = await SqliteStore.open(state_dir)
         async with (
@@ -234,44 +224,25 @@ async def open_world(
             anyio.create_task_group() as tasks,
         ):
             polls = CountedTasks(tasks)
-            execution_rule, upgrade_rule = ExecutionRule(BASE_URL), UpgradeRule()
-            chains = Chains(store=store, clock=clock, server=BASE_URL, task_group=cast(anyio.abc.TaskGroup, polls))
-
-            def on_change(watch: Watch) -> None:
-                changes.tell(watch)
-                chains.notice(watch)
-
-            poller = Poller(
-                store=store,
-                reader=TpReader(client),
-                rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
-                settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
-                clock=clock,
-                timer=timer,
-                task_group=cast(anyio.abc.TaskGroup, polls),
-                on_change=on_change,
-                rng=random.Random(0),
-            )
-            registry = WatchRegistry(
-                store=store, poller=poller, changes=changes, clock=clock, server=BASE_URL, task_group=tasks
-            )
-            await registry.resume()
-            poller.start()
-            services = Services(
+            ground = Ground(
                 client=client,
-                catalogue=Catalogue(client, clock, testcases_ttl_seconds=TREE_TTL_SECONDS),
-                registry=registry,
-                inbox=Inbox(store=store, clock=clock),
+                server=BASE_URL,
+                store=store,
                 manifest=load_builtin_manifest().manifest,
                 clock=clock,
-                allowed_pytest_options=allowed_pytest_options,
-                redactor=Redactor((login.password,)),
-                starts=CHAINED_TOOLS,
+                timer=timer,
+                tasks=tasks,
+                polls=cast(anyio.abc.TaskGroup, polls),
+                secrets=(login.password,),
+                rng=random.Random(0),
             )
-            chains.use(ToolStarter(services))
-            await chains.look()
-            yield World(simulator, services, timer, polls)
-            poller.stop()
+            settings = Settings(testcases_ttl_seconds=TREE_TTL_SECONDS, allowed_pytest_options=allowed_pytest_options)
+            assembly = assemble(settings, ground)
+            await assembly.services.registry.resume()
+            assembly.poller.start()
+            await assembly.chains.look()
+            yield World(simulator, assembly.services, timer, polls)
+            assembly.poller.stop()
             tasks.cancel_scope.cancel()
         await store.close()
 

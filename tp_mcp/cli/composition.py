@@ -1,4 +1,4 @@
-"""The composition root: joins TP, the store, the watch and the tools."""
+"""The composition root: opens TP and the store, joins the parts on them, and closes it all in order."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,33 +8,18 @@ import anyio
 import httpx2
 
 from tp_mcp.api.client import TpClient
+from tp_mcp.cli.assembly import Ground, assemble
 from tp_mcp.cli.configuration import TpAccess
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.errors import TpMcpError
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
-from tp_mcp.jobs.reader import TpReader
-from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
-from tp_mcp.redaction import Redactor
-from tp_mcp.server.toolset import CHAINED_TOOLS
 from tp_mcp.settings import Settings
-from tp_mcp.tools.catalogue import Catalogue
-from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
 from tp_mcp.watch.abandoned import end_abandoned
-from tp_mcp.watch.chains import Chains
-from tp_mcp.watch.elsewhere import Elsewhere
-from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.leases import HEARTBEAT_SECONDS
-from tp_mcp.watch.leasing import Leases
-from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
-from tp_mcp.watch.poller import Poller
-from tp_mcp.watch.registry import WatchRegistry
 from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Watch
 from tp_mcp.watch.timer import ApschedulerTimer
-from tp_mcp.watch.waiting import Changes
 
 TP_IS_GONE = "The embedded TP ended with the server process that ran it, and its jobs with it."
 
@@ -70,8 +55,6 @@ async def open_services(
 
     """
     manifest = _manifest(settings.connector)
-    changes = Changes()
-    execution_rule, upgrade_rule = ExecutionRule(access.base_url), UpgradeRule()
     async with (
         _one_error_as_itself(),
         TpClient(
@@ -84,59 +67,33 @@ async def open_services(
         _opened_store(state_dir) as store,
         anyio.create_task_group() as tasks,
     ):
-        chains = Chains(store=store, clock=clock, server=access.base_url, task_group=tasks)
-
-        def on_change(watch: Watch) -> None:
-            changes.tell(watch)
-            chains.notice(watch)
-
-        poller = Poller(
+        ground = Ground(
+            client=client,
+            server=access.base_url,
             store=store,
-            reader=TpReader(client),
-            rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
-            settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
+            manifest=manifest,
             clock=clock,
             timer=ApschedulerTimer(),
-            task_group=tasks,
-            on_change=on_change,
+            tasks=tasks,
+            polls=tasks,
+            secrets=access.secrets,
             interval_factor=interval_factor,
-            leases=Leases(store=store, clock=clock, server=access.base_url, heartbeat_seconds=heartbeat_seconds),
+            heartbeat_seconds=heartbeat_seconds,
         )
-        registry = WatchRegistry(
-            store=store,
-            poller=poller,
-            changes=changes,
-            clock=clock,
-            server=access.base_url,
-            task_group=tasks,
-            elsewhere=Elsewhere(
-                store=store, changes=changes, clock=clock, task_group=tasks, on_written=poller.written_elsewhere
-            ),
-        )
+        assembly = assemble(settings, ground)
+        registry = assembly.services.registry
         if is_gone is not None:
             await end_abandoned(store, is_gone, reason=TP_IS_GONE, now=clock.now())
         await registry.resume()
-        poller.start()
+        assembly.poller.start()
         try:
-            services = Services(
-                client=client,
-                catalogue=Catalogue(client, clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
-                registry=registry,
-                inbox=Inbox(store=store, clock=clock),
-                manifest=manifest,
-                clock=clock,
-                allowed_pytest_options=settings.allowed_pytest_options,
-                redactor=Redactor(access.secrets),
-                starts=CHAINED_TOOLS,
-            )
-            chains.use(ToolStarter(services))
-            tasks.start_soon(chains.keep_looking)
-            yield services
+            tasks.start_soon(assembly.chains.keep_looking)
+            yield assembly.services
         finally:
-            poller.stop()
+            assembly.poller.stop()
             with anyio.CancelScope(shield=True):
                 await registry.drain()
-                await poller.close()
+                await assembly.poller.close()
             tasks.cancel_scope.cancel()
 
 

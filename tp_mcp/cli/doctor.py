@@ -17,6 +17,7 @@ from tp_mcp.clock import Clock, SystemClock
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.errors import TpMcpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
 from tp_mcp.redaction import Redactor
+from tp_mcp.server.toolset import TOOLSETS, tools_with
 from tp_mcp.settings import Settings, load_settings
 from tp_mcp.watch.sqlite.store import SqliteStore
 
@@ -77,6 +78,7 @@ async def findings(
     for finding in _settings_findings(configuration, settings):
         yield finding
     yield _manifest_finding(settings)
+    yield _toolsets_finding(settings)
     yield await _store_finding(settings.state_dir or state_dir)
     try:
         access = tp_access(settings)
@@ -115,6 +117,15 @@ def _manifest_finding(settings: Settings) -> Finding:
     if loaded.warnings:
         return Finding(Mark.WARNING, f"Connector: {whose}, with warnings.", "; ".join(loaded.warnings))
     return Finding(Mark.OK, f"Connector: {whose}.")
+
+
+def _toolsets_finding(settings: Settings) -> Finding:
+    try:
+        tools = tools_with(settings.toolsets)
+    except TpMcpError as error:
+        return _failed("Tools", error)
+    named = ", ".join(f"{name}{' (offered)' if name in settings.toolsets else ''}" for name in TOOLSETS)
+    return Finding(Mark.OK, f"Tools: {len(tools)} offered. Toolsets that can be named: {named or 'none'}.")
 
 
 async def _store_finding(state_dir: Path) -> Finding:

@@ -39,7 +39,7 @@ def serve_stdio(options: ServeOptions) -> None:
             yield services
 
     backend = Backend(open_when_needed, clock)
-    server = TpServer(backend, process_identity(), clock, _load_tools)
+    server = TpServer(backend, process_identity(), clock, lambda: _load_tools(options))
     anyio.run(_serve, server, backend)
 
 
@@ -64,7 +64,7 @@ def _load_opening() -> Opening:
     return open_configured
 
 
-def _load_tools() -> tuple[ToolDefinition[Any], ...]:
-    from tp_mcp.server.toolset import DEFAULT_TOOLS
+def _load_tools(options: ServeOptions) -> tuple[ToolDefinition[Any], ...]:
+    from tp_mcp.cli.toolsets import chosen_tools
 
-    return DEFAULT_TOOLS
+    return chosen_tools(options)

@@ -21,12 +21,14 @@ class ServeOptions:
         profile: which profile of the configuration file; None for the configured or the default one.
         simulator: use the embedded TP.
         speed: how many times faster than real the embedded TP works.
+        toolsets: names of further tools to offer; None for the configured ones.
 
     """
 
     profile: str | None = None
     simulator: bool = False
     speed: float = DEFAULT_SPEED
+    toolsets: tuple[str, ...] | None = None
 
 
 def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
@@ -42,8 +44,15 @@ def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
         default=DEFAULT_SPEED,
         help=f"how many times faster than real the embedded TP works (default {DEFAULT_SPEED:g})",
     )
+    parser.add_argument(
+        "--toolsets", type=_names, help="named sets of further tools, separated by commas; tp-mcp doctor lists them"
+    )
     parsed = parser.parse_args(arguments)
-    return ServeOptions(parsed.profile, parsed.simulator, parsed.speed)
+    return ServeOptions(parsed.profile, parsed.simulator, parsed.speed, parsed.toolsets)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _speed(text: str) -> float:

@@ -7,7 +7,7 @@ import typer
 from mcp.types import ListToolsResult
 
 from tp_mcp.server.app import listed
-from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.server.toolset import DEFAULT_TOOLS, TOOLSETS, Tools
 from tp_mcp.tools.toolkit import ToolDefinition
 
 CHARACTERS_PER_TOKEN = 4
@@ -27,10 +27,10 @@ def listing_tokens() -> int:
 
 
 def tool_table() -> str:
-    """Return the tools as a Markdown table."""
-    return "\n".join(
-        ["| tool | what it does | its arguments | effect |", "|---|---|---|---|", *map(_row, DEFAULT_TOOLS)]
-    )
+    """Return the tools as a Markdown table, and one for each toolset."""
+    tables = [_table(DEFAULT_TOOLS)]
+    tables += [f"With `--toolsets {name}`:\n\n{_table(tools)}" for name, tools in TOOLSETS.items()]
+    return "\n\n".join(tables)
 
 
 def print_tools(*, markdown: bool) -> None:
@@ -39,6 +39,10 @@ def print_tools(*, markdown: bool) -> None:
     if not markdown:
         typer.echo(f"{len(DEFAULT_TOOLS)} tools of at most {MAX_TOOLS}")
         typer.echo(f"{listing_tokens()} tokens of at most {MAX_TOKENS}")
+
+
+def _table(tools: Tools) -> str:
+    return "\n".join(["| tool | what it does | its arguments | effect |", "|---|---|---|---|", *map(_row, tools)])
 
 
 def _row(definition: ToolDefinition[Any]) -> str:

@@ -1,0 +1,150 @@
+"""How the parts behind the tools are joined, whatever drives them: the system's clock, or one that a test moves."""
+
+import random
+from dataclasses import dataclass
+
+from anyio.abc import TaskGroup
+from pydantic import SecretStr
+
+from tp_mcp.api.client import TpClient
+from tp_mcp.clock import Clock
+from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
+from tp_mcp.jobs.reader import TpReader
+from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
+from tp_mcp.redaction import Redactor
+from tp_mcp.server.toolset import CHAINED_TOOLS
+from tp_mcp.settings import Settings
+from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.tools.chaining import ToolStarter
+from tp_mcp.tools.services import Services
+from tp_mcp.watch.chains import Chains
+from tp_mcp.watch.elsewhere import Elsewhere
+from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.leasing import Leases
+from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
+from tp_mcp.watch.poller import Poller
+from tp_mcp.watch.ports import Store, Timer
+from tp_mcp.watch.registry import WatchRegistry
+from tp_mcp.watch.states import Watch
+from tp_mcp.watch.waiting import Changes
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the parts stand on. Whoever opens these closes them.
+
+    Attributes:
+        client: speaks to TP.
+        server: TP's base URL.
+        store: keeps watches.
+        manifest: how jobs are watched.
+        clock: the time.
+        timer: calls the poller when something is due.
+        tasks: where waits and what serves all watches run.
+        polls: where polls and the steps of chains run; may be the same.
+        secrets: what must never be shown.
+        rng: where phases and back-off come from; None for the system's randomness.
+        interval_factor: multiplies every poll interval.
+        heartbeat_seconds: how often this process shows the others on its store that it lives; None where no other
+            process has the same watches.
+
+    """
+
+    client: TpClient
+    server: str
+    store: Store
+    manifest: Manifest
+    clock: Clock
+    timer: Timer
+    tasks: TaskGroup
+    polls: TaskGroup
+    secrets: tuple[SecretStr, ...] = ()
+    rng: random.Random | None = None
+    interval_factor: float = 1.0
+    heartbeat_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """What was joined.
+
+    Attributes:
+        services: what tools work with.
+        poller: to be started, and closed at the end.
+        chains: the steps that follow ends.
+
+    """
+
+    services: Services
+    poller: Poller
+    chains: Chains
+
+
+def assemble(settings: Settings, ground: Ground) -> Assembly:
+    """Join the parts; nothing is polled before the registry resumes and the poller is started."""
+    changes = Changes()
+    chains = Chains(store=ground.store, clock=ground.clock, server=ground.server, task_group=ground.polls)
+
+    def on_change(watch: Watch) -> None:
+        changes.tell(watch)
+        chains.notice(watch)
+
+    execution_rule, upgrade_rule = ExecutionRule(ground.server), UpgradeRule()
+    poller = Poller(
+        store=ground.store,
+        reader=TpReader(ground.client),
+        rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
+        settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
+        clock=ground.clock,
+        timer=ground.timer,
+        task_group=ground.polls,
+        on_change=on_change,
+        interval_factor=ground.interval_factor,
+        rng=ground.rng,
+        leases=_leases(ground),
+    )
+    services = Services(
+        client=ground.client,
+        catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
+        registry=WatchRegistry(
+            store=ground.store,
+            poller=poller,
+            changes=changes,
+            clock=ground.clock,
+            server=ground.server,
+            task_group=ground.tasks,
+            elsewhere=_elsewhere(ground, changes, poller),
+        ),
+        inbox=Inbox(store=ground.store, clock=ground.clock),
+        manifest=ground.manifest,
+        clock=ground.clock,
+        allowed_pytest_options=settings.allowed_pytest_options,
+        redactor=Redactor(ground.secrets),
+        starts=CHAINED_TOOLS,
+    )
+    chains.use(ToolStarter(services))
+    return Assembly(services, poller, chains)
+
+
+def _leases(ground: Ground) -> Leases | None:
+    if ground.heartbeat_seconds is None:
+        return None
+    return Leases(
+        store=ground.store,
+        clock=ground.clock,
+        server=ground.server,
+        heartbeat_seconds=ground.heartbeat_seconds,
+    )
+
+
+def _elsewhere(ground: Ground, changes: Changes, poller: Poller) -> Elsewhere | None:
+    if ground.heartbeat_seconds is None:
+        return None
+    return Elsewhere(
+        store=ground.store,
+        changes=changes,
+        clock=ground.clock,
+        task_group=ground.tasks,
+        on_written=poller.written_elsewhere,
+    )
