@@ -7,20 +7,23 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.types import CallToolResult, Tool, ToolAnnotations
+from mcp.types import CallToolResult, Resource, ResourceTemplate, Tool, ToolAnnotations
 
 from tp_mcp import __version__
 from tp_mcp.server.instructions import INSTRUCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+    from mcp.server.lowlevel.helper_types import ReadResourceContents
+    from pydantic import AnyUrl
 
     from tp_mcp.clock import Clock
     from tp_mcp.server.backend import Backend
     from tp_mcp.server.conversations import ProcessIdentity
     from tp_mcp.tools.toolkit import ToolDefinition
+    from tp_mcp.watch.owner import Owner
 
 SERVER_NAME = "tp-mcp"
 
@@ -85,10 +88,40 @@ class TpServer(MCPServer[None]):
             name,
             arguments,
             backend=self._backend,
-            owner=self._identity.owner(context.request_context.meta),
+            owner=self._owner(context.request_context),
             clock=self._clock,
             send_progress=context.report_progress,
         )
+
+    async def list_resources(self) -> list[Resource]:
+        """Return the resources that have a URI of their own."""
+        from tp_mcp.server.resources.reading import listed_resources  # noqa: PLC0415 -- after the first answer
+
+        return listed_resources()
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        """Return the families of resources that differ in an id."""
+        from tp_mcp.server.resources.reading import listed_templates  # noqa: PLC0415 -- after the first answer
+
+        return listed_templates()
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[None, Any] | None = None
+    ) -> Iterable[ReadResourceContents]:
+        """Read a resource.
+
+        Raises:
+            ResourceError: there is none with this URI for who asks, or it could not be read.
+
+        """
+        from tp_mcp.server.resources.reading import read_resource  # noqa: PLC0415 -- after the first answer
+
+        if context is None:
+            raise ValueError("resources are read over a connection")
+        return await read_resource(str(uri), backend=self._backend, owner=self._owner(context.request_context))
+
+    def _owner(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
+        return self._identity.owner(ctx.meta)
 
     @functools.cached_property
     def _definitions(self) -> Mapping[str, ToolDefinition[Any]]:
