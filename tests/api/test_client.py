@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from tp_mcp.api.auth import PasswordLogin
 from tp_mcp.api.client import TpClient, readable
 from tp_mcp.api.endpoints import ENDPOINTS, Kind
-from tp_mcp.api.requests import PytestRequest, UpgradeRequest
+from tp_mcp.api.requests import LockAction, PytestRequest, UpgradeRequest
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import (
     ConfigurationError,
@@ -30,6 +30,7 @@ def test_the_table_says_which_calls_write() -> None:
         "start_upgrade",
         "start_pytest",
         "cancel_execution",
+        "lock_lab",
     }
     assert all(endpoint.reads is (endpoint.kind is Kind.READ) for endpoint in ENDPOINTS.values())
     assert {name for name, endpoint in ENDPOINTS.items() if endpoint.pollable} == {
@@ -99,6 +100,7 @@ async def test_the_test_tree_is_read(client: TpClient, tp: Any) -> None:
         ("list_testcases", "/adc/get_testcases"),
         ("list_labs", "/adc/get_automation_lab"),
         ("list_executions", "/adc/get_test_result"),
+        ("list_versions", "/adc/automation-verion/"),
     ],
 )
 async def test_a_list_of_another_shape_is_an_error(client: TpClient, tp: Any, method: str, path: str) -> None:
@@ -141,7 +143,24 @@ async def test_only_reads_by_name_with_their_own_arguments_are_sent(
 
 
 def test_what_can_be_read_by_name_is_told() -> None:
-    assert readable() == ("get_upgrade", "get_execution", "list_testcases", "list_labs", "list_executions")
+    assert readable() == (
+        *("get_upgrade", "get_execution", "list_testcases", "list_labs", "list_executions", "list_versions"),
+    )
+
+
+async def test_a_lab_is_marked_in_the_name_of_the_user(client: TpClient, tp: Any) -> None:
+    tp.on("/adc/automation_lock", httpx2.Response(200), httpx2.Response(200, json={"ok": True}))
+    assert await client.lock_lab("AT16", LockAction.LOCK) is None
+    assert await client.lock_lab("AT16", LockAction.UNLOCK) == {"ok": True}
+    assert tp.bodies("/adc/automation_lock") == [
+        {"action": "lock", "user": "demo", "name": "AT16"},
+        {"action": "unlock", "user": "demo", "name": "AT16"},
+    ]
+
+
+async def test_versions_are_read(client: TpClient, tp: Any) -> None:
+    tp.on("/adc/automation-verion/", httpx2.Response(200, json=["7.6.5", {"version": "7.6.6"}]))
+    assert await client.list_versions() == ("7.6.5", "7.6.6")
 
 
 async def test_a_report_is_fetched_with_the_token(client: TpClient, tp: Any) -> None:

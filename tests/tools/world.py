@@ -24,7 +24,7 @@ from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render, render_error
-from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.simulator.faults import Fault
@@ -40,7 +40,12 @@ ALICE = Owner("local:alice", "environment:one", exact=True)
 PATIENCE_SECONDS = 30.0
 START_TIME = 1_780_090_000.0
 TREE_TTL_SECONDS = 600.0
-READS = frozenset({"get_upgrade", "get_execution", "get_testcases", "list_labs", "list_executions", "get_report"})
+READS = frozenset(
+    {
+        *("get_upgrade", "get_execution", "get_testcases", "list_labs", "list_executions", "list_versions"),
+        "get_report",
+    }
+)
 
 T = TypeVar("T")
 
@@ -105,7 +110,7 @@ class World:
 
     async def call(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> str:
         """Call a tool and return its document as text."""
-        definition = next(each for each in DEFAULT_TOOLS if each.name == name)
+        definition = next(each for each in ALL_TOOLS if each.name == name)
         visit = await self.services.inbox.begin(owner)
 
         async def report(watch: Watch) -> None:

@@ -18,7 +18,7 @@ from tp_mcp.api.connection import Call
 from tp_mcp.api.endpoints import ENDPOINTS, Endpoint
 from tp_mcp.api.guard import guard_execution_id, guard_name
 from tp_mcp.api.guard.text import shown
-from tp_mcp.api.lenient import TpModel, each_valid, rows_of
+from tp_mcp.api.lenient import TpModel, each_valid, rows_of, texts_of
 from tp_mcp.api.models import (
     Execution,
     ExecutionStarted,
@@ -28,7 +28,7 @@ from tp_mcp.api.models import (
     UpgradeStatus,
 )
 from tp_mcp.api.reports import report_path, report_url
-from tp_mcp.api.requests import PytestRequest, UpgradeRequest
+from tp_mcp.api.requests import LockAction, PytestRequest, UpgradeRequest
 from tp_mcp.api.testcases import TestTree, parse_tree
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, TpBusyError, TpNotJsonError
@@ -196,6 +196,26 @@ class TpClient:
         Sent at most once. Returns TP's JSON, None where it says nothing.
         """
         return await self._json(endpoints.CANCEL_EXECUTION, body={"id": guard_execution_id(exec_id)})
+
+    async def list_versions(self) -> tuple[str, ...]:
+        """Return the versions that TP's automation knows."""
+        rows = rows_of(await self.read_json(endpoints.LIST_VERSIONS.name, {}))
+        if rows is None:
+            raise _unexpected(endpoints.LIST_VERSIONS)
+        return texts_of(rows)
+
+    async def lock_lab(self, lab: str, action: LockAction) -> JsonValue:
+        """Mark a lab as taken by `username()`, or free it.
+
+        Sent at most once. Returns TP's JSON, None where it says nothing.
+
+        Raises:
+            TpBusyError: somebody else marked it.
+
+        """
+        name, user = guard_name("lab", lab), await self.username()
+        body: dict[str, JsonValue] = {"action": action.value, "user": user, "name": name}
+        return await self._json(endpoints.LOCK_LAB, body=body)
 
     async def read_json(self, name: str, arguments: Mapping[str, JsonValue]) -> JsonValue:
         """Return TP's own JSON of a read endpoint, with no model in between.

@@ -80,6 +80,15 @@ LIST_EXECUTIONS = Endpoint(
     "list_executions", "POST", "/adc/get_test_result", Kind.READ, max_bytes=LARGEST_LIST_BYTES, pollable=True
 )
 CANCEL_EXECUTION = Endpoint("cancel_execution", "POST", "/adc/test_exec_kill", Kind.WRITE, answer_may_be_empty=True)
+LIST_VERSIONS = Endpoint(
+    # The misspelling is TP's.
+    "list_versions",
+    "GET",
+    "/adc/automation-verion/",
+    Kind.READ,
+    max_bytes=LARGEST_LIST_BYTES,
+)
+LOCK_LAB = Endpoint("lock_lab", "POST", "/adc/automation_lock", Kind.WRITE, answer_may_be_empty=True)
 GET_REPORT = Endpoint("get_report", "GET", "/{report_file_path}", Kind.READ, timeout_seconds=300.0)
 
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
@@ -95,6 +104,8 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
             LIST_LABS,
             LIST_EXECUTIONS,
             CANCEL_EXECUTION,
+            LIST_VERSIONS,
+            LOCK_LAB,
             GET_REPORT,
         )
     }

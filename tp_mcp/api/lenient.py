@@ -12,6 +12,7 @@ GREATEST_NUMBER = 2**53
 """Beyond it a whole number is not known: no JSON reader carries it exactly, and nothing that TP counts comes near."""
 
 _DIGITS_OF_A_NUMBER = 18
+_NAME_KEYS = ("username", "name", "version")
 _LIST_KEYS = ("data", "results", "labs", "executions", "items", "list", "rows")
 
 
@@ -55,14 +56,20 @@ def _iso_moment(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def texts_of(value: object) -> tuple[str, ...]:
+    """Return the strings of a list of strings or of objects with a name, or of one string with commas."""
     if isinstance(value, str):
         return tuple(part for each in value.split(",") if (part := each.strip()))
     if isinstance(value, list | tuple):
-        # People may be given as objects; their name is what counts.
-        named = (each.get("username") or each.get("name") if isinstance(each, Mapping) else each for each in value)
-        return tuple(text for each in named if (text := _text(each)))
+        return tuple(text for each in value if (text := _text(_name_of(each))))
     return ()
+
+
+def _name_of(value: object) -> object:
+    # People and versions may be given as objects; their name is what counts.
+    if not isinstance(value, Mapping):
+        return value
+    return next((value[key] for key in _NAME_KEYS if value.get(key)), None)
 
 
 Text = Annotated[str, BeforeValidator(_text)]
@@ -74,7 +81,7 @@ Whole = Annotated[int | None, BeforeValidator(_whole)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 """An aware datetime from an ISO 8601 string (UTC where it names no zone) or epoch seconds, also in a string."""
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(texts_of)]
 """Strings from a list of strings, of objects with a name, or from one string with commas."""
 
 

@@ -31,6 +31,13 @@ class UpgradeMode(StrEnum):
     """The newest GA build of a version."""
 
 
+class LockAction(StrEnum):
+    """What is done with the mark that says a lab is taken."""
+
+    LOCK = "lock"
+    UNLOCK = "unlock"
+
+
 _NEEDS: Mapping[UpgradeMode, str] = {
     UpgradeMode.COMMAND: "command",
     UpgradeMode.BUILD: "build_number",

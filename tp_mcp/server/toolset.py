@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tp_mcp.errors import ConfigurationError
-from tp_mcp.tools import executions, labs, runs, testcases, upgrades, watches, watching
+from tp_mcp.tools import executions, labs, locks, recent, runs, testcases, upgrades, watches, watching
 from tp_mcp.tools.toolkit import ToolDefinition
 
 Tools = tuple[ToolDefinition[Any], ...]
@@ -23,7 +23,7 @@ DEFAULT_TOOLS: Tools = (
     *watching.TOOLS,
 )
 
-TOOLSETS: Mapping[str, Tools] = {}
+TOOLSETS: Mapping[str, Tools] = {"labs": (*locks.TOOLS, *recent.TOOLS)}
 """What can be added, by name."""
 
 ALL_TOOLS: Tools = (*DEFAULT_TOOLS, *(tool for tools in TOOLSETS.values() for tool in tools))

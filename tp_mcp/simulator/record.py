@@ -1,9 +1,9 @@
 """What really happened to the writes: the truth that a client's tale can be held against.
 
 Three kinds of rows with one numbering, none of which ever changes or goes, but by a reset: writes that TP **accepted**,
-that it **refused**, and that a fault **struck** before TP saw them. A write is a `start_upgrade`, a `start_pytest` or a
-`kill_execution`. What a write asked for is kept without the password of a restore command. How a job ended is asked of
-the job itself, when it is asked for.
+that it **refused**, and that a fault **struck** before TP saw them. A write is a `start_upgrade`, a `start_pytest`, a
+`kill_execution` or a `lock_lab`. What a write asked for is kept without the password of a restore command. How a job
+ended is asked of the job itself, when it is asked for.
 """
 
 import time
@@ -22,10 +22,12 @@ from tp_mcp.simulator.upgrades import PROGRESS, UpgradeTask, aggregate
 START_UPGRADE = "start_upgrade"
 START_PYTEST = "start_pytest"
 KILL_EXECUTION = "kill_execution"
-WRITES = frozenset({START_UPGRADE, START_PYTEST, KILL_EXECUTION})
+LOCK_LAB = "lock_lab"
+WRITES = frozenset({START_UPGRADE, START_PYTEST, KILL_EXECUTION, LOCK_LAB})
 UNAUTHORIZED = "unauthorized"
 
-_ASKED = ("mode", "build_number", "version", "command", "testcase", "argument", "extra_pytest_options", "id")
+_ASKED = ("mode", "build_number", "version", "command", "testcase", "argument", "extra_pytest_options", "id", "action")
+_LAB_KEYS = {START_UPGRADE: "testbed", LOCK_LAB: "name"}
 _WORDS_BEFORE_CREDENTIALS = 6
 _HIDDEN = "********"
 
@@ -59,7 +61,7 @@ class AcceptedWrite(Write):
     """A write that TP did.
 
     Attributes:
-        exec_id: the execution it made or killed; None for an upgrade.
+        exec_id: the execution it made or killed; None for any other.
         tasks: for an upgrade, address and task id of each device.
 
     """
@@ -155,6 +157,10 @@ class WriteRecord:
         on_lab = {**body, "lab": self._executions.get(exec_id).lab}
         self._rows.append(AcceptedWrite(*self._told(KILL_EXECUTION, user, on_lab), exec_id=exec_id))
 
+    def accept_lock(self, user: str, body: Mapping[str, Any]) -> None:
+        """Note a lab that was marked as taken, or freed."""
+        self._rows.append(AcceptedWrite(*self._told(LOCK_LAB, user, body)))
+
     @contextmanager
     def refusing(self, endpoint: str, user: str, body: Mapping[str, Any]) -> Iterator[None]:
         """Note a refusal that is raised inside."""
@@ -173,7 +179,7 @@ class WriteRecord:
         self._rows.append(StruckWrite(*self._told(endpoint, user, body), fault=fault))
 
     def end_of(self, write: AcceptedWrite) -> JobEnd | None:
-        """Return how the job of a write ended; None while it has not, and for a kill, which makes no job.
+        """Return how the job of a write ended; None while it has not, and for what makes no job.
 
         An upgrade that lost a worker never ends, nor does one of devices that were seeded anew.
         """
@@ -211,7 +217,7 @@ class WriteRecord:
     def _told(
         self, endpoint: str, user: str, body: Mapping[str, Any]
     ) -> tuple[int, str, str, str, dict[str, Any], float, float]:
-        lab = body.get("testbed") if endpoint == START_UPGRADE else body.get("lab")
+        lab = body.get(_LAB_KEYS.get(endpoint, "lab"))
         asked = {name: body[name] for name in _ASKED if name in body}
         if "command" in asked:
             asked["command"] = without_credentials(asked["command"])

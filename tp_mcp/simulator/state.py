@@ -4,6 +4,7 @@ Nothing here knows HTTP. Time is asked for, never waited for: what a moment show
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tp_mcp.simulator.builds import BuildServer
@@ -12,8 +13,9 @@ from tp_mcp.simulator.execution_table import ExecutionTable
 from tp_mcp.simulator.executions import RUNNING, Execution
 from tp_mcp.simulator.faults import FaultBook
 from tp_mcp.simulator.labs import DEFAULT_LABS, Lab
+from tp_mcp.simulator.locks import LabLocks
 from tp_mcp.simulator.options import SimulatorOptions
-from tp_mcp.simulator.record import START_PYTEST, START_UPGRADE, WriteRecord
+from tp_mcp.simulator.record import LOCK_LAB, START_PYTEST, START_UPGRADE, WriteRecord
 from tp_mcp.simulator.refusals import Reason, Refusal
 from tp_mcp.simulator.requests import RequestLog
 from tp_mcp.simulator.testbeds import Testbeds, read_order
@@ -31,6 +33,7 @@ class SimulatorState:
         users: by username.
         testbeds: the upgrades.
         executions: the runs.
+        locks: the labs that are marked as taken.
         faults: what goes wrong at the moment.
         requests: what was asked so far.
         record: what became of the writes.
@@ -47,6 +50,7 @@ class SimulatorState:
         self.users: dict[str, User] = {user.username: user for user in DEFAULT_USERS}
         self.testbeds = Testbeds(DEFAULT_LABS, seed=options.seed, now=self.clock.now())
         self.executions = ExecutionTable(options.first_exec_id, options.seed)
+        self.locks = LabLocks()
         self.faults = FaultBook()
         self.requests = RequestLog()
         self.record = WriteRecord(self.clock, self.executions, self.testbeds)
@@ -133,15 +137,24 @@ class SimulatorState:
 
         """
         with self.record.refusing(START_PYTEST, username, body):
-            user = body.get("user")
-            if not isinstance(user, str) or not user:
-                raise Refusal(Reason.INVALID, "user (string) is required")
-            if user != username:
-                raise Refusal(Reason.FORBIDDEN, f"user '{user}' is not the caller")
+            user = _named_user(username, body)
             lab = self.lab_for(username, body.get("lab"))
             execution = self.executions.create(lab, user, body, self.clock.now())
         self.record.accept_execution(username, body, execution.exec_id)
         return execution
+
+    def lock_lab(self, username: str, body: dict[str, Any]) -> Mapping[str, Any]:
+        """Mark a lab as taken, or free it, and return what the POST answers.
+
+        Raises:
+            Refusal: if the request is wrong, not allowed, or somebody else marked the lab.
+
+        """
+        with self.record.refusing(LOCK_LAB, username, body):
+            user = _named_user(username, body)
+            answer = self.locks.apply(self.lab_for(username, body.get("name")), user, body.get("action"))
+        self.record.accept_lock(username, body)
+        return answer
 
     def execution_for(self, username: str, exec_id: int) -> Execution:
         """Return an execution on a lab that `username` may use.
@@ -196,9 +209,18 @@ class SimulatorState:
         self.testbeds.revive_workers(self.lab(testbed))
 
     def _busy(self, lab: Lab, now: float) -> bool:
-        return self.executions.in_flight_on(lab.name) is not None or any(
-            self.testbeds.status(device.ip, now) == PROGRESS for device in lab.targets
-        )
+        if self.locks.holder(lab.name) is not None or self.executions.in_flight_on(lab.name) is not None:
+            return True
+        return any(self.testbeds.status(device.ip, now) == PROGRESS for device in lab.targets)
+
+
+def _named_user(username: str, body: dict[str, Any]) -> str:
+    user = body.get("user")
+    if not isinstance(user, str) or not user:
+        raise Refusal(Reason.INVALID, "user (string) is required")
+    if user != username:
+        raise Refusal(Reason.FORBIDDEN, f"user '{user}' is not the caller")
+    return user
 
 
 def _lab_texts(lab: Lab) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from tp_mcp.simulator.executions import read_exec_id
-from tp_mcp.simulator.record import KILL_EXECUTION, START_PYTEST, START_UPGRADE, UNAUTHORIZED
+from tp_mcp.simulator.record import KILL_EXECUTION, LOCK_LAB, START_PYTEST, START_UPGRADE, UNAUTHORIZED
 from tp_mcp.simulator.refusals import Reason, Refusal
 from tp_mcp.simulator.tokens import BadTokenError
 from tp_mcp.simulator.wire.answers import bearer, error, json_object, login_page, login_redirect, written
@@ -35,6 +35,7 @@ def routes(simulator: "Simulator") -> list[Route]:
         Route("/adc/automation/pytest/{exec_id:path}/", api.get_execution, name="get_execution"),
         Route("/adc/get_testcases", api.get_testcases, name="get_testcases"),
         Route("/adc/get_automation_lab", api.list_labs, methods=["POST"], name="list_labs"),
+        Route("/adc/automation_lock", api.lock_lab, methods=["POST"], name=LOCK_LAB),
         Route("/adc/automation-verion/", api.list_versions, name="list_versions"),
         Route("/adc/get_test_result", api.list_executions, methods=["POST"], name="list_executions"),
         Route("/adc/test_exec_kill", api.kill_execution, methods=["POST"], name=KILL_EXECUTION),
@@ -100,6 +101,11 @@ class Endpoints:
         user = await self._user(request)
         self._simulator.workers.settle()
         return Response(self._simulator.state.labs_of(user), media_type=JSON)
+
+    async def lock_lab(self, request: "Request") -> "Response":
+        """Mark a lab as taken, or free it."""
+        username, body = await self._write(request, LOCK_LAB)
+        return JSONResponse(dict(self._simulator.state.lock_lab(username, body)))
 
     async def list_versions(self, request: "Request") -> "Response":
         """List the versions that the automation knows."""

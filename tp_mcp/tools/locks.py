@@ -1,0 +1,71 @@
+"""Marking a lab as taken, so that people see it is in use."""
+
+from typing import Annotated
+
+import anyio
+from pydantic import Field
+
+from tp_mcp.api.guard import guard_name
+from tp_mcp.api.requests import LockAction
+from tp_mcp.jobs.answers import word
+from tp_mcp.results.document import Document
+from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+
+
+class LabArguments(ToolArguments):
+    """What the tools about one lab take."""
+
+    lab: Annotated[str, Field(description="Lab (= testbed) name from list_labs.", examples=["AT16_Combined_FSW"])]
+
+
+async def lock_lab(arguments: LabArguments, call: Call) -> Document:
+    """Mark a lab as taken."""
+    lab, user = await _send(arguments, call, LockAction.LOCK)
+    return Document(
+        f"TP was asked to mark {lab} as taken by {user}.",
+        next_step="The mark tells people; nothing is kept from running there. unlock_lab takes it away.",
+    )
+
+
+async def unlock_lab(arguments: LabArguments, call: Call) -> Document:
+    """Take the mark away."""
+    lab, user = await _send(arguments, call, LockAction.UNLOCK)
+    return Document(f"TP was asked to take {user}'s mark from {lab}.", next_step="list_labs shows what is available.")
+
+
+async def _send(arguments: LabArguments, call: Call, action: LockAction) -> tuple[str, str]:
+    services = call.services
+    lab = guard_name("lab", arguments.lab)
+    await services.catalogue.require_lab("lab", lab)
+    # A caller who leaves must not cut the request in two.
+    with anyio.CancelScope(shield=True):
+        await services.client.lock_lab(lab, action)
+    return lab, word(await services.client.username())
+
+
+TOOLS = (
+    ToolDefinition(
+        name="lock_lab",
+        title="Mark a lab as taken",
+        description=(
+            "Mark a lab as taken by you, so that others see it is in use. The mark stays until unlock_lab, also when "
+            "your jobs there have ended. It is not needed to run or upgrade, and it keeps nobody from doing so."
+        ),
+        arguments=LabArguments,
+        run=lock_lab,
+        read_only=False,
+        destructive=True,
+    ),
+    ToolDefinition(
+        name="unlock_lab",
+        title="Free a lab",
+        description=(
+            "Take away the mark that lock_lab set on a lab. It ends nothing that runs there; cancel_execution ends a "
+            "run. TP may refuse where somebody else set the mark."
+        ),
+        arguments=LabArguments,
+        run=unlock_lab,
+        read_only=False,
+        destructive=True,
+    ),
+)
