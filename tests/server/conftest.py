@@ -73,13 +73,14 @@ def connect(world: World) -> Connect:
         mode: str = "auto",
         identity: ProcessIdentity = IDENTITY,
         tools: tuple[ToolDefinition[Any], ...] = DEFAULT_TOOLS,
+        **options: Any,
     ) -> AsyncIterator[Chat]:
         @asynccontextmanager
         async def opened() -> AsyncIterator[Services]:
             yield world.services
 
         server = TpServer(Backend(opened, world.services.clock), identity, world.services.clock, lambda: tools)
-        async with Client(server, mode=mode) as client:
+        async with Client(server, mode=mode, **options) as client:
             yield Chat(world, client)
 
     return connected

@@ -23,6 +23,7 @@ from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.leasing import Leases
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
+from tp_mcp.watch.news import News
 from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.ports import Store, Timer
 from tp_mcp.watch.registry import WatchRegistry
@@ -117,6 +118,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
             elsewhere=_elsewhere(ground, changes, poller),
         ),
         inbox=Inbox(store=ground.store, clock=ground.clock),
+        news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
         manifest=ground.manifest,
         clock=ground.clock,
         allowed_pytest_options=settings.allowed_pytest_options,

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.types import CallToolResult, Resource, ResourceTemplate, Tool, ToolAnnotations
+from mcp.types import CallToolResult, ReadResourceRequestParams, Resource, ResourceTemplate, Tool, ToolAnnotations
 
 from tp_mcp import __version__
 from tp_mcp.server.instructions import INSTRUCTIONS
+from tp_mcp.server.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -69,7 +70,11 @@ class TpServer(MCPServer[None]):
             log_level="WARNING",
             lifespan=lifespan,
             middleware=[self._tell_backend_of_answers],
+            subscriptions=False,
         )
+        self.subscriptions = Subscriptions(self._owner, self._read_for)
+        self.subscriptions.add_to(self._lowlevel_server)
+        backend.accompany(lambda services: self.subscriptions.pushed(services, clock))
 
     async def list_tools(self) -> list[Tool]:
         """Return the tools with their schemas."""
@@ -83,12 +88,14 @@ class TpServer(MCPServer[None]):
 
         if context is None:
             raise ValueError("tools are called over a connection")
+        owner = self._owner(context.request_context)
+        self.subscriptions.heard(context.request_context, owner)
         return await call_tool(
             self._definitions,
             name,
             arguments,
             backend=self._backend,
-            owner=self._owner(context.request_context),
+            owner=owner,
             clock=self._clock,
             send_progress=context.report_progress,
         )
@@ -119,6 +126,9 @@ class TpServer(MCPServer[None]):
         if context is None:
             raise ValueError("resources are read over a connection")
         return await read_resource(str(uri), backend=self._backend, owner=self._owner(context.request_context))
+
+    async def _read_for(self, ctx: ServerRequestContext[None, Any], uri: str) -> object:
+        return await self._handle_read_resource(ctx, ReadResourceRequestParams(uri=uri))
 
     def _owner(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
         return self._identity.owner(ctx.meta)

@@ -7,7 +7,7 @@ are opened once, in a task of their own, and opened anew when a call finds that 
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -37,6 +37,7 @@ class Backend:
     def __init__(self, open_services: OpenServices, clock: Clock) -> None:
         self._open_services = open_services
         self._clock = clock
+        self._companions: list[Callable[[Services], AbstractAsyncContextManager[None]]] = []
         self._services: Services | None = None
         self._error = _closing_error()
         self._answered = anyio.Event()
@@ -63,6 +64,10 @@ class Backend:
         self._wanted.set()
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await self._closed.wait()
+
+    def accompany(self, companion: Callable[[Services], AbstractAsyncContextManager[None]]) -> None:
+        """Enter what `companion` returns whenever services are opened, and leave it before they are closed."""
+        self._companions.append(companion)
 
     def answered(self) -> None:
         """Take in that the first answer was given, so that opening delays it no longer."""
@@ -103,7 +108,9 @@ class Backend:
 
     async def _open_once(self) -> None:
         try:
-            async with self._open_services() as services:
+            async with self._open_services() as services, AsyncExitStack() as companions:
+                for companion in self._companions:
+                    await companions.enter_async_context(companion(services))
                 self._services = services
                 self._settled.set()
                 await self._closing.wait()

@@ -12,6 +12,7 @@ from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.redaction import Redactor
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.watch.inbox import Inbox
+from tp_mcp.watch.news import News
 from tp_mcp.watch.registry import WatchRegistry
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Services:
         catalogue: the labs and tests there are.
         registry: makes and finds watches.
         inbox: the ends that wait to be seen.
+        news: tells what happens to watches.
         manifest: how jobs are watched.
         clock: the time.
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
@@ -40,6 +42,7 @@ class Services:
     catalogue: Catalogue
     registry: WatchRegistry
     inbox: Inbox
+    news: News
     manifest: Manifest
     clock: Clock
     allowed_pytest_options: frozenset[str]

@@ -179,6 +179,13 @@ class Store(Protocol):
         """Return the watches of one TP that have not ended, each id with its revision."""
         ...
 
+    async def ends_after(self, cursor: int | None) -> tuple[int, tuple[str, ...]]:
+        """Return the ids of watches whose ends were written after a cursor, and the cursor to go on from.
+
+        It may be a part of them. Without a cursor there are no ids: there is nothing that they would come after.
+        """
+        ...
+
     async def version(self) -> int:
         """Return a number that differs from the one before if another process wrote in between."""
         ...

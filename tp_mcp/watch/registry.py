@@ -352,6 +352,7 @@ class WatchRegistry:
                 self._poller.add(watch)
             return watch
         self._poller.add(saved)
+        self._changes.tell(saved)
         return saved
 
     async def _seen(self, watch: Watch) -> None:

@@ -1,6 +1,6 @@
 """Waiting for a watch to change, within a limit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -37,6 +37,7 @@ class Changes:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[Change]] = {}
+        self._listeners: dict[object, Callable[[Watch], None]] = {}
 
     @contextmanager
     def of(self, watch_id: str) -> Iterator[Change]:
@@ -55,7 +56,19 @@ class Changes:
         """Return the ids of the watches that somebody waits for."""
         return set(self._waiting)
 
+    def listen(self, listener: Callable[[Watch], None]) -> Callable[[], None]:
+        """Call `listener` with each watch that changed; return what ends it. It must neither raise nor wait."""
+        key = object()
+        self._listeners[key] = listener
+
+        def stop() -> None:
+            self._listeners.pop(key, None)
+
+        return stop
+
     def tell(self, watch: Watch) -> None:
-        """Wake everyone who waits for this watch."""
+        """Wake everyone who waits for this watch, and tell who listens."""
         for change in self._waiting.get(watch.id, ()):
             change.happened()
+        for listener in tuple(self._listeners.values()):
+            listener(watch)

@@ -13,6 +13,7 @@ from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.repeats import REPEAT_SECONDS
 from tp_mcp.watch.sqlite import lease_tables
 from tp_mcp.watch.sqlite.connection import Connection
+from tp_mcp.watch.sqlite.ends import ends_after
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
 from tp_mcp.watch.sqlite.rows import Row, entry_to_row, row_to_entry, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
@@ -138,6 +139,10 @@ class SqliteStore:
         """Return the watches of one TP that have not ended, each id with its revision."""
         sql = "SELECT id, revision FROM watches WHERE server = ? AND ended_at IS NULL"
         return await self._connection.run(lambda db: {row[0]: row[1] for row in db.execute(sql, (server,))})
+
+    async def ends_after(self, cursor: int | None) -> tuple[int, tuple[str, ...]]:
+        """Return the ids of watches whose ends were written after a cursor, and the cursor of now."""
+        return await self._connection.run(lambda db: ends_after(db, cursor))
 
     async def version(self) -> int:
         """Return a number that differs from the one before if another process wrote in between."""

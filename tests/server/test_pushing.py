@@ -1,0 +1,238 @@
+"""Pushing: a reader that takes nothing costs nobody else anything; updates are paced; streams end in order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from operator import eq
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup
+from mcp.server.context import ServerRequestContext
+
+from tests.server.conftest import IDENTITY, Connect
+from tp_mcp.server.app import TpServer
+from tp_mcp.server.pushing import pushes as pushes_module
+from tp_mcp.server.pushing import sessions as sessions_module
+from tp_mcp.server.pushing.pushes import Pushes
+from tp_mcp.server.pushing.sessions import HandshakeSessions
+from tp_mcp.server.pushing.streams import ListenStreams
+from tp_mcp.server.pushing.throttle import Throttle
+from tp_mcp.watch.owner import Owner
+
+ALICE = Owner("local:alice", "chat-1", exact=True)
+PATIENCE_SECONDS = 10.0
+
+
+@dataclass(eq=False)
+class Reader:
+    """A connection of the handshake era whose reader takes what it is told, or does not."""
+
+    stuck: bool = False
+    broken: bool = False
+    taken: list[str] = field(default_factory=list)
+    tried: int = 0
+    exit_stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def ask(self, version: str = "2025-11-25") -> ServerRequestContext[Any, Any]:
+        context = SimpleNamespace(protocol_version=version, session=SimpleNamespace(_connection=self))
+        return cast("ServerRequestContext[Any, Any]", context)
+
+    async def notify(self, _method: str, params: dict[str, str]) -> None:
+        await self._take(params["data"])
+
+    async def send_resource_updated(self, uri: str) -> None:
+        await self._take(uri)
+
+    async def _take(self, what: str) -> None:
+        self.tried += 1
+        if self.stuck:
+            await asyncio.Event().wait()
+        if self.broken:
+            raise RuntimeError("unforeseen")
+        self.taken.append(what)
+
+
+def anyone(_: Owner) -> bool:
+    return True
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def group() -> AsyncIterator[TaskGroup]:
+    async with anyio.create_task_group() as tasks:
+        yield tasks
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_stalled_reader_holds_up_nobody_and_is_told_nothing_until_it_asks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions_module, "PUSH_SECONDS", 0.02)
+    stuck, live, sessions = Reader(stuck=True), Reader(), HandshakeSessions()
+    for reader in (stuck, live):
+        sessions.subscribe(reader.ask(), "tp://inbox", ALICE)
+        sessions.heard(reader.ask(), ALICE)
+    async with group() as tasks:
+        sessions.ended("first", "info", anyone, tasks)
+        sessions.updated("tp://inbox", anyone, tasks)
+        await until(lambda: live.taken == ["first", "tp://inbox"])
+        await until(lambda: [session.stalled for session in sessions._sessions.values()] == [True, False])
+        tried = stuck.tried
+        sessions.ended("second", "info", anyone, tasks)
+        await until(lambda: "second" in live.taken)
+        assert (stuck.tried, stuck.taken) == (tried, [])
+        stuck.stuck = False
+        sessions.heard(stuck.ask(), ALICE)
+        sessions.ended("third", "info", anyone, tasks)
+        await until(lambda: stuck.taken == ["third"])
+
+
+async def test_what_waits_for_a_slow_reader_is_bounded_and_a_resource_waits_once() -> None:
+    reader, sessions = Reader(stuck=True), HandshakeSessions()
+    sessions.subscribe(reader.ask(), "tp://inbox", ALICE)
+    sessions.heard(reader.ask(), ALICE)
+    async with group() as tasks:
+        for number in range(10 * sessions_module.MAX_ENDS_WAITING):
+            sessions.ended(str(number), "info", anyone, tasks)
+            sessions.updated("tp://inbox", anyone, tasks)
+        (session,) = sessions._sessions.values()
+        assert len(session.ends) == sessions_module.MAX_ENDS_WAITING
+        assert list(session.uris) == ["tp://inbox"]
+
+
+async def test_a_push_that_fails_for_an_unforeseen_reason_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    broken, live, sessions = Reader(broken=True), Reader(), HandshakeSessions()
+    for reader in (broken, live):
+        sessions.heard(reader.ask(), ALICE)
+    async with group() as tasks:
+        sessions.ended("first", "info", anyone, tasks)
+        await until(lambda: live.taken == ["first"])
+        await until(lambda: not any(session.sending for session in sessions._sessions.values()))
+        broken.broken = False
+        sessions.ended("second", "info", anyone, tasks)
+        await until(lambda: broken.taken == ["second"])
+    assert "could not be told" in caplog.text
+
+
+async def test_a_session_that_ended_is_forgotten_and_a_newer_protocol_has_none() -> None:
+    reader, sessions = Reader(), HandshakeSessions()
+    sessions.heard(reader.ask("2026-07-28"), ALICE)
+    assert len(sessions) == 0
+    sessions.heard(reader.ask(), ALICE)
+    assert len(sessions) == 1
+    await reader.exit_stack.aclose()
+    assert len(sessions) == 0
+
+
+async def test_a_session_of_many_conversations_is_told_of_those_that_called_last() -> None:
+    reader, sessions = Reader(), HandshakeSessions()
+    owners = [Owner("p", str(number), exact=True) for number in range(sessions_module.MAX_CONVERSATIONS + 1)]
+    for owner in [*owners[:-1], owners[0], owners[-1]]:
+        sessions.heard(reader.ask(), owner)
+    async with group() as tasks:
+        for owner in owners:
+            sessions.ended(owner.conversation, "info", partial(eq, owner), tasks)
+        await until(lambda: str(len(owners) - 1) in reader.taken)
+    assert "0" in reader.taken
+    assert "1" not in reader.taken
+
+
+@dataclass
+class Clock:
+    """A clock that a test moves."""
+
+    time: float = 1_000.0
+    sleepers: list[tuple[float, asyncio.Event]] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        sleeper = (self.time + seconds, asyncio.Event())
+        self.sleepers.append(sleeper)
+        await sleeper[1].wait()
+
+    async def move(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+        self.time += seconds
+        for due, event in self.sleepers:
+            if due <= self.time:
+                event.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+async def test_the_first_change_is_told_at_once_and_the_last_one_of_a_burst_when_its_time_has_come() -> None:
+    clock, passed = Clock(), list[int]()
+    async with group() as tasks:
+        throttle = Throttle(seconds=10.0, clock=clock, tasks=tasks)
+        for number in range(5):
+            throttle.offer("a", number, partial(passed.append, number))
+        assert passed == [0]
+        throttle.offer("b", 0, lambda: passed.append(100))
+        assert passed == [0, 100]
+        await clock.move(9.9)
+        assert passed == [0, 100]
+        await clock.move(0.1)
+        assert passed == [0, 100, 4]
+        throttle.offer("a", 4, lambda: passed.append(-1))
+        await clock.move(60)
+        assert passed == [0, 100, 4]
+
+
+async def test_what_is_forgotten_is_passed_on_no_more() -> None:
+    clock, passed = Clock(), list[int]()
+    async with group() as tasks:
+        throttle = Throttle(seconds=10.0, clock=clock, tasks=tasks)
+        throttle.offer("a", 0, lambda: passed.append(0))
+        throttle.offer("a", 1, lambda: passed.append(1))
+        throttle.forget("a")
+        await clock.move(60)
+        assert passed == [0]
+
+
+async def test_streams_end_in_order_when_the_server_stops(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[TpServer] = []
+    original = TpServer.__init__
+
+    def remembered(self: TpServer, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        made.append(self)
+
+    monkeypatch.setattr(TpServer, "__init__", remembered)
+    async with connect() as chat, chat.client.listen(resource_subscriptions=["tp://inbox"]) as stream:
+        made[0].subscriptions.close()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert [event async for event in stream] == []
+
+
+async def test_ends_that_are_noticed_again_are_told_once_and_remembered_within_limits(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushes_module, "MAX_ENDS_REMEMBERED", 2)
+    async with connect() as chat:
+        reader, sessions = Reader(), HandshakeSessions()
+        sessions.heard(reader.ask(), IDENTITY.owner(None))
+        services = chat.world.services
+        pushes = Pushes(ListenStreams(), sessions, services.clock)
+        async with pushes.following(services):
+            build = {"testbed": "AT16_Combined_FSW", "mode": "build"}
+            for number in range(3):
+                await chat.call("start_upgrade", **build, build_number=str(6955 + number))
+                await chat.world.advance(400)
+            await until(lambda: len(reader.taken) == 3)
+            (newest, *_) = await services.registry.list(IDENTITY.owner(None), all_conversations=True)
+            services.registry._changes.tell(newest)
+            await chat.world.advance(5)
+            assert len(reader.taken) == 3
+            assert len(pushes._told) == 2

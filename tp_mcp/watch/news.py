@@ -1,0 +1,73 @@
+"""What happens to watches, told to whoever passes it on: here at once, elsewhere by looking at the store."""
+
+import logging
+from collections.abc import Callable, Collection
+
+from tp_mcp.clock import Clock
+from tp_mcp.errors import StoreError
+from tp_mcp.watch.ports import Store
+from tp_mcp.watch.states import Watch
+from tp_mcp.watch.waiting import Changes
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""How often the store is looked at for what other processes wrote; a look that finds nothing costs a tenth of a ms."""
+
+
+class News:
+    """Tells listeners of each watch that changed. A watch may be told more than once, and as it was before."""
+
+    def __init__(self, *, store: Store, changes: Changes, clock: Clock, on_written: Callable[[Watch], None]) -> None:
+        """Prepare; what other processes write is told only while `look` runs.
+
+        Args:
+            store: what other processes write to.
+            changes: told of what happens here.
+            clock: the time.
+            on_written: told of each watch that another process wrote, and passes it on to `changes`.
+
+        """
+        self._store = store
+        self._changes = changes
+        self._clock = clock
+        self._on_written = on_written
+
+    def listen(self, listener: Callable[[Watch], None]) -> Callable[[], None]:
+        """Call `listener` with each watch that changes; return what ends it. It must neither raise nor wait."""
+        return self._changes.listen(listener)
+
+    async def look(self, wanted: Callable[[], Collection[str] | None]) -> None:
+        """Notice what other processes write, until it is cancelled.
+
+        Args:
+            wanted: the ids of the watches whose every change is wanted, besides every end; None while nothing is.
+
+        """
+        version: int | None = None
+        cursor: int | None = None
+        known: dict[str, int] = {}
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            watched = wanted()
+            if watched is None:
+                # What ended before anybody wanted to be told is no news.
+                cursor = None
+                continue
+            try:
+                before, version = version, await self._store.version()
+                if version == before and cursor is not None:
+                    continue
+                cursor, ended = await self._store.ends_after(cursor)
+                watches = await self._store.get_many(sorted({*watched, *ended}))
+            except StoreError as error:
+                version = None
+                logger.info("The store could not be looked at: %s", error)
+                continue
+            if ended:
+                # There may be more than one look returns.
+                version = None
+            for watch in watches:
+                if known.get(watch.id) != watch.revision:
+                    self._on_written(watch)
+            known = {watch.id: watch.revision for watch in watches}
