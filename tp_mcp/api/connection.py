@@ -1,6 +1,8 @@
 """One exchange with TP over HTTP: bounded in time and size, redirects not followed, its failures as one error each."""
 
+import math
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -11,6 +13,7 @@ from pydantic import JsonValue, SecretStr
 from tp_mcp import __version__
 from tp_mcp.api.answers import RawAnswer
 from tp_mcp.api.endpoints import Endpoint
+from tp_mcp.api.pool import Pool
 from tp_mcp.errors import (
     ConfigurationError,
     TpError,
@@ -25,6 +28,12 @@ CONNECT_SECONDS = 5.0
 
 MOST_CONNECTIONS = 50
 IDLE_CONNECTION_SECONDS = 15.0
+
+_HEADERS = {
+    "User-Agent": f"tp-mcp/{__version__}",
+    "Accept": "application/json, text/html;q=0.5",
+    "Accept-Encoding": "gzip, deflate",
+}
 
 _NOTHING_SENT = (
     httpx2.ConnectError,
@@ -69,7 +78,7 @@ class Connection:
             )
         self._transport = transport
         self._verify = verify
-        self._pool: httpx2.AsyncClient | None = None
+        self._pool: Pool | None = None
 
     async def aclose(self) -> None:
         """Close every connection; the next exchange opens new ones."""
@@ -113,40 +122,48 @@ class Connection:
             ) from error
 
     async def _exchange(self, call: Call, token: SecretStr | None) -> RawAnswer:
-        pool = self._opened()
-        request = pool.build_request(
+        request = httpx2.Request(
             call.endpoint.method,
             f"{self.base_url}{call.path}",
             json=call.body,
-            headers={} if token is None else {"Authorization": f"JWT {token.get_secret_value()}"},
-            timeout=httpx2.Timeout(call.endpoint.timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+            headers=_HEADERS if token is None else {**_HEADERS, "Authorization": f"JWT {token.get_secret_value()}"},
+            extensions={"timeout": httpx2.Timeout(call.endpoint.timeout_seconds, connect=CONNECT_SECONDS).as_dict()},
         )
-        response = await pool.send(request, stream=True)
-        try:
-            body = bytearray()
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > call.max_bytes:
-                    raise _too_big(call, response.status_code)
-        finally:
-            await response.aclose()
+        async with self._opened().lent() as transport:
+            # Straight to the transport: redirects are not followed, and of cookies there are none, because the token
+            # is all that TP knows a caller by.
+            response = await transport.handle_async_request(request)
+            try:
+                body = bytearray()
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > call.max_bytes:
+                        raise _too_big(call, response.status_code)
+            finally:
+                await response.aclose()
         headers = {name.lower(): value for name, value in response.headers.items()}
         return RawAnswer(str(request.url), response.status_code, headers, bytes(body))
 
-    def _opened(self) -> httpx2.AsyncClient:
+    def _opened(self) -> Pool:
         if self._pool is None:
-            # Without TLS there is nothing to verify, and the system's certificates take long to load.
-            verify = self._verify if self.base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._pool = httpx2.AsyncClient(
-                transport=self._transport,
-                verify=verify,
-                follow_redirects=False,
-                # Proxies and logins of the environment would contact what was not configured.
-                trust_env=False,
-                limits=httpx2.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=IDLE_CONNECTION_SECONDS),
-                headers={"User-Agent": f"tp-mcp/{__version__}", "Accept": "application/json, text/html;q=0.5"},
+            self._pool = Pool(
+                self._transports(),
+                most=MOST_CONNECTIONS,
+                wait_seconds=CONNECT_SECONDS,
+                # One that was handed in is not ours to close between two requests.
+                idle_seconds=IDLE_CONNECTION_SECONDS if self._transport is None else math.inf,
             )
         return self._pool
+
+    def _transports(self) -> Callable[[], httpx2.AsyncBaseTransport]:
+        if (given := self._transport) is not None:
+            return lambda: given
+        # Without TLS there is nothing to verify, and the system's certificates take long to load: once for all.
+        verify = self._verify if self.base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = verify if isinstance(verify, ssl.SSLContext) else httpx2.create_ssl_context(trust_env=False)
+        limits = httpx2.Limits(max_connections=1, keepalive_expiry=IDLE_CONNECTION_SECONDS)
+        # Proxies and logins of the environment would contact what was not configured.
+        return lambda: httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
 
 
 def checked_base_url(base_url: str) -> str:

@@ -3,19 +3,23 @@
 import asyncio
 import logging
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tp_mcp.errors import StoreBusyError, StoreCorruptError, StoreError, StoreFullError, StoreVersionError
+from tp_mcp.errors import StoreError, StoreVersionError
+from tp_mcp.watch.sqlite.failures import failures_in_our_words
 from tp_mcp.watch.sqlite.location import prepare_file
 from tp_mcp.watch.sqlite.schema import MIGRATIONS, VERSION
+from tp_mcp.watch.sqlite.writing import Write, transaction, write_together
 
 logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS = 5.0
+MOST_WRITES_AT_ONCE = 200
+"""In one transaction: who comes after waits no longer than these take."""
 
 Result = TypeVar("Result")
 
@@ -28,6 +32,7 @@ class Connection:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tp-mcp-store")
         self._db: sqlite3.Connection | None = None
+        self._waiting: deque[Write[Any]] = deque()
 
     async def open(self) -> None:
         """Open the file, making it or bringing it up to date where needed.
@@ -63,18 +68,23 @@ class Connection:
         return await self._outlasting(self._thread.submit(guarded))
 
     async def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Return `work(connection)`, run in one transaction that holds the write lock from its beginning.
+        """Return `work(connection)`, run in a transaction that holds the write lock from its beginning.
+
+        Writes that wait for the thread at the same time share one transaction, and so one wait for the disk; what one
+        of them raises undoes that one alone.
 
         Raises:
             StoreError: SQLite could not do it; nothing of it was written.
 
         """
-
-        def in_transaction(db: sqlite3.Connection) -> Result:
-            with transaction(db):
-                return work(db)
-
-        return await self.run(in_transaction)
+        db = self._db
+        if db is None:
+            raise StoreError("The store is closed.")
+        write = Write(work)
+        self._waiting.append(write)
+        # One turn of the thread for each: those after the first find their writes done, mostly.
+        self._thread.submit(self._write_what_waits, db)
+        return await self._outlasting(write.done)
 
     async def close(self) -> None:
         """Close the connection and end its thread, after what was asked for before; closing again does nothing."""
@@ -94,6 +104,13 @@ class Connection:
             running.add_done_callback(_told)
             raise
         return running.result()
+
+    def _write_what_waits(self, db: sqlite3.Connection) -> None:
+        group: list[Write[Any]] = []
+        while self._waiting and len(group) < MOST_WRITES_AT_ONCE:
+            group.append(self._waiting.popleft())
+        if group:
+            write_together(db, group, self._path)
 
     def _open(self) -> sqlite3.Connection:
         prepare_file(self._path)
@@ -119,20 +136,6 @@ def _close_opened(opening: Future[sqlite3.Connection]) -> None:
 def _told(left: asyncio.Future[Any]) -> None:
     if not left.cancelled() and (error := left.exception()) is not None:
         logger.warning("What a caller who left had asked of the store failed: %s", error)
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Hold the write lock from the beginning; commit at the end, or roll back."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        # SQLite rolls some failures back by itself, and a second ROLLBACK would hide the first error.
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
@@ -162,38 +165,6 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 def _version(db: sqlite3.Connection) -> int:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     return version
-
-
-@contextmanager
-def failures_in_our_words(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into the store's."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _in_our_words(error, path) from None
-    except (ValueError, OverflowError) as error:
-        # A text that is no Unicode, a number that is too large: data from outside must not end more than its own watch.
-        raise StoreError(f"The store {path} cannot keep a value: {error}.") from error
-
-
-def _in_our_words(error: sqlite3.Error, path: Path) -> StoreError:
-    # The low byte is the primary code; the rest tells variants of it apart.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return StoreBusyError(
-            f"The store {path} is held by another process.", remedy="Close that process, or try again in a moment."
-        )
-    if code == sqlite3.SQLITE_FULL:
-        return StoreFullError(
-            f"There is no space left for the store {path}.", remedy="Free some space on its disk; nothing was lost."
-        )
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return StoreCorruptError(
-            f"The store {path} is damaged.",
-            remedy=f"Move {path.name} and its -wal and -shm files aside; a new store is made at the next start. "
-            "Watches kept in it are gone, jobs on TP are not: list_labs and get_execution still show them.",
-        )
-    return StoreError(f"The store {path} cannot be used: {error}.", remedy="See whether its directory can be written.")
 
 
 def _statements(script: str) -> Iterator[str]:
