@@ -9,6 +9,7 @@ from tp_mcp.watch import machine
 from tp_mcp.watch.chain import Chain, Link, depth_of, names_step
 from tp_mcp.watch.chain_words import chain_lines, end_line
 from tp_mcp.watch.following import followed, next_chain
+from tp_mcp.watch.kept import kept
 from tp_mcp.watch.ports import Interpretation
 from tp_mcp.watch.readings import Reading, Verdict
 from tp_mcp.watch.states import Step, Watch, WatchState
@@ -21,7 +22,7 @@ UPGRADE = Link("w_00000003", "start_upgrade", {"testbed": "AT16", "mode": "ga", 
 
 def observed(watch: Watch, verdict: Verdict, **answer: Any) -> Step:
     reading = Reading(verdict=verdict, phase="x", sign_of_life="")
-    return machine.observe_answer(watch, Interpretation(reading, None), answer, now=NOW)
+    return machine.observe_answer(watch, Interpretation(reading, None), kept(answer), now=NOW)
 
 
 def text_of(step: Step) -> str:

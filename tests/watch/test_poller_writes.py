@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.errors import (
-    StoreBusyError,
-    StoreError,
-)
-from tp_mcp.watch.poller import FLUSH_SECONDS
+from tp_mcp.errors import StoreBusyError, StoreError
+from tp_mcp.watch import words
+from tp_mcp.watch.intake import FLUSH_SECONDS
 from tp_mcp.watch.states import Watch, WatchState
 
 MakeWatch = Callable[..., Watch]
@@ -74,12 +72,14 @@ async def test_a_batch_that_hangs_keeps_nothing_from_being_polled(open_world: An
     async with open_world() as world:
         watch = await world.add(make_watch(spec={"interval_seconds": 5.0}))
         await world.advance(20)
+        world.store.calls.clear()
         held = world.store.hold("save_all")
         await world.advance(100)
         assert set(gaps(world.reader.asked("1"))) == {5.0}
+        assert world.store.calls.count("save_all") == 1, "one at a time"
         held.set()
-        await world.settle()
-        assert (await world.stored(watch)).polls >= 10
+        await world.advance(1)
+        assert (await world.stored(watch)).polls >= 20
 
 
 async def test_a_watch_given_up_while_a_batch_is_written_stays_given_up(open_world: Any, make_watch: MakeWatch) -> None:
@@ -130,19 +130,27 @@ async def test_an_end_observed_while_a_batch_is_written_is_written_after_it(
         assert await world.unseen() == [watch.id]
 
 
-async def test_an_end_that_cannot_be_written_is_kept_for_the_next_poll(
+async def test_an_end_that_cannot_be_written_is_kept_and_said_until_it_can(
     open_world: Any, make_watch: MakeWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_world() as world:
         watch = await world.add(make_watch())
         world.reader.on("1", {"status": "done"}, {"status": "running"})
-        world.store.fail("save", StoreError("The disk is gone."))
+        world.store.fail("save", *[StoreError("The disk is gone.")] * 3)
         await world.advance(16)
         ended_at = world.reader.asked("1")[0]
         assert f"{watch.id} could not be written: The disk is gone." in caplog.text
-        assert world.poller.current(watch.id) is not None
+        await world.advance(FLUSH_SECONDS)
+        current = world.poller.current(watch.id)
+        assert current is not None
+        assert current.state is WatchState.ACTIVE
+        assert words.headline(current).endswith("has ended, which could not be written yet")
+        assert (
+            "its end is known, it is done: passed, but could not be written yet (The disk is gone.); this is tried"
+            in (words.progress_line(current, world.clock.time))
+        )
         assert await world.unseen() == []
-        await world.advance(15)
+        await world.advance(FLUSH_SECONDS)
         stored = await world.stored(watch)
         assert (stored.state, stored.ended_at) == (WatchState.DONE, ended_at)
         assert await world.unseen() == [watch.id]

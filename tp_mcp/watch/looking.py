@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import anyio
 from pydantic import JsonValue
 
 from tp_mcp.errors import TpError, TpMcpError, TpNotAuthenticatedError, TpServerFaultError, TpTimeoutError
 from tp_mcp.watch import machine
-from tp_mcp.watch.ports import Reader, Rule, Settler
+from tp_mcp.watch.kept import kept
+from tp_mcp.watch.ports import Interpretation, Reader, Rule, Settler
 from tp_mcp.watch.states import Step, Watch, WatchState
 from tp_mcp.watch.target import Target
 
@@ -16,6 +18,42 @@ logger = logging.getLogger(__name__)
 
 POLL_TIMEOUT_SECONDS = 30.0
 _INTERNAL_REASON = "The latest look at TP failed for an internal reason; see the server's log."
+_MOST_COMPARED = 4
+
+
+@dataclass(slots=True)
+class Answer:
+    """One answer of TP's. What is made of it is made once for the watches that share it, as far as they are alike.
+
+    Attributes:
+        value: TP's own JSON.
+        kept: what is kept of it.
+
+    """
+
+    value: JsonValue
+    kept: JsonValue
+    _made: list[tuple[Watch, Interpretation]] = field(default_factory=list)
+
+    def interpreted(self, watch: Watch, rule: Rule) -> Interpretation:
+        """Return what a rule makes of it for a watch."""
+        for like, interpretation in self._made:
+            if _alike(like, watch):
+                return interpretation
+        interpretation = rule.interpret(watch, self.value)
+        self._made = [(watch, interpretation), *self._made[: _MOST_COMPARED - 1]]
+        return interpretation
+
+
+def _alike(one: Watch, other: Watch) -> bool:
+    """Return whether a rule, which looks at nothing else of a watch, cannot tell two of them apart."""
+    return (
+        one.memory == other.memory
+        and one.baseline == other.baseline
+        and one.answer == other.answer
+        and one.spec == other.spec
+        and one.origin == other.origin
+    )
 
 
 class Looking:
@@ -40,11 +78,12 @@ class Looking:
             return self._settlers[watch.spec.rule].settling_read(watch)
         return watch.spec.tool, watch.spec.args
 
-    async def read(self, target: Target) -> JsonValue | TpError:
+    async def read(self, target: Target) -> Answer | TpError:
         """Return TP's answer, or why there is none."""
         try:
             with anyio.fail_after(POLL_TIMEOUT_SECONDS):
-                return await self._reader.read(target.key.tool, target.args)
+                value = await self._reader.read(target.key.tool, target.args)
+            return Answer(value, kept(value))
         except TpError as error:
             return error
         except TpMcpError as error:
@@ -58,20 +97,20 @@ class Looking:
             return TpServerFaultError(_INTERNAL_REASON)
 
     def step(
-        self, watch: Watch, outcome: JsonValue | TpError, now: float, *, taken: Collection[str] = frozenset()
+        self, watch: Watch, outcome: Answer | TpError, now: float, *, taken: Collection[str] = frozenset()
     ) -> Step:
         """Return what an answer, or its absence, makes of a watch; `taken` are jobs that TP accepted for others."""
         if isinstance(outcome, TpError):
             return machine.observe_failure(watch, outcome, now=now)
         try:
             if watch.state is WatchState.STARTING:
-                settlement = self._settlers[watch.spec.rule].settle(watch, outcome, taken=taken)
+                settlement = self._settlers[watch.spec.rule].settle(watch, outcome.value, taken=taken)
                 return machine.observe_settlement(watch, settlement, now=now)
-            interpretation = self._rules[watch.spec.rule].interpret(watch, outcome)
+            interpretation = outcome.interpreted(watch, self._rules[watch.spec.rule])
         except TpError as error:
             return machine.observe_failure(watch, error, now=now)
         except Exception:
             # A fault of ours over one answer must not end every other watch of the process.
             logger.exception("Taking in an answer for %s failed unexpectedly", watch.id)
             return machine.observe_failure(watch, TpServerFaultError(_INTERNAL_REASON), now=now)
-        return machine.observe_answer(watch, interpretation, outcome, now=now)
+        return machine.observe_answer(watch, interpretation, outcome.kept, now=now)

@@ -52,7 +52,7 @@ def refuse(watch: Watch, *, reason: str, now: float) -> Step:
 
 
 def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonValue, *, now: float) -> Step:
-    """Take in one answered poll."""
+    """Take in one answered poll; `answer` as it is kept."""
     if watch.state.ended:
         return Step(watch)
     now = _not_before(watch, now)
@@ -67,7 +67,7 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
         polled_at=now,
         memory=interpretation.memory,
         reading=reading,
-        last_answer=kept(answer),
+        last_answer=answer,
         lively_at=now if _shows_life(watch.reading, reading) else watch.lively_at,
         missing_since=None,
         missing_polls=0,

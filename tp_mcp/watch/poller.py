@@ -3,38 +3,31 @@
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic import JsonValue
 
 from tp_mcp.clock import Clock
-from tp_mcp.errors import StoreError, TpError, TpNotAuthenticatedError
+from tp_mcp.errors import TpError, TpNotAuthenticatedError
+from tp_mcp.watch.intake import Intake
 from tp_mcp.watch.leasing import Leases
 from tp_mcp.watch.looking import POLL_TIMEOUT_SECONDS, Looking
 from tp_mcp.watch.outage import Outage, backoff, is_outage
 from tp_mcp.watch.ports import Reader, Rule, Settler, Store, Timer
-from tp_mcp.watch.settling import taken_by_others
 from tp_mcp.watch.sharing import PolledHere, Sharing
 from tp_mcp.watch.spec import MIN_INTERVAL_SECONDS
-from tp_mcp.watch.states import Advisory, Step, Watch
+from tp_mcp.watch.states import Advisory, Step, Watch, WatchState
 from tp_mcp.watch.target import RESUME_SPREAD_SECONDS, DueQueue, Target, TargetKey, key_of, resume_spread
 
 logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_POLLS = 32
-FLUSH_SECONDS = 15.0
 _ALONE = 1
 """Stands for the epoch of a lease where there are none."""
 
 
 class Poller:
-    """Polls the targets of all watches of this process, and takes the answers in.
-
-    It never retries: its next poll does. A poll that changes nothing of substance writes nothing; counters go to the
-    store in batches.
-    """
+    """Polls the targets of all watches of this process. It never retries: its next poll does."""
 
     def __init__(
         self,
@@ -67,7 +60,6 @@ class Poller:
             leases: which targets this process may poll; None where no other process has the same watches.
 
         """
-        self._store = store
         self._looking = Looking(reader, rules, settlers)
         self._clock = clock
         self._timer = timer
@@ -75,18 +67,25 @@ class Poller:
         self._on_change = on_change
         self._interval_factor = interval_factor
         self._rng = random.Random() if rng is None else rng  # noqa: S311 -- spreads load, guards nothing
-        self._watches: dict[str, Watch] = {}
         self._targets: dict[TargetKey, Target] = {}
         self._target_of: dict[str, TargetKey] = {}
         self._queue = DueQueue()
-        self._unwritten: set[str] = set()
-        self._unwritten_ends: dict[str, Step] = {}
-        self._flushed_at = clock.now()
+        self._flushing = False
         self._limiter = anyio.CapacityLimiter(MAX_CONCURRENT_POLLS)
         self._outage = Outage(self._rng)
+        self._intake = Intake(
+            store=store,
+            looking=self._looking,
+            clock=clock,
+            outage=self._outage,
+            on_change=on_change,
+            polling=self,
+            leased=leases is not None,
+        )
+        self._watches = self._intake.watches
         self._sharing: Sharing | None = None
         if leases is not None:
-            view = PolledHere(targets=self._targets, watches=self._watches, add=self.add, adopt=self._adopt)
+            view = PolledHere(targets=self._targets, watches=self._watches, add=self.add, adopt=self._intake.adopt)
             self._sharing = Sharing(leases=leases, store=store, clock=clock, here=view)
 
     def start(self) -> None:
@@ -133,9 +132,7 @@ class Poller:
             return
         tool, args = self._looking.what_to_read(watch)
         key = key_of(tool, args)
-        self._watches[watch.id] = watch
-        if unwritten_end is not None:
-            self._unwritten_ends[watch.id] = unwritten_end
+        self._intake.begin(watch, end=unwritten_end)
         self._target_of[watch.id] = key
         now = self._clock.now()
         interval = self._scaled(watch.spec.interval_seconds)
@@ -157,10 +154,8 @@ class Poller:
 
     def remove(self, watch_id: str) -> None:
         """Poll a watch no longer."""
-        self._watches.pop(watch_id, None)
-        self._unwritten.discard(watch_id)
+        self._intake.forget(watch_id)
         self._outage.told.discard(watch_id)
-        self._unwritten_ends.pop(watch_id, None)
         key = self._target_of.pop(watch_id, None)
         if key is not None:
             target = self._targets[key]
@@ -176,7 +171,7 @@ class Poller:
     def written_elsewhere(self, watch: Watch) -> None:
         """Take in that another process wrote a watch."""
         if watch.state.ended and watch.id in self._watches:
-            self._adopt(watch.id, watch)
+            self._intake.adopt(watch.id, watch)
         else:
             self._on_change(watch)
 
@@ -192,31 +187,23 @@ class Poller:
                 self._task_group.start_soon(self._poll, target)
             else:
                 self._queue.put(target, self._outage.retry_at)
-        if self._unwritten and now - self._flushed_at >= FLUSH_SECONDS:
+        flush_at = self._intake.flush_at
+        if flush_at is not None and now >= flush_at and not self._flushing:
             # Apart, because a store that another process holds must not keep other targets from being polled in time.
-            self._flushed_at = now
-            self._task_group.start_soon(self.flush)
+            self._flushing = True
+            self._task_group.start_soon(self._flush_once)
         self._set_timer()
 
     async def flush(self) -> None:
-        """Write the counters that only moved in memory."""
-        self._flushed_at = self._clock.now()
-        # What was counted for a target that another process took meanwhile is that process's to count.
-        unwritten = sorted(self._unwritten)
-        held = [watch_id for watch_id in unwritten if self._epoch(self._target_of[watch_id]) is not None]
-        batch = [self._watches[watch_id] for watch_id in held]
-        self._unwritten.clear()
-        if not batch:
-            return
+        """Write the counters that only moved in memory, and ends that could not be written."""
+        await self._intake.flush(lambda watch_id: self._epoch(self._target_of[watch_id]))
+
+    async def _flush_once(self) -> None:
         try:
-            for before, after in zip(batch, await self._store.save_all(batch), strict=True):
-                if after is None:
-                    self._adopt(before.id, await self._store.get(before.id))
-                else:
-                    self._take_over(before, after)
-        except StoreError as error:
-            self._unwritten.update(watch.id for watch in batch if watch.id in self._watches)
-            logger.warning("Progress of %d watches could not be written: %s", len(batch), error)
+            await self.flush()
+        finally:
+            self._flushing = False
+            self._set_timer()
 
     async def _share(self, sharing: Sharing) -> None:
         gained = await sharing.share()
@@ -246,10 +233,8 @@ class Poller:
                 if self._outage.answered(target, outcome):
                     self._spread_again()
                 target.failures = target.failures + 1 if isinstance(outcome, TpError) else 0
-                for watch_id, state in asking.items():
-                    watch = self._watches.get(watch_id)
-                    if watch is not None and watch.state is state:
-                        await self._take_in(watch_id, outcome, epoch)
+                still = [watch_id for watch_id, state in asking.items() if self._is_in(watch_id, state)]
+                await self._intake.take_in(still, outcome, epoch)
         finally:
             target.polling = False
             self._reschedule(target)
@@ -264,8 +249,7 @@ class Poller:
             targets=len(watched),
             interval=min(watched, default=self._scaled(MIN_INTERVAL_SECONDS)),
         )
-        for watch_id in sorted(target.watch_ids):
-            await self._take_in(watch_id, failure, epoch)
+        await self._intake.take_in(sorted(target.watch_ids), failure, epoch)
         if self._outage.away:
             await self._take_in_everywhere(target, failure)
             if self._sharing is not None and isinstance(failure, TpNotAuthenticatedError):
@@ -276,14 +260,8 @@ class Poller:
         for watch_id, watch in sorted(self._watches.items()):
             target = self._targets[self._target_of[watch_id]]
             epoch = self._epoch(target.key)
-            if target is asked or epoch is None or self._watches.get(watch_id) is not watch:
-                continue
-            step = self._looking.step(watch, failure, self._clock.now())
-            if step.watch.state.ended:
-                await self._take_in(watch_id, failure, epoch)
-            elif step.watch != watch:
-                self._outage.told.add(watch_id)
-                self._keep(step)
+            if target is not asked and epoch is not None and self._watches.get(watch_id) is watch:
+                await self._intake.take_in_silence(watch_id, failure, epoch)
         await self.flush()
 
     def _spread_again(self) -> None:
@@ -293,75 +271,11 @@ class Poller:
             if not target.polling:
                 self._queue.put(target, now + self._rng.uniform(0.0, self._interval(target)))
 
-    async def _take_in(self, watch_id: str, outcome: JsonValue | TpError, epoch: int) -> None:
-        """Take an answer in, again on the watch as it stands in the store where somebody else wrote it meanwhile."""
-        while (watch := self._watches.get(watch_id)) is not None:
-            try:
-                taken = await taken_by_others(self._store, watch)
-            except StoreError as error:
-                logger.warning("%s cannot be settled yet: %s", watch_id, error)
-                return
-            now = self._clock.now()
-            step = self._unwritten_ends.pop(watch_id, None) or self._looking.step(watch, outcome, now, taken=taken)
-            if step.watch is watch:
-                return
-            for note in self._outage.notes(watch, step, outcome):
-                logger.warning("%s", note)
-            if not step.durable:
-                self._keep(step)
-                return
-            try:
-                saved = await self._store.save(step.watch, step.entry, epoch=epoch if self._sharing else None)
-                stands = await self._store.get(watch_id) if saved is None else saved
-            except StoreError as error:
-                logger.warning("%s could not be written: %s", watch_id, error)
-                self._keep(step)
-                return
-            self._adopt(watch_id, stands)
-            if saved is not None:
-                return
-            if stands is not None and stands.revision == watch.revision:
-                # Nobody wrote it and the store refused it all the same: the lease is another process's.
-                self._lost(watch_id)
-                return
-
-    def _lost(self, watch_id: str) -> None:
+    def lost(self, watch_id: str) -> None:
+        """Take in that the store refused what was polled for a watch: another process polls it now."""
         key = self._target_of.get(watch_id)
         if self._sharing is not None and key is not None:
             self._sharing.lost(self._targets[key])
-
-    def _keep(self, step: Step) -> None:
-        """Keep in memory what is not written yet; an end shows only once it is written."""
-        watch = step.watch
-        if watch.id not in self._watches:
-            return
-        if watch.state.ended:
-            self._unwritten_ends[watch.id] = step
-            return
-        self._watches[watch.id] = watch
-        self._unwritten.add(watch.id)
-        self._on_change(watch)
-
-    def _take_over(self, before: Watch, after: Watch) -> None:
-        """Go on with the revision that a batch wrote, whatever a poll observed in the meantime."""
-        stands = self._watches.get(before.id)
-        if stands is not None and stands.revision == before.revision:
-            self._watches[before.id] = after if stands is before else replace(stands, revision=after.revision)
-
-    def _adopt(self, watch_id: str, stands: Watch | None) -> None:
-        """Go on with a watch as it stands in the store."""
-        before = self._watches.get(watch_id)
-        if before is None:
-            return
-        self._unwritten.discard(watch_id)
-        if stands is None or stands.state.ended:
-            self.remove(watch_id)
-        elif stands.state is before.state:
-            self._watches[watch_id] = stands
-        else:
-            self.add(stands)
-        if stands is not None:
-            self._on_change(stands)
 
     def _reschedule(self, target: Target) -> None:
         if not target.watch_ids:
@@ -379,6 +293,10 @@ class Poller:
         """Return under which lease a target is polled here; None where it is not."""
         return _ALONE if self._sharing is None else self._sharing.epoch(key)
 
+    def _is_in(self, watch_id: str, state: WatchState) -> bool:
+        watch = self._watches.get(watch_id)
+        return watch is not None and watch.state is state
+
     def _interval(self, target: Target) -> float:
         return self._scaled(min(self._watches[watch_id].spec.interval_seconds for watch_id in target.watch_ids))
 
@@ -390,8 +308,8 @@ class Poller:
 
     def _set_timer(self) -> None:
         due = self._queue.next_due()
-        if self._unwritten:
-            flush_at = self._flushed_at + FLUSH_SECONDS
+        flush_at = self._intake.flush_at
+        if flush_at is not None and not self._flushing:
             due = flush_at if due is None else min(due, flush_at)
         if self._sharing is not None and not self._sharing.under_way:
             beat_at = max(self._sharing.next_at, self._clock.now())

@@ -92,7 +92,11 @@ class Settlement:
 
 
 class Rule(Protocol):
-    """Knows one kind of job. Pure: it is given everything and changes nothing."""
+    """Knows one kind of job. Pure: it is given everything and changes nothing.
+
+    Of a watch it looks at the spec, the origin, the baseline, TP's answer to the start and its own memory only: watches
+    that are alike in these share one interpretation.
+    """
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
         """Tell what an answer of the watch's poll tool says of its job.

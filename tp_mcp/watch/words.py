@@ -129,6 +129,13 @@ def end_message(watch: Watch) -> str:
     return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
 
 
+def unwritten_end(ended: Watch, error: Exception | None) -> str:
+    """Return that an end is known, but could not be written, in a sentence without its full stop."""
+    _, _, stands = how_it_stands(ended).partition(_line(ended.title, TITLE_MAX_CHARACTERS))
+    why = "" if error is None else f" ({_line(str(error), REASON_MAX_CHARACTERS)})"
+    return f"its end is known, it{stands}, but could not be written yet{why}; this is tried again by itself"
+
+
 def is_doubtful(watch: Watch) -> bool:
     """Return whether what is known of the job is only probably about this watch's own."""
     return watch.settled or (watch.reading is not None and watch.reading.probable)
@@ -140,6 +147,8 @@ def never_started(watch: Watch) -> bool:
 
 
 def _state_words(watch: Watch) -> str:
+    if watch.unwritten:
+        return "has ended, which could not be written yet"
     if never_started(watch):
         return "may not have started" if watch.outcome is Outcome.UNKNOWN else "was not started"
     return _STATE_WORDS[watch.state]
@@ -150,18 +159,28 @@ def progress_line(watch: Watch, now: float) -> str:
     elapsed = format_duration(watch.elapsed(now))
     if watch.usual is not None and watch.state is WatchState.ACTIVE and watch.advisory is None:
         elapsed = f"{elapsed}, {left_words(watch.usual, watch.elapsed(now))}"
+    if (trouble := _trouble(watch, elapsed)) is not None:
+        return trouble
     if watch.state is WatchState.STARTING:
         open_start = watch.reason or watch.elapsed(now) >= ANSWERED_WITHIN_SECONDS
         return f"{'it is not known yet whether TP started it' if open_start else 'being sent to TP'}, {elapsed}"
-    if watch.missing_polls:
-        return f"TP says it does not know this job ({count_of(watch.missing_polls, 'time')} in a row), {elapsed}"
-    if watch.advisory is not None:
-        return f"{watch.advisory.replace('_', ' ')}: {_line(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
     if watch.reading is None:
         return f"started, not looked at yet, {elapsed}"
     if watch.reading.verdict is Verdict.STALE:
         return f"not picked up yet, TP still shows the job before it, {elapsed}"
     return ", ".join(part for part in (_line(_known(watch.reading), LINE_MAX_CHARACTERS), elapsed) if part)
+
+
+def _trouble(watch: Watch, elapsed: str) -> str | None:
+    if watch.unwritten:
+        return f"{watch.unwritten}, {elapsed}"
+    if watch.state is WatchState.STARTING:
+        return None
+    if watch.missing_polls:
+        return f"TP says it does not know this job ({count_of(watch.missing_polls, 'time')} in a row), {elapsed}"
+    if watch.advisory is not None:
+        return f"{watch.advisory.replace('_', ' ')}: {_line(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
+    return None
 
 
 def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:

@@ -248,10 +248,19 @@ def _insert(table: str, row: dict[str, object]) -> str:
 
 def _update(db: sqlite3.Connection, watch: Watch) -> Watch | None:
     saved = replace(watch, revision=watch.revision + 1)
-    row = watch_to_row(saved)
-    changes = ", ".join(f"{name} = :{name}" for name in row if name != "id")
-    sql = f"UPDATE watches SET {changes} WHERE id = :id AND revision = :revision - 1"  # noqa: S608 -- names are ours
-    return saved if db.execute(sql, row).rowcount == 1 else None
+    sql = _UPDATE_ENDED if watch.state.ended else _UPDATE_GOING_ON
+    return saved if db.execute(sql, watch_to_row(saved)).rowcount == 1 else None
+
+
+def _update_sql(*columns: str) -> str:
+    changes = ", ".join(f"{name} = :{name}" for name in columns)
+    return f"UPDATE watches SET {changes} WHERE id = :id AND revision = :revision - 1"  # noqa: S608 -- names are ours
+
+
+# What never changes is not written again: each index over a column that is named is, whether its value moved or not.
+_GOING_ON = ("job", "title", "spec", "state", "advisory", "outcome", "reason", "record", "polls", "started_at", "chain")
+_UPDATE_GOING_ON = _update_sql(*_GOING_ON, "revision")
+_UPDATE_ENDED = _update_sql(*_GOING_ON, "ended_at", "pending_step", "revision")
 
 
 def _readable(rows: Sequence[Row]) -> tuple[Watch, ...]:
