@@ -41,8 +41,8 @@ FENCES = {
     "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
     "typer": {"tp_mcp.cli"},
     "rich": {"tp_mcp.cli"},
-    "starlette": {"tp_mcp.simulator"},
-    "uvicorn": {"tp_mcp.simulator"},
+    "starlette": {"tp_mcp.simulator", "tp_mcp.server.http", "tp_mcp.server.conversations"},
+    "uvicorn": {"tp_mcp.simulator", "tp_mcp.server.http"},
     "jwt": {"tp_mcp.simulator"},
     "jmespath": {"tp_mcp.connectors"},
     "yaml": {"tp_mcp.connectors"},

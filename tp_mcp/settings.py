@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     connector: Path | None = Field(
         default=None, description="A connector manifest of your own, for other intervals, limits and messages."
     )
+    conversation_header: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9-]{1,64}$",
+        description="Over HTTP: the header in which clients name the conversation, e.g. X-Conversation.",
+    )
 
     @field_validator("allowed_pytest_options", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import nearest
-from tp_mcp.server.backend import Backend
+from tp_mcp.server.backend import Backend, closing_error
 from tp_mcp.server.progress import ProgressReporter
 from tp_mcp.server.results import error_text, inbox_text, result_text, tool_result
 from tp_mcp.tools.services import Services
@@ -48,8 +48,10 @@ async def call_tool(
     visit = await _begin(services, owner)
     reporter = ProgressReporter(send_progress, clock, lambda text: _redactor(services).redact(text))
     call = Call(owner=owner, visit=visit, services=services, report=reporter.report)
-    outcome = await _outcome(definition, arguments, call)
-    inbox, shown = await _inbox(services, visit)
+    outcome: Document | TpMcpError = closing_error()
+    with backend.call(only_reads=definition.read_only):
+        outcome = await _outcome(definition, arguments, call)
+    inbox, shown = ("", ()) if backend.closing else await _inbox(services, visit)
     redactor = _redactor(services)
     if isinstance(outcome, TpMcpError):
         text = error_text(outcome, inbox, redactor)
