@@ -11,6 +11,7 @@ from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.redaction import Redactor
 from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.news import News
 from tp_mcp.watch.registry import WatchRegistry
@@ -30,6 +31,7 @@ class Services:
         registry: makes and finds watches.
         inbox: the ends that wait to be seen.
         news: tells what happens to watches.
+        deliveries: what was done to tell of ends besides the inbox.
         manifest: how jobs are watched.
         clock: the time.
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
@@ -43,6 +45,7 @@ class Services:
     registry: WatchRegistry
     inbox: Inbox
     news: News
+    deliveries: Deliveries
     manifest: Manifest
     clock: Clock
     allowed_pytest_options: frozenset[str]

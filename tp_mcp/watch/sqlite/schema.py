@@ -76,6 +76,16 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE UNIQUE INDEX watches_of_parent ON watches (parent) WHERE parent IS NOT NULL;
     CREATE INDEX watches_pending ON watches (server, ended_at) WHERE pending_step IS NOT NULL;
     """,
+    """
+    CREATE TABLE deliveries (
+        watch_id           TEXT NOT NULL,
+        channel            TEXT NOT NULL,
+        outcome            TEXT NOT NULL,
+        at                 REAL NOT NULL,
+        times              INTEGER NOT NULL,
+        UNIQUE (watch_id, channel)
+    ) STRICT;
+    """,
 )
 
 VERSION = len(MIGRATIONS)
