@@ -61,6 +61,7 @@ TOOL_HELPERS = {
     "services",
     "telling",
     "toolkit",
+    "waiting",
     "wording",
 }
 """What the tools' modules share; every other module in `tools` is a resource, and resources never import each other."""

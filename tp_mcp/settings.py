@@ -29,6 +29,10 @@ from tp_mcp.errors import ConfigurationError
 ENV_PREFIX = "TP_MCP_"
 MIN_INTERVAL_FACTOR = 0.001
 MAX_INTERVAL_FACTOR = 100.0
+DEFAULT_MAX_WAIT_SECONDS = 240.0
+"""Longer than most clients let a call live."""
+
+LONGEST_WAIT_SECONDS = 3600.0
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -80,6 +84,12 @@ class Settings(BaseSettings):
     )
     toolsets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Named sets of further tools to offer, separated by commas; tp-mcp doctor lists them."
+    )
+    max_wait_seconds: float = Field(
+        default=DEFAULT_MAX_WAIT_SECONDS,
+        ge=1,
+        le=LONGEST_WAIT_SECONDS,
+        description="How long one call may wait for a job at most; many clients give a call up after 60 to 300 s.",
     )
     connector: Path | None = Field(
         default=None, description="A connector manifest of your own, for other intervals, limits and messages."

@@ -126,6 +126,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         allowed_pytest_options=settings.allowed_pytest_options,
         redactor=Redactor(ground.secrets),
         starts=CHAINED_TOOLS,
+        max_wait_seconds=settings.max_wait_seconds,
     )
     chains.use(ToolStarter(services))
     return Assembly(services, poller, chains)

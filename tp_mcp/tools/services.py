@@ -10,6 +10,7 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.redaction import Redactor
+from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.inbox import Inbox
@@ -37,6 +38,7 @@ class Services:
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
         redactor: takes secrets out of whatever is shown.
         starts: the tools that a chain may call.
+        max_wait_seconds: how long one call may wait at most.
 
     """
 
@@ -51,3 +53,4 @@ class Services:
     allowed_pytest_options: frozenset[str]
     redactor: Redactor
     starts: Mapping[str, ToolDefinition[Any]] = field(default_factory=dict)
+    max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS

@@ -15,6 +15,7 @@ from tp_mcp.tools.wording import argument_error
 from tp_mcp.watch.inbox import Visit
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.states import Watch
+from tp_mcp.watch.waiting import Report
 
 TEXT_MAX_CHARACTERS = 10_000
 """Longest text in an argument, where nothing shorter is said."""
@@ -49,7 +50,8 @@ class Call:
         owner: who calls, and in which conversation.
         visit: what the conversation's inbox knows of this call.
         services: what the tool may use.
-        report: tells the client how a watch that is waited for stands; does nothing where it did not ask to be told.
+        report: tells the client how the watches that are waited for stand; does nothing where it did not ask to be
+            told.
         follows: the ended watch whose chain this call carries on; None for a call of a client.
 
     """
@@ -57,7 +59,7 @@ class Call:
     owner: Owner
     visit: Visit
     services: Services
-    report: Callable[[Watch], Awaitable[None]]
+    report: Report
     follows: Watch | None = None
 
 
