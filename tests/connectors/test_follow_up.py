@@ -52,7 +52,7 @@ def test_everything_that_is_wrong_is_told_at_once_by_its_key() -> None:
         "arguments: is not known here; there are mode, message, tool, args",
         "tool: there is no tool 'run_pytests' (the nearest is run_pytest); the tools are run_pytest, start_upgrade",
         "message: {settings.username} has no value here: a template begins with args, result, poll",
-        "args.lab: {arg.testbed} has no value here: a template begins with args, result, poll",
+        "args.lab: {arg.testbed} has no value here: a template begins with args, result, poll (the nearest is args)",
         ("args.testcase: {poll.x!r} is not a template: inside the braces are names and numbers joined by dots alone"),
         "args.argument: {poll_count} has no value here: a template begins with args, result, poll",
     ]

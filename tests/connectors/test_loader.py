@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,11 @@ def problems_of(document: Any) -> list[str]:
     first, *lines = caught.value.message.strip().split("\n")
     assert first == "The connector manifest lift.yaml cannot be used:"
     assert caught.value.remedy
-    return [line.removeprefix("- ") for line in lines]
+    return [re.sub(r"^- (lift\.yaml:\d+: )?", "", line) for line in lines]
+
+
+def warnings_of(document: Any) -> set[str]:
+    return set(map(str, load(document).warnings))
 
 
 def test_a_manifest_is_read_into_frozen_models(small: dict[str, Any], tmp_path: Path) -> None:
@@ -52,23 +57,23 @@ def test_unknown_keys_warn_with_their_path_and_go_on(small: dict[str, Any]) -> N
     small["tools"]["start_lift"]["async"]["done_match"]["equal"] = 1
     small["tools"]["get_lift"]["parameters"]["ride"]["hint"] = 1
     small["settings"]["token"]["hint"] = 1
-    assert set(load(small).warnings) == {
-        f"{path}: is not a key of the format, and is ignored"
-        for path in (
-            "kanban",
-            "tools.start_lift.async.on_don",
-            "tools.start_lift.async.done_match.equal",
-            "tools.get_lift.parameters.ride.hint",
-            "settings.token.hint",
+    assert warnings_of(small) == {
+        f"{path}: is not a key of the format, and is ignored{nearest}"
+        for path, nearest in (
+            ("kanban", ""),
+            ("tools.start_lift.async.on_don", " (the nearest is on_done)"),
+            ("tools.start_lift.async.done_match.equal", " (the nearest is equals)"),
+            ("tools.get_lift.parameters.ride.hint", ""),
+            ("settings.token.hint", ""),
         )
     }
 
 
 def test_limits_that_contradict_each_other_warn(small: dict[str, Any]) -> None:
     small["tools"]["start_lift"]["async"]["max_polls"] = 2
-    assert load(small).warnings == (
+    assert warnings_of(small) == {
         "tools.start_lift.async.max_polls: 2 polls every 10 s end after 20 s, before timeout_sec (60 s)",
-    )
+    }
 
 
 def test_a_watch_without_a_limit_on_polls_is_allowed(small: dict[str, Any]) -> None:
@@ -112,7 +117,7 @@ def test_too_many_problems_are_counted(small: dict[str, Any]) -> None:
     small["tools"] = {f"tool{number}": {} for number in range(30)}
     problems = problems_of(small)
     assert len(problems) == loader.PROBLEMS_SHOWN + 1
-    assert problems[-1] == "and 70 more"
+    assert problems[-1] == "and 70 more; `tp-mcp connector check` shows all"
 
 
 def change_poll(block: dict[str, Any]) -> None:
@@ -168,18 +173,24 @@ def misname_in_progress(block: dict[str, Any]) -> None:
         ),
         (
             change_poll_args,
-            ["poll_args.rid: get_lift has no such parameter; it has ride", "poll_args: get_lift needs ride"],
+            [
+                "poll_args.rid: get_lift has no such parameter (the nearest is ride); it has ride",
+                "poll_args: get_lift needs ride",
+            ],
         ),
         (poll_itself, ["poll: start_lift is destructive, and polling it would repeat what it changes"]),
         (
             use_the_poll_before_it_is_there,
-            ["poll_args: {poll.ride} has no value here: a template begins with args, result, settings"],
+            ["poll_args.ride: {poll.ride} has no value here: a template begins with args, result, settings"],
         ),
         (
             misname_things,
             [
-                "poll_args: there is no setting 'bas_url'; the settings are base_url, token",
-                "poll_args: there is no parameter 'flor'; the tool has floor",
+                (
+                    "poll_args.ride: there is no setting 'bas_url' (the nearest is base_url); the settings are "
+                    "base_url, token"
+                ),
+                "poll_args.ride: there is no parameter 'flor' (the nearest is floor); the tool has floor",
             ],
         ),
         (
@@ -190,7 +201,7 @@ def misname_in_progress(block: dict[str, Any]) -> None:
                     "per_device.0.status, or a JMESPath expression"
                 ),
                 "done_match.equals: {poll.x} has no value here: a template begins with args, result, settings",
-                "fail_match.in: there is no parameter 'flor'; the tool has floor",
+                "fail_match.in.0: there is no parameter 'flor' (the nearest is floor); the tool has floor",
             ],
         ),
         (
@@ -211,15 +222,15 @@ def misname_in_progress(block: dict[str, Any]) -> None:
             leak_the_token,
             [
                 "on_done.message: {settings.token} is a secret, and a message or a chained call would show it",
-                "on_fail.args: {settings.token} is a secret, and a message or a chained call would show it",
+                "on_fail.args.floor: {settings.token} is a secret, and a message or a chained call would show it",
             ],
         ),
         (
             chain_into_nothing,
             [
                 (
-                    "on_fail.args: {args.floor!r} is not a template: inside the braces are names and numbers joined by "
-                    "dots alone"
+                    "on_fail.args.x: {args.floor!r} is not a template: inside the braces are names and numbers joined "
+                    "by dots alone"
                 ),
                 "on_fail.tool: there is no tool 'call_help'; the tools are get_lift, start_lift",
             ],
@@ -229,7 +240,7 @@ def misname_in_progress(block: dict[str, Any]) -> None:
             [
                 (
                     "progress.message: {pol.x} has no value here: a template begins with args, result, poll, settings, "
-                    "poll_count, max_polls"
+                    "poll_count, max_polls (the nearest is poll)"
                 ),
                 "progress.message: there is no setting 'nope'; the settings are base_url, token",
             ],
@@ -240,16 +251,16 @@ def test_what_the_parts_must_be_to_one_another_is_checked(
     small: dict[str, Any], change: Callable[[dict[str, Any]], None], expected: list[str]
 ) -> None:
     change(small["tools"]["start_lift"]["async"])
-    assert problems_of(small) == [f"tools.start_lift.async.{problem}" for problem in expected]
+    assert set(problems_of(small)) == {f"tools.start_lift.async.{problem}" for problem in expected}
 
 
 @pytest.mark.parametrize(
     ("match", "expected"),
     [
-        ({"path": "a", "gte": "5"}, "done_match.gte: must be a valid number"),
-        ({"path": "a", "gte": True}, "done_match.gte: must be a valid number"),
+        ({"path": "a", "gte": "5"}, "done_match.gte: must be a number"),
+        ({"path": "a", "gte": True}, "done_match.gte: must be a number"),
         ({"path": "a", "gte": float("inf")}, "done_match.gte: must be a finite number"),
-        ({"path": "a", "exists": "yes"}, "done_match.exists: must be a valid boolean"),
+        ({"path": "a", "exists": "yes"}, "done_match.exists: must be true or false"),
         ({"path": "a", "matches": 5}, "done_match.matches: must be a text (put it in quotes if it looks like a number"),
         ({"path": "a", "matches": "("}, "done_match.matches: the pattern '(' cannot be used (missing ): (): it is a"),
         ({"path": "a", "equals": 1, "in": [1], "gte": 1}, "done_match: a match has exactly one of equals, in, matches"),
@@ -275,8 +286,8 @@ def test_the_templates_of_requests_are_checked(small: dict[str, Any]) -> None:
     assert problems_of(small) == [
         "test.request.url: {args.ride} has no value here: a template begins with settings",
         "test.request.url: there is no setting 'nope'; the settings are base_url, token",
+        "tools.get_lift.request.headers.X: there is no parameter 'nope'; the tool has ride",
         "tools.get_lift.request.url: {result.x} has no value here: a template begins with args, settings",
-        "tools.get_lift.request.headers: there is no parameter 'nope'; the tool has ride",
     ]
 
 
@@ -292,19 +303,19 @@ def test_names_are_listed_as_none_where_there_are_none(small: dict[str, Any]) ->
 
 def test_poll_args_for_a_tool_without_parameters_are_told(small: dict[str, Any]) -> None:
     small["tools"]["get_lift"]["parameters"] = {}
-    small["tools"]["get_lift"]["request"]["url"] = "/lift"
+    small["tools"]["get_lift"]["request"]["url"] = "http://lift.example/lift"
     assert problems_of(small) == ["tools.start_lift.async.poll_args.ride: get_lift has no such parameter; it has none"]
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: [1\nb: 2", "the file is not YAML at line 2, column 2"),
+        ("a: [1\nb: 2", "lift.yaml:2: the file is not YAML here (column 2)"),
         ("\x00", "the file is not YAML"),
         ("date: 2026-13-45", "the file is YAML with a value that cannot be read"),
-        ("- just\n- a list", "the file must be a mapping with id, name, version, tools and so on"),
-        ("", "the file must be a mapping"),
-        ("!!python/object/apply:os.system ['true']", "the file is not YAML at line 1, column 1"),
+        ("- just\n- a list", "lift.yaml:1: must be a mapping with id, name, version, tools and so on"),
+        ("", "must be a mapping"),
+        ("!!python/object/apply:os.system ['true']", "lift.yaml:1: the file is not YAML here (column 1)"),
     ],
 )
 def test_a_file_that_is_no_manifest_at_all_is_told(text: str, expected: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tp_mcp import __version__
+from tp_mcp.cli import connector
 from tp_mcp.cli.serve_options import DEFAULT_SPEED, MAX_SPEED, MIN_SPEED, parse_serve_options
 
 app = typer.Typer(
@@ -14,6 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(connector.app, name="connector")
 
 Profile = Annotated[str | None, typer.Option(help="Which profile of the configuration file to use.")]
 Speed = Annotated[

@@ -115,7 +115,7 @@ def _manifest_finding(settings: Settings) -> Finding:
         return _failed("Connector", error)
     whose = "the one that comes with tp-mcp" if settings.connector is None else str(settings.connector)
     if loaded.warnings:
-        return Finding(Mark.WARNING, f"Connector: {whose}, with warnings.", "; ".join(loaded.warnings))
+        return Finding(Mark.WARNING, f"Connector: {whose}, with warnings.", "; ".join(map(str, loaded.warnings)))
     return Finding(Mark.OK, f"Connector: {whose}.")
 
 

@@ -1,65 +1,68 @@
-"""What a manifest's parts must be to one another: the checks that no single model can make.
-
-Every problem is `<key path>: <what is wrong and what is allowed>`. Warnings have the same form.
-"""
+"""What a manifest's parts must be to one another: the checks that no single model can make."""
 
 from collections.abc import Iterator
 
+from tp_mcp.connectors.check_request import request_problems, request_warnings
+from tp_mcp.connectors.findings import Finding, nearest_words
 from tp_mcp.connectors.follow_up import tool_problem
-from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest, Match, Request, ToolManifest
+from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest, Match, Setting, ToolManifest
 from tp_mcp.connectors.match import match_problems
+from tp_mcp.connectors.names import name_problems, named, setting_names
 from tp_mcp.connectors.operators import OPERATORS
-from tp_mcp.connectors.template import template_paths, template_problems
+from tp_mcp.connectors.template import template_problems, texts_at
 
-REQUEST_ROOTS = frozenset({"settings", "args"})
 START_ROOTS = frozenset({"settings", "args", "result"})
 END_ROOTS = frozenset({"settings", "args", "result", "poll", "poll_count", "max_polls"})
 
 
-def manifest_problems(manifest: Manifest) -> Iterator[str]:
+def manifest_problems(manifest: Manifest) -> Iterator[Finding]:
     """Yield everything that makes a manifest unusable."""
+    for name, setting in manifest.settings.items():
+        yield from _setting_problems(setting, f"settings.{name}")
+    if manifest.auth is not None:
+        texts = manifest.auth.model_dump(exclude={"type", "bearer_path", "expires_path"}, exclude_none=True)
+        for key, value in texts.items():
+            yield from _text_problems(manifest, None, value, f"auth.{key}", frozenset({"settings"}))
     if manifest.test is not None:
-        yield from _request_problems(manifest, manifest.test.request, None, "test.request")
+        yield from request_problems(manifest, manifest.test.request, None, "test.request")
     for name, tool in manifest.tools.items():
-        yield from _request_problems(manifest, tool.request, tool, f"tools.{name}.request")
+        for key, parameter in tool.parameters.items():
+            yield from _choice_problems(parameter.type, parameter.options, f"tools.{name}.parameters.{key}")
+        yield from request_problems(manifest, tool.request, tool, f"tools.{name}.request")
         if tool.async_block is not None:
             yield from _async_problems(manifest, tool, tool.async_block, f"tools.{name}.async")
 
 
-def manifest_warnings(manifest: Manifest) -> Iterator[str]:
+def manifest_warnings(manifest: Manifest) -> Iterator[Finding]:
     """Yield what is allowed and is probably not meant."""
     for name, tool in manifest.tools.items():
+        yield from request_warnings(tool, f"tools.{name}")
         block = tool.async_block
         if block is None or block.max_polls is None:
             continue
         reach = block.max_polls * block.interval_sec
         if reach < block.timeout_sec:
-            yield (
-                f"tools.{name}.async.max_polls: {block.max_polls} polls every {block.interval_sec:g} s end after "
-                f"{reach:g} s, before timeout_sec ({block.timeout_sec:g} s)"
+            yield Finding(
+                f"tools.{name}.async.max_polls",
+                f"{block.max_polls} polls every {block.interval_sec:g} s end after {reach:g} s, before timeout_sec "
+                f"({block.timeout_sec:g} s)",
             )
 
 
-def _request_problems(manifest: Manifest, request: Request, tool: ToolManifest | None, where: str) -> Iterator[str]:
-    roots = REQUEST_ROOTS if tool is not None else frozenset({"settings"})
-    parts: dict[str, object] = {
-        "url": request.url,
-        "query": request.query,
-        "headers": request.headers,
-        "body": request.body,
-        "body_form": request.body_form,
-    }
-    for key, value in parts.items():
-        for problem in template_problems(value, roots):
-            yield f"{where}.{key}: {problem}"
-        yield from _name_problems(manifest, tool, value, f"{where}.{key}")
+def _setting_problems(setting: Setting, where: str) -> Iterator[Finding]:
+    yield from _choice_problems(setting.type, setting.options, where)
+    for name, field in (setting.fields or {}).items():
+        yield from _setting_problems(field, f"{where}.fields.{name}")
 
 
-def _async_problems(manifest: Manifest, tool: ToolManifest, block: AsyncBlock, where: str) -> Iterator[str]:
+def _choice_problems(kind: str, options: tuple[object, ...], where: str) -> Iterator[Finding]:
+    if kind == "select" and not options:
+        yield Finding(where, "type select needs options to choose from")
+
+
+def _async_problems(manifest: Manifest, tool: ToolManifest, block: AsyncBlock, where: str) -> Iterator[Finding]:
     yield from _poll_problems(manifest, block, where)
-    for problem in template_problems(block.poll_args, START_ROOTS):
-        yield f"{where}.poll_args: {problem}"
-    yield from _name_problems(manifest, tool, block.poll_args, f"{where}.poll_args")
+    yield from _text_problems(manifest, tool, block.poll_args, f"{where}.poll_args", START_ROOTS)
     for key, match in (("done_match", block.done_match), ("fail_match", block.fail_match)):
         if match is not None:
             yield from _match_problems(manifest, tool, match, f"{where}.{key}")
@@ -67,66 +70,54 @@ def _async_problems(manifest: Manifest, tool: ToolManifest, block: AsyncBlock, w
         if follow_up is not None:
             yield from _follow_up_problems(manifest, tool, follow_up, f"{where}.{key}")
     progress = block.progress.message if block.progress is not None else ""
-    yield from _text_problems(manifest, tool, progress, f"{where}.progress.message")
+    yield from _shown_problems(manifest, tool, progress, f"{where}.progress.message")
 
 
-def _poll_problems(manifest: Manifest, block: AsyncBlock, where: str) -> Iterator[str]:
+def _poll_problems(manifest: Manifest, block: AsyncBlock, where: str) -> Iterator[Finding]:
     poll_tool = manifest.tools.get(block.poll)
     if poll_tool is None:
-        yield f"{where}.poll: {tool_problem(block.poll, manifest.tools)}"
+        yield Finding(f"{where}.poll", str(tool_problem(block.poll, manifest.tools)))
         return
     if poll_tool.destructive:
-        yield f"{where}.poll: {block.poll} is destructive, and polling it would repeat what it changes"
+        yield Finding(f"{where}.poll", f"{block.poll} is destructive, and polling it would repeat what it changes")
     for key in block.poll_args:
         if key not in poll_tool.parameters:
             allowed = ", ".join(poll_tool.parameters) or "none"
-            yield f"{where}.poll_args.{key}: {block.poll} has no such parameter; it has {allowed}"
+            near = nearest_words(key, poll_tool.parameters)
+            yield Finding(f"{where}.poll_args.{key}", f"{block.poll} has no such parameter{near}; it has {allowed}")
     for key, parameter in poll_tool.parameters.items():
         if parameter.required and key not in block.poll_args:
-            yield f"{where}.poll_args: {block.poll} needs {key}"
+            yield Finding(f"{where}.poll_args", f"{block.poll} needs {key}")
 
 
-def _match_problems(manifest: Manifest, tool: ToolManifest, match: Match, where: str) -> Iterator[str]:
+def _match_problems(manifest: Manifest, tool: ToolManifest, match: Match, where: str) -> Iterator[Finding]:
     for key, problem in match_problems(match):
-        yield f"{where}.{key}: {problem}"
+        yield Finding(f"{where}.{key}", problem)
     if OPERATORS[match.operator].takes_templates:
         key, value = match.operators()[match.operator], getattr(match, match.operator)
-        for problem in template_problems(value, START_ROOTS):
-            yield f"{where}.{key}: {problem}"
-        yield from _name_problems(manifest, tool, value, f"{where}.{key}")
+        yield from _text_problems(manifest, tool, value, f"{where}.{key}", START_ROOTS)
 
 
-def _follow_up_problems(manifest: Manifest, tool: ToolManifest, follow_up: FollowUp, where: str) -> Iterator[str]:
-    yield from _text_problems(manifest, tool, follow_up.message, f"{where}.message")
-    yield from _text_problems(manifest, tool, follow_up.args, f"{where}.args")
+def _follow_up_problems(manifest: Manifest, tool: ToolManifest, follow_up: FollowUp, where: str) -> Iterator[Finding]:
+    yield from _shown_problems(manifest, tool, follow_up.message, f"{where}.message")
+    yield from _shown_problems(manifest, tool, follow_up.args, f"{where}.args")
     problem = tool_problem(follow_up.tool, manifest.tools) if follow_up.mode == "tool" else None
     if problem is not None:
-        yield f"{where}.tool: {problem}"
+        yield Finding(f"{where}.tool", problem)
 
 
-def _text_problems(manifest: Manifest, tool: ToolManifest, value: object, where: str) -> Iterator[str]:
-    for problem in template_problems(value, END_ROOTS):
-        yield f"{where}: {problem}"
-    yield from _name_problems(manifest, tool, value, where)
-    for name in _named(value, "settings"):
-        setting = manifest.settings.get(name)
-        if setting is not None and setting.type == "secret":
-            yield f"{where}: {{settings.{name}}} is a secret, and a message or a chained call would show it"
+def _shown_problems(manifest: Manifest, tool: ToolManifest, value: object, where: str) -> Iterator[Finding]:
+    yield from _text_problems(manifest, tool, value, where, END_ROOTS)
+    settings = setting_names(manifest)
+    for place, name in ((place, name) for place, text in texts_at(value, where) for name in named(text, "settings")):
+        if name in settings and settings[name].type == "secret":
+            yield Finding(place, f"{{settings.{name}}} is a secret, and a message or a chained call would show it")
 
 
-def _name_problems(manifest: Manifest, tool: ToolManifest | None, value: object, where: str) -> Iterator[str]:
-    for name in _named(value, "settings"):
-        if name not in manifest.settings:
-            yield f"{where}: there is no setting {name!r}; the settings are {', '.join(manifest.settings) or 'none'}"
-    if tool is None:
-        return
-    for name in _named(value, "args"):
-        if name not in tool.parameters:
-            yield f"{where}: there is no parameter {name!r}; the tool has {', '.join(tool.parameters) or 'none'}"
-
-
-def _named(value: object, root: str) -> list[str]:
-    """Return the names directly below a root that the templates of a value use, in order."""
-    prefix = f"{root}."
-    paths = template_paths(value)
-    return sorted({path.removeprefix(prefix).split(".")[0] for path in paths if path.startswith(prefix)})
+def _text_problems(
+    manifest: Manifest, tool: ToolManifest | None, value: object, where: str, roots: frozenset[str]
+) -> Iterator[Finding]:
+    for place, text in texts_at(value, where):
+        for problem in template_problems(text, roots):
+            yield Finding(place, problem)
+        yield from name_problems(manifest, tool, text, place)

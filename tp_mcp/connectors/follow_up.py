@@ -8,10 +8,10 @@ templates are filled at the end, strictly, from the call that started the job (`
 latest poll's answer (`poll`); settings are not among them, because some are secret.
 """
 
-import difflib
 import json
 from collections.abc import Collection, Iterator, Mapping
 
+from tp_mcp.connectors.findings import nearest_words
 from tp_mcp.connectors.manifest import FollowUp
 from tp_mcp.connectors.template import render_value, template_paths, template_problems, texts_of
 from tp_mcp.errors import WatchSpecError
@@ -49,9 +49,7 @@ def tool_problem(tool: str, tools: Collection[str]) -> str | None:
     """Say that a tool is none of those that may be called, naming the nearest and all of them; None where it is one."""
     if tool in tools:
         return None
-    near = difflib.get_close_matches(tool, sorted(tools), n=1)
-    suggestion = f" (the nearest is {near[0]})" if near else ""
-    return f"there is no tool {tool!r}{suggestion}; the tools are {', '.join(sorted(tools)) or 'none'}"
+    return f"there is no tool {tool!r}{nearest_words(tool, tools)}; the tools are {', '.join(sorted(tools)) or 'none'}"
 
 
 def render_follow_up_args(follow_up: FollowUp, roots: Mapping[str, object]) -> dict[str, object]:

@@ -1,19 +1,17 @@
 """Reading a connector manifest from a file.
 
-A manifest that cannot be used raises one `ManifestError` that lists all its problems, each with its key path and what
-is allowed. A key that is not known is a warning.
+A manifest that cannot be used raises one `ManifestError` that lists all its problems, each with file, line, key and
+what is allowed. A key that is not known is a warning.
 """
 
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from tp_mcp.connectors.check import manifest_problems, manifest_warnings
-from tp_mcp.connectors.manifest import Manifest, unknown_keys
+from tp_mcp.connectors.examination import Examination, examine
+from tp_mcp.connectors.findings import Located
+from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.errors import ManifestError
 
 MANIFEST_MAX_BYTES = 1_000_000
@@ -24,14 +22,6 @@ PROBLEMS_SHOWN = 20
 
 _BUILTIN_NAME = "tp.yaml"
 
-_WHAT_IS_ALLOWED = {
-    "missing": "is required",
-    "model_type": "must be a mapping of keys and values",
-    "mapping_type": "must be a mapping of keys and values",
-    "dict_type": "must be a mapping of keys and values",
-    "string_type": "must be a text (put it in quotes if it looks like a number or a date)",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class LoadedManifest:
@@ -39,12 +29,12 @@ class LoadedManifest:
 
     Attributes:
         manifest: the manifest.
-        warnings: `<key path>: <what>`, for unknown keys and for numbers that contradict each other.
+        warnings: with their lines: unknown keys, and what contradicts itself.
 
     """
 
     manifest: Manifest
-    warnings: tuple[str, ...]
+    warnings: tuple[Located, ...]
 
 
 def load_manifest(path: Path) -> LoadedManifest:
@@ -94,21 +84,30 @@ def parse_manifest(text: str, *, source: str) -> LoadedManifest:
         ManifestError: it is not YAML or not a usable manifest.
 
     """
-    document = _parse_yaml(text, source)
-    if not isinstance(document, dict):
-        raise _error(source, ["the file must be a mapping with id, name, version, tools and so on"])
-    try:
-        manifest = Manifest.model_validate(document)
-    except ValidationError as error:
-        raise _error(source, [_in_our_words(dict(problem)) for problem in error.errors(include_url=False)]) from None
-    problems = list(manifest_problems(manifest))
-    if problems:
-        raise _error(source, problems)
-    unknown = (f"{path}: is not a key of the format, and is ignored" for path in unknown_keys(manifest))
-    return LoadedManifest(manifest=manifest, warnings=(*unknown, *manifest_warnings(manifest)))
+    return _loaded(examine(text), source)
+
+
+def examine_file(path: Path) -> Examination:
+    """Return everything there is to say about a manifest file, usable or not.
+
+    Raises:
+        ManifestError: the file cannot be read.
+
+    """
+    return examine(_read(path, str(path)))
 
 
 def _load(file: Traversable, source: str) -> LoadedManifest:
+    return _loaded(examine(_read(file, source)), source)
+
+
+def _loaded(examination: Examination, source: str) -> LoadedManifest:
+    if examination.manifest is None:
+        raise _error(source, [problem.at(source) for problem in examination.problems])
+    return LoadedManifest(examination.manifest, examination.warnings)
+
+
+def _read(file: Traversable, source: str) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -119,48 +118,15 @@ def _load(file: Traversable, source: str) -> LoadedManifest:
     if len(data) > MANIFEST_MAX_BYTES:
         raise _error(source, [f"the file has {len(data):,} bytes, and {MANIFEST_MAX_BYTES:,} are allowed"])
     try:
-        text = data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _error(source, [f"the file must be UTF-8, and byte {error.start} is not"]) from None
-    return parse_manifest(text, source=source)
-
-
-def _parse_yaml(text: str, source: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
-    # Imported here: parsing YAML is needed long after the server has given its first answer.
-    import yaml  # noqa: PLC0415 - start-up time
-
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        # Both are safe loaders: they build plain data and nothing else.
-        return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
-        raise _error(source, [f"the file is not YAML{where}: {what}"]) from None
-    except (ValueError, RecursionError):
-        # A date such as 2026-13-45, a number of thousands of digits, brackets nested without end.
-        raise _error(source, ["the file is YAML with a value that cannot be read"]) from None
-
-
-def _in_our_words(problem: dict[str, Any]) -> str:
-    # A value is never shown: a setting's default may be a secret.
-    path = ".".join(str(part) for part in problem["loc"] if part != "[key]")
-    kind = problem["type"]
-    if kind == "string_pattern_mismatch":
-        what = f"must match {problem['ctx']['pattern']}"
-    elif kind in _WHAT_IS_ALLOWED:
-        what = _WHAT_IS_ALLOWED[kind]
-    else:
-        what = str(problem["msg"])
-        what = (what[0].lower() + what[1:]).replace("input should", "must", 1)
-    return f"{path}: {what}"
 
 
 def _error(source: str, problems: list[str]) -> ManifestError:
     lines = [f"- {problem}" for problem in problems[:PROBLEMS_SHOWN]]
     if len(problems) > PROBLEMS_SHOWN:
-        lines.append(f"- and {len(problems) - PROBLEMS_SHOWN} more")
+        lines.append(f"- and {len(problems) - PROBLEMS_SHOWN} more; `tp-mcp connector check` shows all")
     return ManifestError(
         f"The connector manifest {source} cannot be used:\n" + "\n".join(lines) + "\n",
         remedy="Correct the keys that are named.",

@@ -26,6 +26,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from tp_mcp.connectors.findings import Finding, nearest_words
+
 # JSON has no infinity: what could not be written down and read again is refused.
 JsonNumber: TypeAlias = Annotated[float, Strict(), AllowInfNan(False)]
 JsonScalar: TypeAlias = StrictBool | StrictInt | JsonNumber | StrictStr
@@ -164,14 +166,21 @@ class AsyncBlock(ManifestModel):
 
 
 class Request(ManifestModel):
-    """An HTTP request; every text in it may hold templates over `settings` and `args`."""
+    """An HTTP request; every text in it may hold templates over `settings` and `args`.
+
+    Attributes:
+        body: JSON; None for none.
+        body_form: a form's fields, or one template that stands for all of them.
+        capture_response_headers: names of headers of the answer that are shown before its body.
+
+    """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     url: str
     query: Mapping[str, JsonValue] = Field(default_factory=dict)
     headers: Mapping[str, str] = Field(default_factory=dict)
     body: JsonValue = None
-    body_form: Mapping[str, JsonValue] | None = None
+    body_form: Mapping[str, JsonValue] | StrictStr | None = None
     capture_response_headers: tuple[str, ...] = ()
 
 
@@ -191,8 +200,8 @@ class ToolManifest(ManifestModel):
 
     Attributes:
         destructive: whether it changes the world.
-        items_path: where in the answer the list of items is.
-        response_fields: the fields of the answer that are shown.
+        items_path: dotted path of the list of items in the answer; it becomes the whole answer.
+        response_fields: dotted paths of what is kept of the answer, or of each of its items.
         timeout_ms: limit for the request, in milliseconds.
         async_block: `async` in a manifest; None for a tool that starts nothing long.
 
@@ -205,13 +214,18 @@ class ToolManifest(ManifestModel):
     request: Request
     returns: JsonValue = None
     items_path: str | None = None
-    response_fields: JsonValue = None
+    response_fields: tuple[StrictStr, ...] | None = None
     timeout_ms: PositiveInt | None = None
     async_block: AsyncBlock | None = Field(default=None, alias="async")
 
 
 class Setting(ManifestModel):
-    """One setting that the user of the connector fills in."""
+    """One setting that the user of the connector fills in.
+
+    Attributes:
+        fields: for type `instances`, the settings of each instance.
+
+    """
 
     type: Literal["string", "secret", "select", "boolean", "number", "json", "instances"]
     label: str = ""
@@ -219,21 +233,47 @@ class Setting(ManifestModel):
     required: bool = False
     default: JsonValue = None
     options: tuple[JsonValue, ...] = ()
+    fields: Mapping[Identifier, "Setting"] | None = None
 
 
 class Auth(ManifestModel):
-    """A log-in that Forge does by itself; without one each request carries its own headers."""
+    """A log-in that is done for every request; without one each request carries its own headers.
+
+    Every text may hold templates over `settings`.
+
+    Attributes:
+        username: for `basic`.
+        password: for `basic`.
+        exchange_url: for `bearer-token-exchange`: where the token for the requests comes from.
+        exchange_method: POST where it is not given.
+        api_token: what is exchanged; sent as `Bearer` where `exchange_auth_header` is not given.
+        exchange_headers: further headers of the exchange.
+        exchange_auth_header: the whole `Authorization` header of the exchange.
+        bearer_path: dotted path of the token in the answer of the exchange.
+        expires_path: dotted path of how long it lives: seconds, or milliseconds where the path says so.
+
+    """
 
     type: Literal["basic", "bearer-token-exchange"]
     username: str | None = None
     password: str | None = None
     exchange_url: str | None = None
-    exchange_method: str | None = None
+    exchange_method: Literal["GET", "POST"] = "POST"
     api_token: str | None = None
     exchange_headers: Mapping[str, str] = Field(default_factory=dict)
     exchange_auth_header: str | None = None
     bearer_path: str | None = None
     expires_path: str | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_type_needs(self) -> Self:
+        needed = ("username", "password") if self.type == "basic" else ("exchange_url", "bearer_path")
+        missing = [name for name in needed if not getattr(self, name)]
+        if missing:
+            raise PydanticCustomError(
+                "auth_keys", "type {type} needs {missing}", {"type": self.type, "missing": " and ".join(missing)}
+            )
+        return self
 
 
 class HttpOptions(ManifestModel):
@@ -277,15 +317,16 @@ class Manifest(ManifestModel):
     tools: Annotated[Mapping[Identifier, ToolManifest], Field(min_length=1)]
 
 
-def unknown_keys(model: ManifestModel, path: str = "") -> Iterator[str]:
-    """Yield the path of each key that the manifest has and the format, as it is known here, has not."""
+def unknown_keys(model: ManifestModel, path: str = "") -> Iterator[Finding]:
+    """Yield each key that the manifest has and the format, as it is known here, has not."""
+    names = {field.alias or name for name, field in type(model).model_fields.items()}
     for key in model.model_extra or {}:
-        yield f"{path}{key}"
+        yield Finding(f"{path}{key}", f"is not a key of the format, and is ignored{nearest_words(key, names)}")
     for name, field in type(model).model_fields.items():
         yield from _unknown_below(getattr(model, name), f"{path}{field.alias or name}.")
 
 
-def _unknown_below(value: object, path: str) -> Iterator[str]:
+def _unknown_below(value: object, path: str) -> Iterator[Finding]:
     if isinstance(value, ManifestModel):
         yield from unknown_keys(value, path)
     elif isinstance(value, Mapping):

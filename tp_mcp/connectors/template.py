@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+from tp_mcp.connectors.findings import nearest_words
 from tp_mcp.errors import WatchSpecError
 
 ROOTS = ("args", "result", "poll", "settings", "poll_count", "max_polls")
@@ -50,16 +51,21 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 _MISSING = object()
 
 
+def texts_at(value: object, where: str) -> Iterator[tuple[str, str]]:
+    """Yield all texts of a nested value that may hold templates, each with its key path below `where`."""
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts_at(item, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from texts_at(item, f"{where}.{index}")
+
+
 def texts_of(value: object) -> Iterator[str]:
     """Yield all texts of a nested value that may hold templates, which keys never do."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from texts_of(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from texts_of(item)
+    return (text for _, text in texts_at(value, ""))
 
 
 def template_roots(value: object) -> frozenset[str]:
@@ -86,7 +92,8 @@ def template_problems(value: object, allowed_roots: Collection[str]) -> tuple[st
         for match in _TEMPLATE.finditer(text):
             template, root, path = match[0], match[1], match[2]
             if root not in allowed:
-                problems.append(f"{template} has no value here: a template begins with {_listed(allowed)}")
+                near = nearest_words(root, allowed) if root not in ROOTS else ""
+                problems.append(f"{template} has no value here: a template begins with {_listed(allowed)}{near}")
             elif root in _COUNTERS and path:
                 problems.append(f"{template}: {root} is a number and has no parts")
             elif root == "settings" and not path:
