@@ -103,6 +103,7 @@ def ours() -> list[float]:
         with start(
             [sys.executable, "-m", "tp_mcp", "serve"],
             TP_MCP_BASE_URL=server,
+            TP_MCP_CONFIRM="nothing",
             TP_MCP_TOKEN=a_token().token.get_secret_value(),
             TP_MCP_STATE_DIR=directory,
             TP_MCP_CONFIG_FILE=os.devnull,

@@ -25,6 +25,7 @@ LAYERS = {
     "results": 1,
     "watch": 2,
     "jobs": 3,
+    "access": 3,
     "tools": 4,
     "server": 5,
     "cli": 6,
@@ -35,14 +36,14 @@ SAME_LAYER = {("settings", "errors"), ("triage", "results")}
 
 FENCES = {
     "apscheduler": {"tp_mcp.watch.timer"},
-    "sqlite3": {"tp_mcp.watch.sqlite"},
+    "sqlite3": {"tp_mcp.watch.sqlite", "tp_mcp.access.sqlite"},
     "httpx2": {"tp_mcp.api", "tp_mcp.cli"},
     "mcp": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo", "tp_mcp.cli.tools"},
     "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
     "typer": {"tp_mcp.cli"},
     "rich": {"tp_mcp.cli"},
-    "starlette": {"tp_mcp.simulator", "tp_mcp.server.http", "tp_mcp.server.conversations"},
-    "uvicorn": {"tp_mcp.simulator", "tp_mcp.server.http"},
+    "starlette": {"tp_mcp.simulator"},
+    "uvicorn": {"tp_mcp.simulator"},
     "jwt": {"tp_mcp.simulator"},
     "jmespath": {"tp_mcp.connectors"},
     "yaml": {"tp_mcp.connectors"},
@@ -52,16 +53,18 @@ FENCES = {
 """Who may import a library."""
 
 TOOL_HELPERS = {
+    "asking",
+    "auditing",
     "catalogue",
     "chaining",
     "failures",
     "neighbours",
+    "permission",
     "repeats",
     "sending",
     "services",
     "telling",
     "toolkit",
-    "waiting",
     "wording",
 }
 """What the tools' modules share; every other module in `tools` is a resource, and resources never import each other."""

@@ -5,6 +5,8 @@
     ├── InputError                  what the caller passed cannot be used; nothing was sent
     │   ├── InvalidArgumentError    a wrong or missing value, an unknown name
     │   └── UnsafeArgumentError     a value that a shell or pytest could take for something else
+    ├── PolicyError                 the operator does not allow it; nothing was sent
+    ├── ConfirmationError           it is not confirmed, or by something else; nothing was sent
     ├── TpError                     TP could not be reached, or would not
     │   ├── TpUnreachableError      no answer
     │   │   ├── TpRefusedError      no connection was made, so nothing was sent
@@ -66,6 +68,14 @@ class InvalidArgumentError(InputError):
 
 class UnsafeArgumentError(InputError):
     """A value that a shell or pytest could take for something else than was meant."""
+
+
+class PolicyError(TpMcpError):
+    """Whoever runs the server does not allow it. Nothing was sent."""
+
+
+class ConfirmationError(TpMcpError):
+    """What has to be confirmed was not, or the code was given for something else. Nothing was sent."""
 
 
 class TpError(TpMcpError):

@@ -29,10 +29,6 @@ from tp_mcp.errors import ConfigurationError
 ENV_PREFIX = "TP_MCP_"
 MIN_INTERVAL_FACTOR = 0.001
 MAX_INTERVAL_FACTOR = 100.0
-DEFAULT_MAX_WAIT_SECONDS = 240.0
-"""Longer than most clients let a call live."""
-
-LONGEST_WAIT_SECONDS = 3600.0
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -85,19 +81,35 @@ class Settings(BaseSettings):
     toolsets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Named sets of further tools to offer, separated by commas; tp-mcp doctor lists them."
     )
-    max_wait_seconds: float = Field(
-        default=DEFAULT_MAX_WAIT_SECONDS,
-        ge=1,
-        le=LONGEST_WAIT_SECONDS,
-        description="How long one call may wait for a job at most; many clients give a call up after 60 to 300 s.",
+    read_only: bool = Field(default=False, description="Offer only what reads; nothing can be changed on TP.")
+    disabled_tools: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(), description="Tools not to offer, separated by commas."
+    )
+    allowed_testbeds: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Patterns such as AT1*, separated by commas: only these testbeds may be changed."
+    )
+    protected_testbeds: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Patterns of testbeds on which a person confirms every change."
+    )
+    daily_upgrades: int | None = Field(
+        default=None, ge=0, description="How many upgrades one user may start in 24 hours."
+    )
+    daily_runs: int | None = Field(default=None, ge=0, description="How many runs one user may start in 24 hours.")
+    confirm: Literal["nothing", "upgrades", "everything"] = Field(
+        default="upgrades", description="What has to be confirmed before it is sent: nothing, upgrades or everything."
+    )
+    unasked: Literal["two-step", "refuse"] = Field(
+        default="two-step",
+        description="What happens to that where a client cannot ask its user: two-step (a plan and a code) or refuse.",
+    )
+    image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Hosts that a restore command may load an image from, separated by commas."
+    )
+    image_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Path prefixes on those hosts, separated by commas, e.g. /builds/."
     )
     connector: Path | None = Field(
         default=None, description="A connector manifest of your own, for other intervals, limits and messages."
-    )
-    conversation_header: str | None = Field(
-        default=None,
-        pattern=r"^[A-Za-z0-9-]{1,64}$",
-        description="Over HTTP: the header in which clients name the conversation, e.g. X-Conversation.",
     )
 
     @field_validator("allowed_pytest_options", mode="before")
@@ -107,7 +119,15 @@ class Settings(BaseSettings):
             return frozenset(names_in(value))
         return value
 
-    @field_validator("toolsets", mode="before")
+    @field_validator(
+        "toolsets",
+        "disabled_tools",
+        "allowed_testbeds",
+        "protected_testbeds",
+        "image_hosts",
+        "image_paths",
+        mode="before",
+    )
     @classmethod
     def _names_split_on_commas(cls, value: object) -> object:
         return names_in(value) if isinstance(value, str) else value

@@ -104,6 +104,7 @@ class Server:
             cwd=ROOT,
             env={
                 "TP_MCP_BASE_URL": self._base_url,
+                "TP_MCP_CONFIRM": "nothing",
                 "TP_MCP_USERNAME": "demo",
                 "TP_MCP_PASSWORD": "demo-password",
                 "TP_MCP_STATE_DIR": str(self._directory / "state"),

@@ -190,7 +190,7 @@ class House:
                 secrets=(login.password,),
                 rng=random.Random(0),
             )
-            assembly = assemble(Settings(), ground)
+            assembly = assemble(Settings(confirm="nothing"), ground)
             await assembly.services.registry.resume()
             assembly.poller.start()
             await assembly.chains.look()
@@ -222,5 +222,5 @@ def open_house(directory: Path) -> House:
     return House(clock, Tp(clock), directory / "state")
 
 
-async def _tell_nobody(*_watches: Watch) -> None:
+async def _tell_nobody(_watch: Watch) -> None:
     """Take no part in progress."""

@@ -38,6 +38,7 @@ class Setup:
             args=["-c", f'echo $$ > "{self.pid_file}"; exec "{sys.executable}" -m tp_mcp serve'],
             env={
                 "TP_MCP_BASE_URL": self.base_url,
+                "TP_MCP_CONFIRM": "nothing",
                 "TP_MCP_USERNAME": "demo",
                 "TP_MCP_PASSWORD": "demo-password",
                 "TP_MCP_STATE_DIR": str(self.directory / "state"),

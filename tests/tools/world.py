@@ -28,6 +28,7 @@ from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.simulator.faults import Fault
+from tp_mcp.tools.asking import Asker
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call
 from tp_mcp.watch.owner import Owner
@@ -108,23 +109,23 @@ class World:
     polls: CountedTasks
     told: list[Watch] = field(default_factory=list)
 
-    async def call(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> str:
+    async def call(self, name: str, *, owner: Owner = ALICE, asker: Asker | None = None, **arguments: Any) -> str:
         """Call a tool and return its document as text."""
         definition = next(each for each in ALL_TOOLS if each.name == name)
         visit = await self.services.inbox.begin(owner)
 
-        async def report(*watches: Watch) -> None:
-            self.told.extend(watches)
+        async def report(watch: Watch) -> None:
+            self.told.append(watch)
 
         document = await definition.call(
-            arguments, Call(owner=owner, visit=visit, services=self.services, report=report)
+            arguments, Call(owner=owner, visit=visit, services=self.services, report=report, asker=asker)
         )
         return render(document, marker=new_marker())
 
-    async def refused(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> str:
+    async def refused(self, name: str, **arguments: Any) -> str:
         """Call a tool that must refuse, and return what it says."""
         try:
-            text = await self.call(name, owner=owner, **arguments)
+            text = await self.call(name, **arguments)
         except TpMcpError as error:
             return render_error(error.message, error.remedy)
         raise AssertionError(f"{name} was not refused: {text}")
@@ -209,9 +210,9 @@ async def open_world(
     options: SimulatorOptions | None = None,
     credentials: Credentials | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
-    allowed_pytest_options: frozenset[str] = frozenset(),
+    **settings: Any,
 ) -> AsyncIterator[World]:
-    """Join everything; `tree` is the test tree to show without collecting it."""
+    """Join everything; `tree` is the test tree to show without collecting it, `settings` what is configured."""
     options = replace(options or SimulatorOptions(), speed=0.0, start_time=START_TIME)
     async with Simulator(options) as simulator:
         if tree is not None:
@@ -241,8 +242,12 @@ async def open_world(
                 secrets=(login.password,),
                 rng=random.Random(0),
             )
-            settings = Settings(testcases_ttl_seconds=TREE_TTL_SECONDS, allowed_pytest_options=allowed_pytest_options)
-            assembly = assemble(settings, ground)
+            usual: dict[str, Any] = {
+                "confirm": "nothing",
+                "image_hosts": ("10.1.1.1", "10.15.1.20"),
+                "testcases_ttl_seconds": TREE_TTL_SECONDS,
+            }
+            assembly = assemble(Settings(**{**usual, **settings}), ground)
             await assembly.services.registry.resume()
             assembly.poller.start()
             await assembly.chains.look()

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
+from tp_mcp.access.confirmations import Confirmations
+from tp_mcp.access.control import AccessControl
+from tp_mcp.access.policy import Confirm, Policy, Unasked
+from tp_mcp.access.sqlite import SqliteAuditLog, SqliteConfirmations
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
@@ -19,15 +23,15 @@ from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
 from tp_mcp.watch.chains import Chains
-from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.leasing import Leases
 from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.watch.news import News
 from tp_mcp.watch.poller import Poller
-from tp_mcp.watch.ports import Store, Timer
+from tp_mcp.watch.ports import Timer
 from tp_mcp.watch.registry import WatchRegistry
+from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch
 from tp_mcp.watch.waiting import Changes
 
@@ -55,7 +59,7 @@ class Ground:
 
     client: TpClient
     server: str
-    store: Store
+    store: SqliteStore
     manifest: Manifest
     clock: Clock
     timer: Timer
@@ -106,6 +110,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         rng=ground.rng,
         leases=_leases(ground),
     )
+    redactor = Redactor(ground.secrets)
     services = Services(
         client=ground.client,
         catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
@@ -120,16 +125,36 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         ),
         inbox=Inbox(store=ground.store, clock=ground.clock),
         news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
-        deliveries=Deliveries(store=ground.store, clock=ground.clock),
         manifest=ground.manifest,
         clock=ground.clock,
         allowed_pytest_options=settings.allowed_pytest_options,
-        redactor=Redactor(ground.secrets),
-        starts=CHAINED_TOOLS,
-        max_wait_seconds=settings.max_wait_seconds,
+        image_hosts=settings.image_hosts,
+        image_paths=settings.image_paths,
+        redactor=redactor,
+        access=AccessControl(
+            policy=policy_of(settings),
+            confirmations=Confirmations(SqliteConfirmations(ground.store.connection), ground.clock),
+            audit=SqliteAuditLog(ground.store.connection),
+            clock=ground.clock,
+            redactor=redactor,
+        ),
+        starts={name: tool for name, tool in CHAINED_TOOLS.items() if name not in settings.disabled_tools},
     )
     chains.use(ToolStarter(services))
     return Assembly(services, poller, chains)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return what the operator allows."""
+    return Policy(
+        read_only=settings.read_only,
+        allowed_testbeds=settings.allowed_testbeds,
+        protected_testbeds=settings.protected_testbeds,
+        daily_upgrades=settings.daily_upgrades,
+        daily_runs=settings.daily_runs,
+        confirm=Confirm(settings.confirm),
+        unasked=Unasked(settings.unasked),
+    )
 
 
 def _leases(ground: Ground) -> Leases | None:

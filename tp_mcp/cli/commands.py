@@ -1,5 +1,6 @@
 """The commands of `tp-mcp`. Each loads what it needs when it runs."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,19 @@ app = typer.Typer(
 )
 app.add_typer(connector.app, name="connector")
 
+
+def _state_dir() -> Path:
+    from tp_mcp.cli.environment import config_file, default_state_dir
+    from tp_mcp.errors import TpMcpError
+    from tp_mcp.settings import load_settings
+
+    try:
+        return load_settings(config_file()).state_dir or default_state_dir()
+    except TpMcpError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
 Profile = Annotated[str | None, typer.Option(help="Which profile of the configuration file to use.")]
 Speed = Annotated[
     float, typer.Option(min=MIN_SPEED, max=MAX_SPEED, help="How many times faster than real the embedded TP works.")
@@ -25,10 +39,10 @@ Speed = Annotated[
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def serve(context: typer.Context) -> None:
-    """Serve MCP to chat clients, over standard input and output or over HTTP."""
-    from tp_mcp.cli.serve import serve as run
+    """Serve MCP to a chat client over standard input and output."""
+    from tp_mcp.cli.serve import serve_stdio
 
-    run(parse_serve_options(context.args))
+    serve_stdio(parse_serve_options(context.args))
 
 
 @app.command()
@@ -69,6 +83,32 @@ def tools(
     from tp_mcp.cli.tools import print_tools
 
     print_tools(markdown=markdown)
+
+
+@app.command()
+def approve(code: Annotated[str, typer.Argument(help="The code that the assistant shows.")]) -> None:
+    """Say yes to a change of a protected testbed; it shows the plan first."""
+    from tp_mcp.cli.approve import run_approve
+
+    raise typer.Exit(run_approve(code, _state_dir()))
+
+
+@app.command()
+def audit(
+    hours: Annotated[float, typer.Option(min=0, help="How far back to look.")] = 24.0,
+    testbed: Annotated[str | None, typer.Option(help="Of this testbed alone.")] = None,
+    principal: Annotated[str | None, typer.Option(help="Of this principal alone, e.g. local:alice.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many lines, the newest.")] = 200,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each line.")] = False,
+) -> None:
+    """Show who asked for what change, how it was decided, and what came of it."""
+    from tp_mcp.access.audit import AuditFilter
+    from tp_mcp.cli.audit import run_audit
+    from tp_mcp.clock import SystemClock
+
+    since = SystemClock().now() - hours * 3600
+    wanted = AuditFilter(since=since, testbed=testbed, principal=principal, limit=limit)
+    raise typer.Exit(run_audit(_state_dir(), wanted, as_json=as_json))
 
 
 @app.command()

@@ -56,6 +56,9 @@ async def _with_configured_tp(settings: Settings, state_dir: Path, clock: Clock)
 
 @asynccontextmanager
 async def _with_embedded_tp(settings: Settings, state_dir: Path, speed: float, clock: Clock) -> AsyncIterator[Services]:
+    if "confirm" not in settings.model_fields_set:
+        # Nothing of it is real, so there is nothing to be asked about.
+        settings = settings.model_copy(update={"confirm": "nothing"})
     # It lives in this process and forgets everything with it, so each process has a TP of its own.
     access = TpAccess(embedded_url(os.getpid(), secrets.token_hex(MARK_BYTES)), SIMULATOR_LOGIN)
     log_to_stderr(settings, access)

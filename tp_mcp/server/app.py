@@ -7,7 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.types import CallToolResult, ReadResourceRequestParams, Resource, ResourceTemplate, Tool, ToolAnnotations
+from mcp.types import (
+    CallToolResult,
+    InputRequiredResult,
+    ReadResourceRequestParams,
+    Resource,
+    ResourceTemplate,
+    Tool,
+    ToolAnnotations,
+)
 
 from tp_mcp import __version__
 from tp_mcp.server.instructions import INSTRUCTIONS
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 
     from tp_mcp.clock import Clock
     from tp_mcp.server.backend import Backend
-    from tp_mcp.server.conversations import Identity
+    from tp_mcp.server.conversations import ProcessIdentity
     from tp_mcp.tools.toolkit import ToolDefinition
     from tp_mcp.watch.owner import Owner
 
@@ -39,7 +47,7 @@ class TpServer(MCPServer[None]):
     def __init__(
         self,
         backend: Backend,
-        identity: Identity,
+        identity: ProcessIdentity,
         clock: Clock,
         load_tools: Callable[[], tuple[ToolDefinition[Any], ...]],
     ) -> None:
@@ -47,7 +55,7 @@ class TpServer(MCPServer[None]):
 
         Args:
             backend: gives tools what they work with.
-            identity: knows whose a request is.
+            identity: what the process knows of who uses it.
             clock: the time.
             load_tools: loads the tools' definitions.
 
@@ -72,7 +80,7 @@ class TpServer(MCPServer[None]):
             middleware=[self._tell_backend_of_answers],
             subscriptions=False,
         )
-        self.subscriptions = Subscriptions(self.owner, self._read_for)
+        self.subscriptions = Subscriptions(self._owner, self._read_for)
         self.subscriptions.add_to(self._lowlevel_server)
         backend.accompany(lambda services: self.subscriptions.pushed(services, clock))
 
@@ -82,13 +90,14 @@ class TpServer(MCPServer[None]):
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         """Call a tool. What the model can mend comes back as a result marked as an error, in plain words."""
+        from tp_mcp.server.asking import asker_of  # noqa: PLC0415 -- after the first answer
         from tp_mcp.server.calling import call_tool  # noqa: PLC0415 -- after the first answer
 
         if context is None:
             raise ValueError("tools are called over a connection")
-        owner = self.owner(context.request_context)
+        owner = self._owner(context.request_context)
         self.subscriptions.heard(context.request_context, owner)
         return await call_tool(
             self._definitions,
@@ -98,6 +107,7 @@ class TpServer(MCPServer[None]):
             owner=owner,
             clock=self._clock,
             send_progress=context.report_progress,
+            asker=asker_of(context),
         )
 
     async def list_resources(self) -> list[Resource]:
@@ -125,14 +135,13 @@ class TpServer(MCPServer[None]):
 
         if context is None:
             raise ValueError("resources are read over a connection")
-        return await read_resource(str(uri), backend=self._backend, owner=self.owner(context.request_context))
+        return await read_resource(str(uri), backend=self._backend, owner=self._owner(context.request_context))
 
     async def _read_for(self, ctx: ServerRequestContext[None, Any], uri: str) -> object:
         return await self._handle_read_resource(ctx, ReadResourceRequestParams(uri=uri))
 
-    def owner(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
-        """Return the principal and the conversation of a request."""
-        return self._identity.of(ctx)
+    def _owner(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
+        return self._identity.owner(ctx.meta)
 
     @functools.cached_property
     def _definitions(self) -> Mapping[str, ToolDefinition[Any]]:

@@ -4,16 +4,19 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mcp.types import CallToolResult
+from mcp.types import CallToolResult, InputRequiredResult
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import nearest
-from tp_mcp.server.backend import Backend, closing_error
+from tp_mcp.server.asking import question_result
+from tp_mcp.server.backend import Backend
 from tp_mcp.server.progress import ProgressReporter
 from tp_mcp.server.results import error_text, inbox_text, result_text, tool_result
+from tp_mcp.server.results import shown as redacted_text
+from tp_mcp.tools.asking import Asker, QuestionForUser
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call, ToolDefinition
 from tp_mcp.watch.inbox import Visit
@@ -33,7 +36,8 @@ async def call_tool(
     owner: Owner,
     clock: Clock,
     send_progress: SendProgress,
-) -> CallToolResult:
+    asker: Asker | None = None,
+) -> CallToolResult | InputRequiredResult:
     """Call a tool by name.
 
     Whatever goes wrong comes back as a result marked as an error, in plain words: the model can read it there.
@@ -47,11 +51,13 @@ async def call_tool(
         return tool_result(error_text(error, "", Redactor()), is_error=True)
     visit = await _begin(services, owner)
     reporter = ProgressReporter(send_progress, clock, lambda text: _redactor(services).redact(text))
-    call = Call(owner=owner, visit=visit, services=services, report=reporter.report)
-    outcome: Document | TpMcpError = closing_error()
-    with backend.call(only_reads=definition.read_only):
+    call = Call(owner=owner, visit=visit, services=services, report=reporter.report, asker=asker)
+    try:
         outcome = await _outcome(definition, arguments, call)
-    inbox, shown = ("", ()) if backend.closing else await _inbox(services, visit)
+    except QuestionForUser as question:
+        # The plan has names from TP in it, and what a caller passed.
+        return question_result(QuestionForUser(redacted_text(question.question, _redactor(services)), question.code))
+    inbox, shown = await _inbox(services, visit)
     redactor = _redactor(services)
     if isinstance(outcome, TpMcpError):
         text = error_text(outcome, inbox, redactor)
@@ -64,6 +70,8 @@ async def call_tool(
 async def _outcome(definition: ToolDefinition[Any], arguments: dict[str, Any], call: Call) -> Document | TpMcpError:
     try:
         return await definition.call(arguments, call)
+    except QuestionForUser:
+        raise
     except TpMcpError as error:
         logger.info("%s: %s", definition.name, error)
         return error

@@ -1,5 +1,6 @@
 """Chains as tools take them: what follows a start is read, checked before anything is sent, and shown."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, cast
@@ -9,7 +10,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from tp_mcp.connectors.follow_up import CHAIN_ROOTS, follow_up_problems
 from tp_mcp.connectors.manifest import FollowUp
 from tp_mcp.connectors.template import render_value, template_roots
-from tp_mcp.errors import InputError, InvalidArgumentError, WatchNotFoundError, WatchSpecError
+from tp_mcp.errors import InputError, InvalidArgumentError, PolicyError, WatchNotFoundError, WatchSpecError
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.chain import CHAIN_DEPTH, Chain, Link, names_step
@@ -21,9 +22,7 @@ from tp_mcp.watch.states import Watch, new_watch_id
 Starts = Mapping[str, ToolDefinition[Any]]
 Follow = Link | str | None
 FOLLOW_UPS = ("on_done", "on_fail")
-NOT_OF_THE_REQUEST = frozenset({*FOLLOW_UPS, "max_wait_seconds"})
-"""Arguments of a start that say nothing of what is sent."""
-
+NOT_IN_A_CHAIN = frozenset({"dry_run", "confirm"})
 KEYS = ("tool", "args", "message")
 MESSAGE_MAX_CHARACTERS = 300
 EXAMPLE = '{"tool": "run_pytest", "args": {"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"]}}'
@@ -90,18 +89,24 @@ class Plan:
             on_fail=self.messages.get("on_fail", spec.on_fail),
         )
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return what follows as it was asked for, which is the same each time it is asked for."""
+        return tuple(f"{name}: {json.dumps(asked, ensure_ascii=False)}" for name, asked in self.asked.items())
+
     async def check(self, call: Call) -> None:
         """Check each further call as a direct one would be, as far as its arguments are known.
 
         Raises:
             InputError: one would be refused; says which and why.
+            PolicyError: the operator does not allow one.
             TpError: TP could not be asked.
 
         """
         for step in self._steps:
             try:
                 await step.check(call)
-            except InputError as error:
+            except (InputError, PolicyError) as error:
                 raise _refused(step.where, error) from None
 
 
@@ -219,6 +224,11 @@ class _Reading:
                 f'{where} must have either tool and args, or message: {EXAMPLE} or {{"message": "..."}}.'
             )
         args = cast("dict[str, JsonValue]", dict(cast("dict[str, JsonValue]", given.get("args") or {})))
+        if unfit := sorted(NOT_IN_A_CHAIN & args.keys()):
+            raise InvalidArgumentError(
+                f"{where} has {' and '.join(unfit)}, which only the first call takes: it is asked for the whole chain.",
+                remedy="Leave it out there. Nothing was sent.",
+            )
         nested = {name: args.pop(name) for name in FOLLOW_UPS if args.get(name) is not None}
         message = str(given.get("message", ""))
         # From the second step on there is an answer of TP to the start, whatever the first one was.
@@ -242,7 +252,7 @@ class _Reading:
         step = _step(where, definition, filled)
         self.steps.append(step)
         # What a nested template may name: also what has a value without having been given.
-        defaults = step.arguments.model_dump(mode="json", exclude_none=True, exclude=set(NOT_OF_THE_REQUEST))
+        defaults = step.arguments.model_dump(mode="json", exclude_none=True, exclude=set(FOLLOW_UPS))
         own = {**defaults, **filled}
         follows = {
             name: self.follow(f"{where}.{name}", value, own, step.unknown, depth + 1) for name, value in nested.items()
@@ -285,7 +295,7 @@ def _filled(value: JsonValue, known: Mapping[str, JsonValue]) -> JsonValue:
     return value if template_roots(filled) else filled
 
 
-def _refused(where: str, error: InputError) -> InputError:
+def _refused(where: str, error: InputError | PolicyError) -> InputError | PolicyError:
     return type(error)(
         f"{where} would be refused: {error.message}", remedy=f"{error.remedy} Nothing was sent.".lstrip()
     )
@@ -295,5 +305,5 @@ def _messages(*follows: Follow) -> dict[str, str]:
     return {name: follow for name, follow in zip(FOLLOW_UPS, follows, strict=True) if isinstance(follow, str)}
 
 
-async def _tell_nobody(*_watches: Watch) -> None:
+async def _tell_nobody(_watch: Watch) -> None:
     """Take no part in progress."""

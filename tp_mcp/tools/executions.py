@@ -5,6 +5,7 @@ from typing import Annotated, assert_never
 import anyio
 from pydantic import Field
 
+from tp_mcp.access.policy import Action
 from tp_mcp.api.models import Execution
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
@@ -13,10 +14,13 @@ from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import format_duration
 from tp_mcp.tools import telling
 from tp_mcp.tools.failures import report_sections
+from tp_mcp.tools.permission import Change, Confirm, permitted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch import words
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.states import Watch, WatchState
+
+CANCEL_TOOL = "cancel_execution"
 
 
 class ExecutionArguments(ToolArguments):
@@ -25,6 +29,12 @@ class ExecutionArguments(ToolArguments):
     exec_id: Annotated[
         int, Field(description="Execution id, as run_pytest or TP's own page shows it.", examples=[446], gt=0)
     ]
+
+
+class CancelExecutionArguments(ExecutionArguments):
+    """What `cancel_execution` takes."""
+
+    confirm: Confirm = None
 
 
 async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
@@ -39,7 +49,7 @@ async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
     return await _going_on(where, execution, watch, call, exec_id=arguments.exec_id)
 
 
-async def cancel_execution(arguments: ExecutionArguments, call: Call) -> Document:
+async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> Document:
     """Ask TP to end a run."""
     services = call.services
     exec_id = arguments.exec_id
@@ -52,6 +62,16 @@ async def cancel_execution(arguments: ExecutionArguments, call: Call) -> Documen
             f"{where} had ended already ({status_words(execution.status)}); nothing was sent.",
             next_step=f"{telling.look_call(job)} shows what came of it.",
         )
+    change = Change(
+        action=Action.CANCEL,
+        tool=CANCEL_TOOL,
+        testbed=word(execution.lab),
+        what=f"end of {where[0].lower()}{where[1:]} for everybody",
+        arguments={"exec_id": exec_id},
+    )
+    told = await permitted(call, change, confirm=arguments.confirm)
+    if told is not None:
+        return told
     watch = await _watch_of(call, job)
     whose = "" if watch is not None else await services.catalogue.whose_execution(exec_id)
     # A caller who leaves must not cut the request in two.
@@ -157,13 +177,13 @@ TOOLS = (
         read_only=True,
     ),
     ToolDefinition(
-        name="cancel_execution",
+        name=CANCEL_TOOL,
         title="End a pytest run",
         description=(
             "End a running pytest execution on TP for everybody; what it has not run stays unrun. cancel_watch "
             "is what only stops the watching."
         ),
-        arguments=ExecutionArguments,
+        arguments=CancelExecutionArguments,
         run=cancel_execution,
         read_only=False,
         destructive=True,

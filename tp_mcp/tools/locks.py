@@ -5,10 +5,12 @@ from typing import Annotated
 import anyio
 from pydantic import Field
 
+from tp_mcp.access.policy import Action
 from tp_mcp.api.guard import guard_name
 from tp_mcp.api.requests import LockAction
 from tp_mcp.jobs.answers import word
 from tp_mcp.results.document import Document
+from tp_mcp.tools.permission import Change, Confirm, permitted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 
 
@@ -16,11 +18,14 @@ class LabArguments(ToolArguments):
     """What the tools about one lab take."""
 
     lab: Annotated[str, Field(description="Lab (= testbed) name from list_labs.", examples=["AT16_Combined_FSW"])]
+    confirm: Confirm = None
 
 
 async def lock_lab(arguments: LabArguments, call: Call) -> Document:
     """Mark a lab as taken."""
-    lab, user = await _send(arguments, call, LockAction.LOCK)
+    if (told := await _sent(arguments, call, LockAction.LOCK)) is not None:
+        return told
+    lab, user = word(arguments.lab), word(await call.services.client.username())
     return Document(
         f"TP was asked to mark {lab} as taken by {user}.",
         next_step="The mark tells people; nothing is kept from running there. unlock_lab takes it away.",
@@ -29,18 +34,30 @@ async def lock_lab(arguments: LabArguments, call: Call) -> Document:
 
 async def unlock_lab(arguments: LabArguments, call: Call) -> Document:
     """Take the mark away."""
-    lab, user = await _send(arguments, call, LockAction.UNLOCK)
+    if (told := await _sent(arguments, call, LockAction.UNLOCK)) is not None:
+        return told
+    lab, user = word(arguments.lab), word(await call.services.client.username())
     return Document(f"TP was asked to take {user}'s mark from {lab}.", next_step="list_labs shows what is available.")
 
 
-async def _send(arguments: LabArguments, call: Call, action: LockAction) -> tuple[str, str]:
+async def _sent(arguments: LabArguments, call: Call, action: LockAction) -> Document | None:
+    """Send it, and return None; or return what to tell instead, because it has to be confirmed first."""
     services = call.services
     lab = guard_name("lab", arguments.lab)
     await services.catalogue.require_lab("lab", lab)
+    change = Change(
+        action=Action.LOCK,
+        tool=f"{action}_lab",
+        testbed=lab,
+        what=f"{action} of {lab}",
+        arguments={"lab": lab},
+    )
+    if (told := await permitted(call, change, confirm=arguments.confirm)) is not None:
+        return told
     # A caller who leaves must not cut the request in two.
     with anyio.CancelScope(shield=True):
         await services.client.lock_lab(lab, action)
-    return lab, word(await services.client.username())
+    return None
 
 
 TOOLS = (

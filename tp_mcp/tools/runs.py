@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
+from tp_mcp.access.policy import Action
 from tp_mcp.api.guard import intended_ids
 from tp_mcp.api.requests import PytestRequest
 from tp_mcp.errors import TpNotFoundError, TpNotJsonError, TpServerFaultError
@@ -12,12 +13,12 @@ from tp_mcp.jobs.groups import run_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
-from tp_mcp.tools import repeats
-from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
+from tp_mcp.tools import repeats, telling
+from tp_mcp.tools.chaining import OnDone, OnFail, planned
 from tp_mcp.tools.neighbours import going_on_at
+from tp_mcp.tools.permission import HANDLING, Change, Confirm, DryRun, permitted
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
 from tp_mcp.watch.registry import Accepted, Intent
 from tp_mcp.watch.states import Origin
 
@@ -51,19 +52,19 @@ class RunPytestArguments(ToolArguments):
     extra_pytest_options: Annotated[str, Field(description="Pytest arguments on the real run only.")] = ""
     on_done: OnDone = None
     on_fail: OnFail = None
-    max_wait_seconds: WaitOfStart = 0
+    dry_run: DryRun = False
+    confirm: Confirm = None
 
 
 async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     """Start a run and watch it."""
     services = call.services
     request = _checked(arguments, call)
-    check_wait(arguments.max_wait_seconds, call)
     # As pytest shall get them: without the leading slash that a caller may write, and not quoted for a shell.
     test_ids = intended_ids(arguments.testcase)
     block = async_block(services.manifest, RUN_TOOL)
     # A further call gets what the caller wrote, which the guard quotes anew.
-    known: dict[str, JsonValue] = arguments.model_dump(mode="json", exclude=set(NOT_OF_THE_REQUEST))
+    known: dict[str, JsonValue] = arguments.model_dump(mode="json", exclude=set(HANDLING))
     plan = planned(call, arguments.on_done, arguments.on_fail, known=known)
     shown: dict[str, JsonValue] = {
         "lab": request.lab,
@@ -72,16 +73,20 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
         "extra_pytest_options": request.extra_pytest_options.carried,
     }
     key = await repeats.key_of(call, RUN_TOOL, {**shown, "testcase": list(test_ids), **plan.asked})
-    if (told := await repeats.made_before(call, key, seconds=arguments.max_wait_seconds)) is not None:
+    if (told := await repeats.made_before(call, key)) is not None:
         return told
     lab = await services.catalogue.require_lab("lab", request.lab)
     others = await going_on_at(request.lab, call)
     tests_checked = await services.catalogue.require_tests(test_ids)
     await plan.check(call)
+    what = f"run of {_tests_words(test_ids)} on {request.lab}"
+    change = Change(action=Action.RUN, tool=RUN_TOOL, testbed=request.lab, what=what, arguments=shown, chain=plan.lines)
+    told = await permitted(call, change, confirm=arguments.confirm, dry_run=arguments.dry_run)
+    if told is not None:
+        return told
     baseline = ExecutionBaseline(
         lab=request.lab, highest_exec_id=await _highest(call), only_collects=request.only_collects
     )
-    what = f"run of {_tests_words(test_ids)} on {request.lab}"
 
     async def send() -> Accepted:
         answer = await services.client.start_pytest(request)
@@ -107,14 +112,12 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     )
     watch = await services.registry.start(intent, send)
     if watch.id != intent.id:
-        return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
+        return await repeats.told(watch, call)
     unchecked = (
         "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked.",
         "" if tests_checked else "TP could not tell which tests there are, so the test ids were not checked.",
     )
-    return await started(
-        watch, call, arguments.max_wait_seconds, notes=(*others, *(note for note in unchecked if note))
-    )
+    return telling.started(watch, notes=(*others, *(note for note in unchecked if note)))
 
 
 async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozenset[str]) -> None:
@@ -122,11 +125,13 @@ async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozense
 
     Raises:
         InputError: it would be refused.
+        PolicyError: the operator does not allow it.
         TpError: TP could not be asked.
 
     """
     _checked(arguments, call)
     if "lab" not in unknown:
+        call.services.access.policy.check(Action.RUN, arguments.lab)
         await call.services.catalogue.require_lab("lab", arguments.lab)
     if "testcase" not in unknown:
         await call.services.catalogue.require_tests(intended_ids(arguments.testcase))
@@ -134,7 +139,7 @@ async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozense
 
 def _checked(arguments: RunPytestArguments, call: Call) -> PytestRequest:
     return PytestRequest.checked(
-        **arguments.model_dump(exclude=set(NOT_OF_THE_REQUEST)),
+        **arguments.model_dump(exclude=set(HANDLING)),
         extra_allowed_options=call.services.allowed_pytest_options,
     )
 

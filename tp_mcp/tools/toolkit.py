@@ -9,13 +9,15 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, Validati
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema, StringSchema
 
+from tp_mcp.access.audit import new_call_id
 from tp_mcp.results.document import Document
+from tp_mcp.tools.asking import Asker
+from tp_mcp.tools.auditing import audited
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.wording import argument_error
 from tp_mcp.watch.inbox import Visit
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.states import Watch
-from tp_mcp.watch.waiting import Report
 
 TEXT_MAX_CHARACTERS = 10_000
 """Longest text in an argument, where nothing shorter is said."""
@@ -50,17 +52,20 @@ class Call:
         owner: who calls, and in which conversation.
         visit: what the conversation's inbox knows of this call.
         services: what the tool may use.
-        report: tells the client how the watches that are waited for stand; does nothing where it did not ask to be
-            told.
+        report: tells the client how a watch that is waited for stands; does nothing where it did not ask to be told.
         follows: the ended watch whose chain this call carries on; None for a call of a client.
+        asker: asks the client's user; None where that cannot be done.
+        id: what the audit log's lines of this call have in common.
 
     """
 
     owner: Owner
     visit: Visit
     services: Services
-    report: Report
+    report: Callable[[Watch], Awaitable[None]]
     follows: Watch | None = None
+    asker: Asker | None = None
+    id: str = field(default_factory=new_call_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,10 @@ class ToolDefinition(Generic[Arguments]):
             TpMcpError: what else the tool raises.
 
         """
-        return await self.run(self.parse(raw), call)
+        if not self.destructive:
+            return await self.run(self.parse(raw), call)
+        trail = call.services.access.trail(call.owner, self.name, call.id)
+        return await audited(trail, raw, lambda: self.run(self.parse(raw), call))
 
     def parse(self, raw: dict[str, Any]) -> Arguments:
         """Return the checked arguments.

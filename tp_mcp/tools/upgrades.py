@@ -4,6 +4,8 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, JsonValue, field_validator
 
+from tp_mcp.access.policy import Action
+from tp_mcp.api.guard import guard_image
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.errors import InvalidArgumentError
@@ -15,11 +17,11 @@ from tp_mcp.results.document import Document, LogExcerpt, Paragraph
 from tp_mcp.results.session_log import without_command
 from tp_mcp.results.statuses import status_words
 from tp_mcp.tools import repeats, telling
-from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
+from tp_mcp.tools.chaining import OnDone, OnFail, planned
 from tp_mcp.tools.neighbours import going_on_at
+from tp_mcp.tools.permission import HANDLING, Change, Confirm, DryRun, permitted
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
 from tp_mcp.watch.readings import Verdict
 from tp_mcp.watch.registry import Accepted, Intent
 from tp_mcp.watch.states import Origin, Watch, WatchState
@@ -55,7 +57,8 @@ class StartUpgradeArguments(ToolArguments):
     ] = None
     on_done: OnDone = None
     on_fail: OnFail = None
-    max_wait_seconds: WaitOfStart = 0
+    dry_run: DryRun = False
+    confirm: Confirm = None
 
     @field_validator("build_number", mode="before")
     @classmethod
@@ -75,18 +78,31 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     """Start an upgrade and watch it."""
     services = call.services
     request = _checked(arguments)
-    check_wait(arguments.max_wait_seconds, call)
+    if request.command is not None:
+        guard_image(request.command, hosts=services.image_hosts, paths=services.image_paths)
     block = async_block(services.manifest, START_TOOL)
     shown = _shown_arguments(request)
     plan = planned(call, arguments.on_done, arguments.on_fail, known=shown)
     # Two commands that differ in the password alone are two calls: the second may be there to mend the first.
     password = request.command.password.get_secret_value() if request.command is not None else ""
     key = await repeats.key_of(call, START_TOOL, {**shown, **plan.asked}, secret=password)
-    if (told := await repeats.made_before(call, key, seconds=arguments.max_wait_seconds)) is not None:
+    if (told := await repeats.made_before(call, key)) is not None:
         return told
     lab = await services.catalogue.require_lab("testbed", request.testbed)
     others = await going_on_at(request.testbed, call)
     await plan.check(call)
+    change = Change(
+        action=Action.UPGRADE,
+        tool=START_TOOL,
+        testbed=request.testbed,
+        what=_title(request),
+        arguments=shown,
+        target=_target(request),
+        chain=plan.lines,
+    )
+    told = await permitted(call, change, confirm=arguments.confirm, dry_run=arguments.dry_run)
+    if told is not None:
+        return told
     # Read before the start: until a worker picks the upgrade up, TP goes on showing the end of the one before.
     before = await services.client.get_upgrade(request.testbed)
 
@@ -108,12 +124,10 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     )
     watch = await services.registry.start(intent, send)
     if watch.id != intent.id:
-        return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
+        return await repeats.told(watch, call)
     unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
-    return await started(
+    return telling.started(
         watch,
-        call,
-        arguments.max_wait_seconds,
         notes=(*others, *unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
         advice="" if plan.chain is not None else "Run tests only once it has ended.",
     )
@@ -124,6 +138,7 @@ async def check_upgrade(arguments: StartUpgradeArguments, call: Call, unknown: f
 
     Raises:
         InputError: it would be refused.
+        PolicyError: the operator does not allow it.
         TpError: TP could not be asked.
 
     """
@@ -135,6 +150,7 @@ async def check_upgrade(arguments: StartUpgradeArguments, call: Call, unknown: f
     if not unknown & {"mode", "build_number", "version"}:
         _checked(arguments)
     if "testbed" not in unknown:
+        call.services.access.policy.check(Action.UPGRADE, arguments.testbed)
         await call.services.catalogue.require_lab("testbed", arguments.testbed)
 
 
@@ -163,7 +179,7 @@ async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
 
 
 def _checked(arguments: StartUpgradeArguments) -> UpgradeRequest:
-    return UpgradeRequest.checked(**arguments.model_dump(exclude=set(NOT_OF_THE_REQUEST)))
+    return UpgradeRequest.checked(**arguments.model_dump(exclude=set(HANDLING)))
 
 
 def _shown_arguments(request: UpgradeRequest) -> dict[str, JsonValue]:
@@ -186,6 +202,18 @@ def _title(request: UpgradeRequest) -> str:
             return f"upgrade of {request.testbed} to the newest GA build of {request.version}"
         case UpgradeMode.COMMAND:
             return f"upgrade of {request.testbed} by a restore command"
+        case _:
+            assert_never(request.mode)
+
+
+def _target(request: UpgradeRequest) -> str:
+    match request.mode:
+        case UpgradeMode.BUILD:
+            return f"build {request.build_number}"
+        case UpgradeMode.GA:
+            return f"the newest GA build of {request.version}"
+        case UpgradeMode.COMMAND:
+            return f"the image of {request.command}"
         case _:
             assert_never(request.mode)
 

@@ -31,6 +31,7 @@ from tp_mcp.watch.states import Watch
 Connect = Callable[..., Awaitable[Connection]]
 MakeWatch = Callable[..., Watch]
 
+PAGE_BYTES = 4096
 HOLD_THE_FILE = """
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -179,9 +180,12 @@ async def test_a_page_that_was_damaged_is_called_so(connect: Connect, make_watch
     store = SqliteStore(connection)
     for number in range(30):
         await store.add(make_watch(str(number), last_answer="x" * 4000))
+    page: int = await connection.run(
+        lambda db: db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'watches'").fetchone()[0]
+    )
     await connection.close()
     data = bytearray(path.read_bytes())
-    data[2 * 4096 :] = b"\xff" * (len(data) - 2 * 4096)
+    data[(page - 1) * PAGE_BYTES : page * PAGE_BYTES] = b"\xff" * PAGE_BYTES
     path.write_bytes(data)
     damaged = SqliteStore(await connect())
     with pytest.raises(StoreCorruptError):

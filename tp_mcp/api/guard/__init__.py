@@ -15,11 +15,13 @@ is the intended one; whatever these modules do not know how to carry is refused,
     arguments   `argument` and `extra_pytest_options`: shell, options and values together
     ids         test ids
     restore     the `execute restore image scp ...` line of an upgrade
+    images      where its image may come from
     names       testbeds, labs, build numbers, versions, execution ids, report paths
 """
 
 from tp_mcp.api.guard.arguments import PytestArguments, guard_pytest_arguments
 from tp_mcp.api.guard.ids import guard_test_ids, intended_ids
+from tp_mcp.api.guard.images import guard_image
 from tp_mcp.api.guard.names import (
     guard_build_number,
     guard_execution_id,
@@ -34,6 +36,7 @@ __all__ = [
     "RestoreCommand",
     "guard_build_number",
     "guard_execution_id",
+    "guard_image",
     "guard_name",
     "guard_pytest_arguments",
     "guard_report_path",

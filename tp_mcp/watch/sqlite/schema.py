@@ -77,14 +77,37 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX watches_pending ON watches (server, ended_at) WHERE pending_step IS NOT NULL;
     """,
     """
-    CREATE TABLE deliveries (
-        watch_id           TEXT NOT NULL,
-        channel            TEXT NOT NULL,
-        outcome            TEXT NOT NULL,
-        at                 REAL NOT NULL,
-        times              INTEGER NOT NULL,
-        UNIQUE (watch_id, channel)
+    CREATE TABLE confirmations (
+        code_hash          TEXT PRIMARY KEY,
+        principal          TEXT NOT NULL,
+        conversation       TEXT NOT NULL,
+        digest             TEXT NOT NULL,
+        plan               TEXT NOT NULL,  -- JSON: the lines that were shown
+        testbed            TEXT NOT NULL,
+        by_person          INTEGER NOT NULL,
+        expires_at         REAL NOT NULL,
+        approved_at        REAL,
+        used_at            REAL
     ) STRICT;
+
+    CREATE TABLE audit (
+        id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+        at                 REAL NOT NULL,
+        call               TEXT NOT NULL,
+        principal          TEXT NOT NULL,
+        conversation       TEXT NOT NULL,
+        tool               TEXT NOT NULL,
+        event              TEXT NOT NULL,
+        action             TEXT,
+        testbed            TEXT NOT NULL,
+        detail             TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_of_principal ON audit (principal, action, event, at);
+    CREATE INDEX audit_by_time ON audit (at);
+    CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit log can only be appended to'); END;
+    CREATE TRIGGER audit_never_shrinks BEFORE DELETE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit log can only be appended to'); END;
     """,
 )
 

@@ -1,0 +1,111 @@
+"""The operator's policy: what may be changed at all, and what somebody has to confirm first."""
+
+import fnmatch
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tp_mcp.errors import PolicyError
+
+DAY_SECONDS = 24 * 3600.0
+"""Over which time a daily budget is counted, back from now."""
+
+
+class Action(StrEnum):
+    """What a call would change."""
+
+    UPGRADE = "upgrade"
+    RUN = "run"
+    CANCEL = "cancel"
+    LOCK = "lock"
+
+
+class Confirm(StrEnum):
+    """What has to be confirmed on testbeds that are not protected."""
+
+    NOTHING = "nothing"
+    UPGRADES = "upgrades"
+    EVERYTHING = "everything"
+
+
+class Unasked(StrEnum):
+    """What happens to what has to be confirmed where the client cannot ask its user."""
+
+    TWO_STEP = "two-step"
+    """The first call shows the plan, a second one with its code starts it."""
+    REFUSE = "refuse"
+
+
+class Need(StrEnum):
+    """Who has to confirm something."""
+
+    NOBODY = "nobody"
+    CALLER = "caller"
+    """The user where they can be asked; else as `Policy.unasked` says."""
+    PERSON = "person"
+    """The user where they can be asked; else a person at a terminal. The model cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an operator allows.
+
+    Attributes:
+        read_only: nothing may be changed.
+        allowed_testbeds: patterns such as `AT1*` of testbeds that may be changed; all where there are none.
+        protected_testbeds: patterns of testbeds on which a person confirms every change.
+        daily_upgrades: how many upgrades a principal may start in 24 hours; None for any number.
+        daily_runs: how many runs, likewise.
+        confirm: what has to be confirmed elsewhere.
+        unasked: what happens where nobody can be asked.
+
+    """
+
+    read_only: bool = False
+    allowed_testbeds: tuple[str, ...] = ()
+    protected_testbeds: tuple[str, ...] = ()
+    daily_upgrades: int | None = None
+    daily_runs: int | None = None
+    confirm: Confirm = Confirm.UPGRADES
+    unasked: Unasked = Unasked.TWO_STEP
+
+    def check(self, action: Action, testbed: str) -> None:
+        """Check whether a change may be made at all.
+
+        Raises:
+            PolicyError: it may not; says which setting says so.
+
+        """
+        if self.read_only:
+            raise PolicyError(
+                f"Nothing may be changed through this server: it is read-only, so no {action}.",
+                remedy="Whoever runs it can change that (TP_MCP_READ_ONLY).",
+            )
+        if self.allowed_testbeds and not _matches(testbed, self.allowed_testbeds):
+            raise PolicyError(
+                f"{testbed} may not be changed through this server.",
+                remedy=f"It may change {', '.join(self.allowed_testbeds)} (TP_MCP_ALLOWED_TESTBEDS).",
+            )
+
+    def need(self, action: Action, testbed: str) -> Need:
+        """Return who has to confirm a change that may be made."""
+        if _matches(testbed, self.protected_testbeds):
+            return Need.PERSON
+        asked = self.confirm is Confirm.EVERYTHING or (self.confirm is Confirm.UPGRADES and action is Action.UPGRADE)
+        return Need.CALLER if asked else Need.NOBODY
+
+    def daily_limit(self, action: Action) -> int | None:
+        """Return how often a principal may do something in 24 hours; None for any number of times."""
+        return {Action.UPGRADE: self.daily_upgrades, Action.RUN: self.daily_runs}.get(action)
+
+
+def over_budget(action: Action, limit: int) -> PolicyError:
+    """Return the refusal of what goes beyond a daily budget."""
+    return PolicyError(
+        f"The budget of {limit} {action}{'' if limit == 1 else 's'} in 24 hours is used up.",
+        remedy=f"Wait, or ask whoever runs this server (TP_MCP_DAILY_{action.upper()}S).",
+    )
+
+
+def _matches(testbed: str, patterns: tuple[str, ...]) -> bool:
+    # Whether a name is written large or small must not decide whether it is protected.
+    return any(fnmatch.fnmatchcase(testbed.casefold(), pattern.casefold()) for pattern in patterns)
