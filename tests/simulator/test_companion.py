@@ -45,7 +45,7 @@ async def test_the_test_tree_is_recursive_and_every_pull_counts(still: Any) -> N
     assert still.simulator.state.testcase_pulls == 2
     assert trees[0].json() == trees[1].json()
     top = {child["identifier"]: child for child in trees[0].json()["children"]}
-    assert set(top) == {"/Tests_CLI", "/Tests_GUI", "/Tests_HA", "/Tests_Log"}
+    assert set(top) == {"/Tests_CLI", "/Tests_GUI", "/Tests_HA", "/Tests_Log", "/Tests_Switch"}
     files = {child["identifier"]: child for child in top["/Tests_CLI"]["children"]}
     assert files["/Tests_CLI/security"]["children"][0]["name"] == "test_radius.py"
     leaves = files["/Tests_CLI/test_system.py"]["children"]

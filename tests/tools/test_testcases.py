@@ -24,9 +24,9 @@ def tree_of(*ids: str) -> JsonValue:
 
 async def test_too_many_ids_are_told_as_directories_with_counts(world: World) -> None:
     assert await world.call("list_testcases") == (
-        "69 tests: too many to list, so here is where they are.\n\n"
+        "155 tests: too many to list, so here is where they are.\n\n"
         "Where (directory, file or class), and how many:\n"
-        "- Tests_CLI: 50\n- Tests_GUI: 7\n- Tests_HA: 6\n- Tests_Log: 6\n\n"
+        "- Tests_CLI: 50\n- Tests_GUI: 7\n- Tests_HA: 6\n- Tests_Log: 6\n- Tests_Switch: 86\n\n"
         'Narrow it with prefix or search, or list the ids page by page: list_testcases(cursor="0").'
     )
 
@@ -51,7 +51,7 @@ async def test_a_single_test_is_told_in_the_singular(world: World) -> None:
 
 async def test_a_search_without_a_match_says_among_how_many(world: World) -> None:
     text = await world.call("list_testcases", search="no such words")
-    assert text == "No test matches 'no such words' among 69.\n\nTry fewer words."
+    assert text == "No test matches 'no such words' among 155.\n\nTry fewer words."
 
 
 async def test_a_wrong_prefix_is_refused_with_the_nearest(world: World) -> None:
@@ -82,8 +82,8 @@ async def test_a_cursor_that_was_never_given_is_refused(world: World, cursor: st
 async def test_the_tree_is_kept_for_a_while_and_its_age_is_told(world: World) -> None:
     await world.call("list_testcases")
     await world.advance(300)
-    assert "69 tests, read 5 min ago: " in await world.call("list_testcases")
-    assert "among 69, read 5 min ago." in await world.call("list_testcases", search="zzz")
+    assert "155 tests, read 5 min ago: " in await world.call("list_testcases")
+    assert "among 155, read 5 min ago." in await world.call("list_testcases", search="zzz")
     assert world.simulator.state.testcase_pulls == 1
     await world.advance(301)
     assert await world.call("list_testcases", search="alice")
@@ -99,7 +99,7 @@ async def test_many_at_once_make_tp_pull_once(world: World) -> None:
 async def test_a_failed_read_is_told_and_the_next_one_tries_again(world: World) -> None:
     world.fault("get_testcases", status=404, times=1)
     assert "404" in await world.refused("list_testcases")
-    assert (await world.call("list_testcases")).startswith("69 tests")
+    assert (await world.call("list_testcases")).startswith("155 tests")
 
 
 async def test_a_single_directory_is_passed_over_and_a_class_is_a_place(tmp_path: Path) -> None:

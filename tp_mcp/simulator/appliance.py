@@ -6,6 +6,8 @@ Pure but for its own configuration: a command line in, the printed lines out.
 import shlex
 from collections.abc import Callable
 
+from tp_mcp.simulator.switching import Switching
+
 RADIUS_SCHEMA = "radius-schema"
 POE_UNIT = "poe-unit"
 
@@ -56,6 +58,8 @@ class Appliance:
             "diagnose ha failover": self._failover,
             "execute ping": self._ping,
         }
+        self._switching = Switching(self._defects, hostname)
+        self._commands |= self._switching.commands
 
     @property
     def prompt(self) -> str:
@@ -63,11 +67,18 @@ class Appliance:
         return f"{self._hostname} # "
 
     def answer(self, line: str) -> list[str]:
-        """Return the lines that a command prints."""
+        """Return the lines that a command prints.
+
+        Raises:
+            HungUpError: the appliance closes the console instead.
+
+        """
         try:
             words = shlex.split(line)
         except ValueError:
             return ["command parse error: unbalanced quotes", _FAIL.format(code=-61)]
+        if refused := self._switching.refused(line):
+            return refused
         for length in range(len(words), 0, -1):
             if command := self._commands.get(" ".join(words[:length])):
                 return command(words[length:])

@@ -16,7 +16,7 @@ class Build:
         number: as the build server spells it; leading zeros matter.
         version: the version it belongs to, `7.6.5`.
         defects: what is broken in it, by name: `radius-schema` (the RADIUS server table is not loaded after the
-            reboot), `poe-unit` (the PoE budget is shown in milliwatts but labelled as watts).
+            reboot), `poe-unit` (the PoE budget is shown in milliwatts but labelled as watts), and those of `switching`.
 
     """
 
@@ -30,6 +30,12 @@ _KNOWN = (
     Build("6950", "7.6.4"),
     Build("6955", "7.6.5"),
     Build(BAD_BUILD, "7.6.6", frozenset({"radius-schema", "poe-unit"})),
+    Build("6958", "7.6.6", frozenset({"stp-crash", "lldp-format", "dhcp-pool", "poe-unit"})),
+    Build("6959", "7.6.6", frozenset({"snmp-users", "mac-frozen", "clock-skew", "radius-schema"})),
+    Build("6960", "7.6.6", frozenset({"acl-order", "port-flap", "console-drop", "dhcp-pool"})),
+    Build("6961", "7.6.6", frozenset({"conserve-mode", "generator-away", "stp-crash"})),
+    Build("6962", "7.6.6", frozenset({"dns-down", "snmp-users", "lldp-format", "acl-order"})),
+    Build("6963", "7.6.6", frozenset({"clock-skew", "generator-away", "mac-frozen", "console-drop", "radius-schema"})),
 )
 
 

@@ -9,6 +9,7 @@ Tests_CLI   on a good build everything passes but two skips and two xfails. On b
 Tests_GUI   has one setup error on every build: its browser hub does not exist.
 Tests_HA    has one flaky test: every second failover is too slow.
 Tests_Log   passes.
+Tests_Switch  passes on a good build; builds 6958 to 6963 each have several things wrong with them.
 
 While the appliance reboots, every test that talks to it fails to connect.
 """

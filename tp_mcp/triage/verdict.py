@@ -1,0 +1,163 @@
+"""What happened in a run, in the words of an engineer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tp_mcp.results.fence import one_line
+from tp_mcp.results.text import count_of, shorten
+from tp_mcp.triage.clusters import Cluster
+from tp_mcp.triage.kinds import Kind
+from tp_mcp.triage.past import OutcomesByTest, PastExecution, Standing, TestPast, of_tests
+
+MOST_OF_A_RUN = 0.5
+"""From which part of the tests that ran on failing for one reason is about what they all need."""
+
+MOST_MIN_TESTS = 5
+"""A run of fewer tests tells nothing of what all tests need."""
+
+REASON_MAX_CHARACTERS = 160
+BRIEF_MAX_CHARACTERS = 520
+"""Longest brief in an end message, which shares the room of the inbox with others."""
+
+BRIEF_CLUSTERS = 3
+
+_RAN = frozenset({"passed", "failed", "error", "xfailed", "xpassed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """A run taken apart.
+
+    Attributes:
+        exec_id: the run's number.
+        build: the build under test; empty where it is not known.
+        outcomes: the outcome of each test.
+        clusters: the failures by reason, the largest first.
+        earlier: executions to compare with, the latest first.
+
+    """
+
+    exec_id: int
+    build: str
+    outcomes: OutcomesByTest
+    clusters: tuple[Cluster, ...]
+    earlier: tuple[PastExecution, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        """Return how many tests failed or had an error."""
+        return len({test_id for cluster in self.clusters for test_id in cluster.test_ids})
+
+    @property
+    def ran(self) -> int:
+        """Return how many tests ran."""
+        return sum(outcome in _RAN for outcome in self.outcomes.values())
+
+    @property
+    def shared(self) -> Cluster | None:
+        """Return the cluster that most of the run's tests are in: what broke is what they all need."""
+        if not self.clusters or self.ran < MOST_MIN_TESTS:
+            return None
+        first = self.clusters[0]
+        return first if len(first.test_ids) >= MOST_OF_A_RUN * self.ran else None
+
+    def standing(self, cluster: Cluster) -> str:
+        """Return how a cluster stands against the earlier executions, in words; empty where there are none."""
+        return standing_words(cluster.test_ids, self.earlier, self.build) if self.earlier else ""
+
+
+def verdict(triage: Triage) -> str:
+    """Return what happened, in a sentence or two."""
+    if not triage.clusters:
+        return "Nothing failed." if triage.ran else "No test ran, so nothing was shown to pass."
+    shared = triage.shared
+    if shared is not None:
+        return (
+            f"{len(shared.test_ids)} of {count_of(triage.ran, 'test')} failed for one reason, so this is a finding "
+            f"about what they all need ({_infrastructure(shared)}), not {len(shared.test_ids)} failures of the build: "
+            f"{reason(shared)}. Little else can be told from this run."
+        )
+    first = triage.clusters[0]
+    told = triage.standing(first)
+    about = f"{_kind_words(first)}{f'; {told}' if told else ''}"
+    if len(triage.clusters) == 1:
+        return f"{count_of(triage.failed, 'test')} of {triage.ran} failed for one reason: {reason(first)} ({about})."
+    return (
+        f"{triage.failed} of {count_of(triage.ran, 'test')} failed for {len(triage.clusters)} reasons; the first, with "
+        f"{count_of(len(first.test_ids), 'test')}: {reason(first)} ({about})."
+    )
+
+
+def brief(triage: Triage) -> str:
+    """Return verdict and clusters for an end message, in at most `BRIEF_MAX_CHARACTERS`; empty if nothing failed."""
+    if not triage.clusters:
+        return ""
+    shared = triage.shared
+    if shared is not None:
+        lead = f"Triage: {len(shared.test_ids)} of {triage.ran} tests failed for one reason ({_infrastructure(shared)})"
+    else:
+        lead = f"Triage: {count_of(triage.failed, 'failed test')}, {count_of(len(triage.clusters), 'reason')}"
+    shown = triage.clusters[:BRIEF_CLUSTERS]
+    room = (BRIEF_MAX_CHARACTERS - len(lead) - 40) // len(shown)
+    parts = [shorten(_brief_of(triage, cluster), room) for cluster in shown]
+    more = len(triage.clusters) - len(shown)
+    return f"{lead}: {'; '.join(parts)}{f'; and {more} more' if more else ''}."
+
+
+def reason(cluster: Cluster, max_characters: int = REASON_MAX_CHARACTERS) -> str:
+    """Return the line that tells most of a cluster."""
+    return shorten(one_line(cluster.telling_line), max_characters)
+
+
+def standing_words(test_ids: Sequence[str], earlier: Sequence[PastExecution], build: str) -> str:
+    """Return how tests that fail now stand against earlier executions, in words."""
+    found = of_tests(test_ids, earlier)
+    words = [_standing(standing, pasts, build) for standing, pasts in found.items()]
+    if len(found) == 1:
+        return words[0]
+    return ", ".join(f"{len(pasts)} {word}" for pasts, word in zip(found.values(), words, strict=True))
+
+
+def _standing(standing: Standing, pasts: Sequence[TestPast], build: str) -> str:
+    first = pasts[0]
+    match standing:
+        case Standing.NEW:
+            return f"new since {_execution(first.since)}{_from_to(first.since, build)}"
+        case Standing.KNOWN:
+            return f"failing since {_execution(first.since)}{_on(first.since)}"
+        case Standing.FLAKY:
+            return (
+                f"flaky: failed {sum(past.failed for past in pasts)} of {sum(past.ran for past in pasts)} times before"
+            )
+        case _:
+            return "never run here before"
+
+
+def _execution(execution: PastExecution | None) -> str:
+    return "" if execution is None else f"execution {execution.exec_id}"
+
+
+def _from_to(execution: PastExecution | None, build: str) -> str:
+    if execution is None or not (execution.build and build):
+        return ""
+    if execution.build == build:
+        return f" (the same build {build})"
+    return f" (build {one_line(execution.build)} to {one_line(build)})"
+
+
+def _on(execution: PastExecution | None) -> str:
+    return f" (build {one_line(execution.build)})" if execution is not None and execution.build else ""
+
+
+def _infrastructure(cluster: Cluster) -> str:
+    return "infrastructure" if cluster.decision.kind in {Kind.ENVIRONMENT, Kind.UNKNOWN} else "a shared part"
+
+
+def _kind_words(cluster: Cluster) -> str:
+    return str(cluster.decision.kind)
+
+
+def _brief_of(triage: Triage, cluster: Cluster) -> str:
+    standing = triage.standing(cluster)
+    about = ", ".join(part for part in (_kind_words(cluster), standing) if part)
+    return f"{len(cluster.test_ids)} x {reason(cluster)} ({about})"
