@@ -42,8 +42,8 @@ FENCES = {
     "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
     "typer": {"tp_mcp.cli"},
     "rich": {"tp_mcp.cli"},
-    "starlette": {"tp_mcp.simulator"},
-    "uvicorn": {"tp_mcp.simulator"},
+    "starlette": {"tp_mcp.simulator", "tp_mcp.server.http", "tp_mcp.server.conversations"},
+    "uvicorn": {"tp_mcp.simulator", "tp_mcp.server.http"},
     "jwt": {"tp_mcp.simulator"},
     "jmespath": {"tp_mcp.connectors"},
     "yaml": {"tp_mcp.connectors"},
@@ -65,6 +65,7 @@ TOOL_HELPERS = {
     "services",
     "telling",
     "toolkit",
+    "waiting",
     "wording",
 }
 """What the tools' modules share; every other module in `tools` is a resource, and resources never import each other."""

@@ -29,6 +29,10 @@ from tp_mcp.errors import ConfigurationError
 ENV_PREFIX = "TP_MCP_"
 MIN_INTERVAL_FACTOR = 0.001
 MAX_INTERVAL_FACTOR = 100.0
+DEFAULT_MAX_WAIT_SECONDS = 240.0
+"""Longer than most clients let a call live."""
+
+LONGEST_WAIT_SECONDS = 3600.0
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -81,6 +85,12 @@ class Settings(BaseSettings):
     toolsets: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Named sets of further tools to offer, separated by commas; tp-mcp doctor lists them."
     )
+    max_wait_seconds: float = Field(
+        default=DEFAULT_MAX_WAIT_SECONDS,
+        ge=1,
+        le=LONGEST_WAIT_SECONDS,
+        description="How long one call may wait for a job at most; many clients give a call up after 60 to 300 s.",
+    )
     read_only: bool = Field(default=False, description="Offer only what reads; nothing can be changed on TP.")
     disabled_tools: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Tools not to offer, separated by commas."
@@ -110,6 +120,11 @@ class Settings(BaseSettings):
     )
     connector: Path | None = Field(
         default=None, description="A connector manifest of your own, for other intervals, limits and messages."
+    )
+    conversation_header: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9-]{1,64}$",
+        description="Over HTTP: the header in which clients name the conversation, e.g. X-Conversation.",
     )
 
     @field_validator("allowed_pytest_options", mode="before")

@@ -299,3 +299,12 @@ def test_the_highest_number_is_the_baseline() -> None:
 def test_each_verdict_occurs(run_watch: MakeWatch) -> None:
     told = {RULE.interpret(run_watch(ON_AT16), get(status)).reading.verdict for status in ("Running", "Done", "Failed")}
     assert told == {Verdict.UNDERWAY, Verdict.DONE, Verdict.FAILED}
+
+
+@pytest.mark.parametrize(
+    ("counts", "broken"), [(counted(3, 0), False), (counted(3, 1), True), (counted(errors=1), True)]
+)
+def test_a_run_in_which_something_failed_is_told_so_while_it_goes_on(
+    run_watch: Callable[..., Watch], counts: dict[str, Any], broken: bool
+) -> None:
+    assert RULE.interpret(run_watch(), get("Running", **counts)).reading.broken is broken

@@ -197,3 +197,13 @@ def test_arguments_of_an_odd_kind_raise_no_doubt_of_their_own(
     odd: dict[str, Any] = {"testbed": "AT16", "mode": "build", "build_number": 6957}
     watch = upgrade_watch(get("SUCCESS", OLD), arguments=odd, answer=["no object"])
     assert follow(watch, UpgradeRule(), [get("SUCCESS", GOOD)])[-1].state is WatchState.DONE
+
+
+def test_a_device_that_failed_is_told_while_the_others_go_on(upgrade_watch: Callable[..., Watch]) -> None:
+    watch = upgrade_watch(get("SUCCESS", OLD, OLD_B))
+    under_way = dev(B, "PROGRESS", "11:00:05")
+    both = get("PROGRESS", dev(A, "FAILURE", "11:05:00"), under_way) | {"target_ips": [A, B]}
+    reading = UpgradeRule().interpret(replace(watch, answer={"target_ips": [A, B]}), both).reading
+    assert (reading.verdict, reading.broken) == (Verdict.UNDERWAY, True)
+    old = get("FAILURE", dev(A, "FAILURE", "10:00:00"), under_way)
+    assert not UpgradeRule().interpret(upgrade_watch(old), old).reading.broken, "the end of the one before"

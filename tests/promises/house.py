@@ -222,5 +222,5 @@ def open_house(directory: Path) -> House:
     return House(clock, Tp(clock), directory / "state")
 
 
-async def _tell_nobody(_watch: Watch) -> None:
+async def _tell_nobody(*_watches: Watch) -> None:
     """Take no part in progress."""

@@ -1,12 +1,16 @@
 """Progress values: strictly rising, below their total."""
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import anyio
+import pytest
 from pydantic import JsonValue, SecretStr
 
 from tp_mcp.jobs.execution import ExecutionRule
 from tp_mcp.redaction import Redactor
+from tp_mcp.server import progress
 from tp_mcp.server.progress import MESSAGE_MAX_CHARACTERS, ProgressReporter
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Counts, Reading, Verdict
@@ -60,7 +64,7 @@ async def reported(*watches: Watch, every: float = 10.0) -> list[tuple[float, fl
 async def test_a_run_counts_finished_tests_of_those_planned() -> None:
     sent = await reported(WATCH, at(0), at(3), at(11, 50), at(40, 50))
     assert [(value, total) for value, total, _ in sent[2:]] == [(3.0, None), (11.0, 50.0), (40.0, 50.0)]
-    assert sent[3][2] == "run of Tests_CLI: Running, 11 of 50: 11 passed, 30 s"
+    assert sent[3][2] == "run of Tests_CLI: Running, 11 of 50: 11 passed, 30 s, about 1 min 50 s left at this pace"
 
 
 async def test_a_message_is_one_short_line_without_secrets_whatever_tp_calls_its_things() -> None:
@@ -92,3 +96,23 @@ async def test_values_rise_strictly_and_stay_below_their_total_whatever_is_told(
     for sent in (await reported(*stand_still, every=0), await reported(WATCH, WATCH, *wild, *stand_still, every=0)):
         assert all(before[0] < after[0] for before, after in pairwise(sent))
         assert all(total is None or value < total for value, total, _ in sent)
+
+
+async def test_several_watches_are_told_in_one_line_with_the_seconds_waited() -> None:
+    told = Told()
+    reporter = ProgressReporter(told.send, told, Redactor().redact)
+    await reporter.report(at(3, 50), replace(at(None), title="upgrade of " + "x" * 5_000))
+    told.time += 10
+    await reporter.report(at(3, 50), at(None))
+    assert [sent[:2] for sent in told.sent] == [(0.0, None), (10.0, None)]
+    assert len(told.sent[0][2]) <= MESSAGE_MAX_CHARACTERS + 2
+    assert told.sent[1][2] == "run of Tests_CLI: Running, 3 of 50: 3 passed, 10 s; run of Tests_CLI: Running, 10 s"
+
+
+async def test_a_client_that_reads_nothing_holds_a_wait_up_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(progress, "SEND_SECONDS", 0.01)
+    async with asyncio.timeout(5):
+        await ProgressReporter(never, Told(), Redactor().redact).report(WATCH)

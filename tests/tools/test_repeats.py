@@ -16,7 +16,7 @@ UPGRADE: dict[str, Any] = {"testbed": LAB, "mode": "build", "build_number": "695
 COMMAND = "execute restore image scp /images/FSW-build6955.out 10.1.1.1 builder "
 
 
-async def tell_nobody(_watch: Watch) -> None:
+async def tell_nobody(*_watches: Watch) -> None:
     raise AssertionError("nobody waits")
 
 

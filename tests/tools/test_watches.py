@@ -135,7 +135,11 @@ async def test_a_run_that_goes_on_is_told_without_the_words_for_upgrades(world: 
     ("fields", "words"),
     [
         ({"watch_id": "446"}, 'watch_id is "446", but must be as in "w_7k3m9q2d"'),
-        ({"watch_id": 446}, "watch_id is 446, but must be a text in quotes"),
+        ({"watch_id": 446}, 'watch_id is 446, but must be as in "w_7k3m9q2d"'),
+        ({"watch_id": ["w_00000000", 1]}, 'watch_id is ["w_00000000", 1], but must be as in "w_7k3m9q2d"'),
+        ({"watch_id": []}, "watch_id has 0 items, but must have at least 1"),
+        ({"watch_id": ["w_00000000"] * 21}, "watch_id has 21 items, but may have at most 20"),
+        ({"watch_id": "w_00000000", "until": "done"}, 'until is "done", but must be '),
         ({"watch_id": "w_00000000", "max_wait_seconds": 241}, "max_wait_seconds is 241, but must be at most 240"),
         ({"watch_id": "w_00000000", "max_wait_seconds": -1}, "max_wait_seconds is -1, but must be at least 0"),
         ({"watch": "w_00000000"}, "there is no argument watch (did you mean watch_id?)"),

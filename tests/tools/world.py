@@ -114,8 +114,8 @@ class World:
         definition = next(each for each in ALL_TOOLS if each.name == name)
         visit = await self.services.inbox.begin(owner)
 
-        async def report(watch: Watch) -> None:
-            self.told.append(watch)
+        async def report(*watches: Watch) -> None:
+            self.told.extend(watches)
 
         document = await definition.call(
             arguments, Call(owner=owner, visit=visit, services=self.services, report=report, asker=asker)

@@ -14,8 +14,9 @@ from tp_mcp.errors import (
     WatchNotFoundError,
 )
 from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.registry import HEARTBEAT_SECONDS, Intent
+from tp_mcp.watch.registry import Intent
 from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.waiting import HEARTBEAT_SECONDS
 
 ALICE = Owner("local:alice", "thread:1", exact=True)
 BOB = Owner("local:bob", "thread:1", exact=True)

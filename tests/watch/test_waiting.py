@@ -64,3 +64,13 @@ async def test_one_who_stops_waiting_takes_nothing_from_the_others(
         async with asyncio.timeout(5):
             await stays.wait(10.0, clock)
     changes.tell(watch)
+
+
+async def test_one_wait_may_be_for_several_watches(make_watch: Callable[..., Watch], clock: Any) -> None:
+    changes, one, two = Changes(), make_watch(), make_watch()
+    with changes.of(one.id, two.id) as either, changes.of(one.id):
+        assert changes.awaited() == {one.id, two.id}
+        changes.tell(two)
+        async with asyncio.timeout(5):
+            await either.wait(10.0, clock)
+    assert changes.awaited() == set()

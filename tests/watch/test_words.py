@@ -182,7 +182,15 @@ def test_the_last_known_state_is_one_sentence(
         ),
         (
             {"reading": Reading(Verdict.UNDERWAY, "Running", counts=COUNTS)},
-            "Running, 41 of 60: 38 passed, 3 failed, 1 min",
+            "Running, 41 of 60: 38 passed, 3 failed, 1 min, about 30 s left at this pace",
+        ),
+        (
+            {"reading": Reading(Verdict.UNDERWAY, "Running", counts=Counts(passed=4, total=60))},
+            "Running, 4 of 60: 4 passed, 1 min",
+        ),
+        (
+            {"reading": Reading(Verdict.UNDERWAY, "Running", counts=Counts(passed=10, total=10))},
+            "Running, 10 passed, 1 min",
         ),
         ({"reading": Reading(Verdict.UNDERWAY, "PROGRESS", detail="10.0.0.1 PROGRESS")}, "10.0.0.1 PROGRESS, 1 min"),
         ({"reading": Reading(Verdict.UNDERWAY, "")}, "1 min"),

@@ -9,7 +9,7 @@ def main() -> None:
     # Importing makes many objects that live to the end; collecting between them costs time and frees nothing.
     gc.disable()
     if sys.argv[1:2] == ["serve"]:
-        from tp_mcp.cli.serve import serve_stdio as run
+        from tp_mcp.cli.serve import serve as run
         from tp_mcp.cli.serve_options import parse_serve_options
 
         options = parse_serve_options(sys.argv[2:])

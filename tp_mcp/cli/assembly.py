@@ -23,6 +23,7 @@ from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
 from tp_mcp.watch.chains import Chains
+from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.leasing import Leases
@@ -125,6 +126,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         ),
         inbox=Inbox(store=ground.store, clock=ground.clock),
         news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
+        deliveries=Deliveries(store=ground.store, clock=ground.clock),
         manifest=ground.manifest,
         clock=ground.clock,
         allowed_pytest_options=settings.allowed_pytest_options,
@@ -139,6 +141,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
             redactor=redactor,
         ),
         starts={name: tool for name, tool in CHAINED_TOOLS.items() if name not in settings.disabled_tools},
+        max_wait_seconds=settings.max_wait_seconds,
     )
     chains.use(ToolStarter(services))
     return Assembly(services, poller, chains)

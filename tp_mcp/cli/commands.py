@@ -39,10 +39,10 @@ Speed = Annotated[
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def serve(context: typer.Context) -> None:
-    """Serve MCP to a chat client over standard input and output."""
-    from tp_mcp.cli.serve import serve_stdio
+    """Serve MCP to chat clients, over standard input and output or over HTTP."""
+    from tp_mcp.cli.serve import serve as run
 
-    serve_stdio(parse_serve_options(context.args))
+    run(parse_serve_options(context.args))
 
 
 @app.command()

@@ -21,14 +21,24 @@ if TYPE_CHECKING:
 
     from tp_mcp.cli.serve_options import ServeOptions
     from tp_mcp.clock import Clock
+    from tp_mcp.server.conversations import Identity
     from tp_mcp.tools.services import Services
     from tp_mcp.tools.toolkit import ToolDefinition
 
     Opening = Callable[[ServeOptions, Clock], AbstractAsyncContextManager[Services]]
 
 
-def serve_stdio(options: ServeOptions) -> None:
-    """Serve MCP over standard input and output until the client closes them, or a signal asks to end."""
+def serve(options: ServeOptions) -> None:
+    """Serve MCP until a signal asks to end or, over standard input and output, the client closes them."""
+    if options.http is None:
+        anyio.run(_serve_stdio, *_server(options, process_identity()))
+        return
+    from tp_mcp.cli.serve_http import serve_http
+
+    serve_http(options, lambda identity: _server(options, identity))
+
+
+def _server(options: ServeOptions, identity: Identity) -> tuple[TpServer, Backend]:
     clock = SystemClock()
 
     @asynccontextmanager
@@ -39,11 +49,10 @@ def serve_stdio(options: ServeOptions) -> None:
             yield services
 
     backend = Backend(open_when_needed, clock)
-    server = TpServer(backend, process_identity(), clock, lambda: _load_tools(options))
-    anyio.run(_serve, server, backend)
+    return TpServer(backend, identity, clock, lambda: _load_tools(options)), backend
 
 
-async def _serve(server: TpServer, backend: Backend) -> None:
+async def _serve_stdio(server: TpServer, backend: Backend) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_on_signal, backend)
         await server.run_stdio_async()

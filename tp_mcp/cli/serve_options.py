@@ -5,12 +5,30 @@ other commands would take a noticeable part of that time to load.
 """
 
 import argparse
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 DEFAULT_SPEED = 20.0
 MIN_SPEED = 0.1
 MAX_SPEED = 1000.0
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+MAX_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """Where to serve over HTTP.
+
+    Attributes:
+        host: address to listen on; of this machine alone.
+        port: port to listen on; 0 for any free one.
+
+    """
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +40,7 @@ class ServeOptions:
         simulator: use the embedded TP.
         speed: how many times faster than real the embedded TP works.
         toolsets: names of further tools to offer; None for the configured ones.
+        http: where to serve over HTTP; None for standard input and output.
 
     """
 
@@ -29,12 +48,13 @@ class ServeOptions:
     simulator: bool = False
     speed: float = DEFAULT_SPEED
     toolsets: tuple[str, ...] | None = None
+    http: HttpOptions | None = None
 
 
 def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
     """Return the options; prints the help, or what is wrong, and exits where there is nothing to serve."""
     parser = argparse.ArgumentParser(
-        prog="tp-mcp serve", description="Serve MCP to a chat client over standard input and output."
+        prog="tp-mcp serve", description="Serve MCP to a chat client over standard input and output, or over HTTP."
     )
     parser.add_argument("--profile", help="which profile of the configuration file to use")
     parser.add_argument("--simulator", action="store_true", help="use the embedded TP instead of a real one")
@@ -47,8 +67,40 @@ def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
     parser.add_argument(
         "--toolsets", type=_names, help="named sets of further tools, separated by commas; tp-mcp doctor lists them"
     )
+    parser.add_argument("--http", action="store_true", help="serve many clients over streamable HTTP, at /mcp")
+    parser.add_argument(
+        "--host", type=_loopback, help=f"with --http: address of this machine to listen on (default {DEFAULT_HOST})"
+    )
+    parser.add_argument(
+        "--port", type=_port, help=f"with --http: port to listen on; 0 for any free one (default {DEFAULT_PORT})"
+    )
     parsed = parser.parse_args(arguments)
-    return ServeOptions(parsed.profile, parsed.simulator, parsed.speed, parsed.toolsets)
+    if not parsed.http and (parsed.host is not None or parsed.port is not None):
+        parser.error("--host and --port are for --http")
+    http = HttpOptions(parsed.host or DEFAULT_HOST, DEFAULT_PORT if parsed.port is None else parsed.port)
+    return ServeOptions(
+        parsed.profile, parsed.simulator, parsed.speed, parsed.toolsets, http=http if parsed.http else None
+    )
+
+
+def _loopback(text: str) -> str:
+    host = DEFAULT_HOST if text == "localhost" else text
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return host
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text} is not an address of this machine alone. There is no authentication, so whoever reaches the port may "
+        "use TP with the configured login: listen on 127.0.0.1 or ::1"
+    )
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"must be between 0 and {MAX_PORT}")
+    return port
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -130,12 +130,14 @@ class ExecutionRule:
             return Interpretation(reading, watch.memory)
         memory = _with_total(_memory(watch), execution)
         verdict = _verdict(execution)
+        counts = counts_of(execution, total_is_planned=memory.planned and verdict is Verdict.UNDERWAY)
         reading = Reading(
             verdict=verdict,
             phase=status_words(execution.status),
             outcome=_outcome(execution, verdict, only_collects=baseline.only_collects),
             sign_of_life=f"{status_words(execution.status)} {execution.log_size}",
-            counts=counts_of(execution, total_is_planned=memory.planned and verdict is Verdict.UNDERWAY),
+            broken=counts.broken > 0,
+            counts=counts,
             detail=_detail(execution, verdict),
             report_url=self._report_url(execution),
             took_seconds=_took(execution) if verdict is Verdict.DONE else None,

@@ -94,6 +94,7 @@ class UpgradeRule:
             verdict=verdict,
             phase=status_words(status.status),
             probable=bool(doubts),
+            broken=any(device.status in BROKEN for device in touched),
             sign_of_life=sign_of(";".join(f"{device.ip}={_touched(device)}" for device in devices)),
             detail=". ".join(part for part in (shorten(_detail(devices), DETAIL_MAX_CHARACTERS), doubts) if part),
         )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tp_mcp.clock import Clock
     from tp_mcp.server.backend import Backend
-    from tp_mcp.server.conversations import ProcessIdentity
+    from tp_mcp.server.conversations import Identity
     from tp_mcp.tools.toolkit import ToolDefinition
     from tp_mcp.watch.owner import Owner
 
@@ -47,7 +47,7 @@ class TpServer(MCPServer[None]):
     def __init__(
         self,
         backend: Backend,
-        identity: ProcessIdentity,
+        identity: Identity,
         clock: Clock,
         load_tools: Callable[[], tuple[ToolDefinition[Any], ...]],
     ) -> None:
@@ -55,7 +55,7 @@ class TpServer(MCPServer[None]):
 
         Args:
             backend: gives tools what they work with.
-            identity: what the process knows of who uses it.
+            identity: knows whose a request is.
             clock: the time.
             load_tools: loads the tools' definitions.
 
@@ -80,7 +80,7 @@ class TpServer(MCPServer[None]):
             middleware=[self._tell_backend_of_answers],
             subscriptions=False,
         )
-        self.subscriptions = Subscriptions(self._owner, self._read_for)
+        self.subscriptions = Subscriptions(self.owner, self._read_for)
         self.subscriptions.add_to(self._lowlevel_server)
         backend.accompany(lambda services: self.subscriptions.pushed(services, clock))
 
@@ -97,7 +97,7 @@ class TpServer(MCPServer[None]):
 
         if context is None:
             raise ValueError("tools are called over a connection")
-        owner = self._owner(context.request_context)
+        owner = self.owner(context.request_context)
         self.subscriptions.heard(context.request_context, owner)
         return await call_tool(
             self._definitions,
@@ -135,13 +135,14 @@ class TpServer(MCPServer[None]):
 
         if context is None:
             raise ValueError("resources are read over a connection")
-        return await read_resource(str(uri), backend=self._backend, owner=self._owner(context.request_context))
+        return await read_resource(str(uri), backend=self._backend, owner=self.owner(context.request_context))
 
     async def _read_for(self, ctx: ServerRequestContext[None, Any], uri: str) -> object:
         return await self._handle_read_resource(ctx, ReadResourceRequestParams(uri=uri))
 
-    def _owner(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
-        return self._identity.owner(ctx.meta)
+    def owner(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
+        """Return the principal and the conversation of a request."""
+        return self._identity.of(ctx)
 
     @functools.cached_property
     def _definitions(self) -> Mapping[str, ToolDefinition[Any]]:

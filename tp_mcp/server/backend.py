@@ -7,7 +7,7 @@ are opened once, in a task of their own, and opened anew when a call finds that 
 from __future__ import annotations
 
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,7 +16,7 @@ from tp_mcp.errors import TpMcpError
 
 if TYPE_CHECKING:
     # Only named here: importing them is what has to come after the first answer.
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from tp_mcp.clock import Clock
@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 OPEN_AFTER_ANSWER_SECONDS = 0.05
 OPEN_AT_LATEST_SECONDS = 1.0
-CLOSE_SECONDS = 2.5
+CLOSE_SECONDS = 2.0
+ANSWER_SECONDS = 0.2
+"""How long calls that were cut off by closing have to say so."""
 
 
 class Backend:
@@ -39,7 +41,9 @@ class Backend:
         self._clock = clock
         self._companions: list[Callable[[Services], AbstractAsyncContextManager[None]]] = []
         self._services: Services | None = None
-        self._error = _closing_error()
+        self._error = closing_error()
+        self._calls: dict[anyio.CancelScope, bool] = {}
+        self._idle = anyio.Event()
         self._answered = anyio.Event()
         self._wanted = anyio.Event()
         self._settled = anyio.Event()
@@ -59,11 +63,36 @@ class Backend:
                 tasks.cancel_scope.cancel()
 
     async def close(self) -> None:
-        """Close what is open, within `CLOSE_SECONDS`, even where the caller is being cancelled."""
+        """Close what is open, within `CLOSE_SECONDS`, even where the caller is being cancelled.
+
+        Calls that only read are cut off at once. One that sent something to TP may go on as long as its services do.
+        """
         self._closing.set()
         self._wanted.set()
+        self._cut_off([scope for scope, only_reads in self._calls.items() if only_reads])
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await self._closed.wait()
+        self._cut_off(self._calls)
+        if self._calls:
+            with anyio.move_on_after(ANSWER_SECONDS, shield=True):
+                await self._idle.wait()
+
+    @property
+    def closing(self) -> bool:
+        """Return whether it closes, or is closed."""
+        return self._closing.is_set()
+
+    @contextmanager
+    def call(self, *, only_reads: bool) -> Iterator[anyio.CancelScope]:
+        """Hold a call that is under way: closing cancels its scope."""
+        with anyio.CancelScope() as scope:
+            self._calls[scope] = only_reads
+            try:
+                yield scope
+            finally:
+                del self._calls[scope]
+                if self.closing and not self._calls:
+                    self._idle.set()
 
     def accompany(self, companion: Callable[[Services], AbstractAsyncContextManager[None]]) -> None:
         """Enter what `companion` returns whenever services are opened, and leave it before they are closed."""
@@ -80,13 +109,19 @@ class Backend:
             TpMcpError: they cannot be opened; says why. The next call tries again.
 
         """
-        if self._services is None and not self._closed.is_set():
+        if self.closing:
+            raise closing_error()
+        if self._services is None:
             settled = self._settled
             self._wanted.set()
             await settled.wait()
         if self._services is None:
             raise self._error
         return self._services
+
+    def _cut_off(self, scopes: Iterable[anyio.CancelScope]) -> None:
+        for scope in scopes:
+            scope.cancel()
 
     async def _open_soon(self) -> None:
         with anyio.move_on_after(OPEN_AT_LATEST_SECONDS):
@@ -102,7 +137,7 @@ class Backend:
                     await self._open_once()
         finally:
             # Whoever still waits is told; nothing is opened any more.
-            self._error = _closing_error()
+            self._error = closing_error()
             self._settled.set()
             self._closed.set()
 
@@ -128,5 +163,9 @@ class Backend:
             settled.set()
 
 
-def _closing_error() -> TpMcpError:
-    return TpMcpError("The server is closing.", remedy="Call again once it runs again.")
+def closing_error() -> TpMcpError:
+    """Return what a call is told that comes while the server closes."""
+    return TpMcpError(
+        "The server is closing.",
+        remedy="Call again once it runs again; what was started goes on, and so does its watch.",
+    )

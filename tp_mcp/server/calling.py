@@ -12,7 +12,7 @@ from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import nearest
 from tp_mcp.server.asking import question_result
-from tp_mcp.server.backend import Backend
+from tp_mcp.server.backend import Backend, closing_error
 from tp_mcp.server.progress import ProgressReporter
 from tp_mcp.server.results import error_text, inbox_text, result_text, tool_result
 from tp_mcp.server.results import shown as redacted_text
@@ -52,12 +52,14 @@ async def call_tool(
     visit = await _begin(services, owner)
     reporter = ProgressReporter(send_progress, clock, lambda text: _redactor(services).redact(text))
     call = Call(owner=owner, visit=visit, services=services, report=reporter.report, asker=asker)
+    outcome: Document | TpMcpError = closing_error()
     try:
-        outcome = await _outcome(definition, arguments, call)
+        with backend.call(only_reads=definition.read_only):
+            outcome = await _outcome(definition, arguments, call)
     except QuestionForUser as question:
         # The plan has names from TP in it, and what a caller passed.
         return question_result(QuestionForUser(redacted_text(question.question, _redactor(services)), question.code))
-    inbox, shown = await _inbox(services, visit)
+    inbox, shown = ("", ()) if backend.closing else await _inbox(services, visit)
     redactor = _redactor(services)
     if isinstance(outcome, TpMcpError):
         text = error_text(outcome, inbox, redactor)

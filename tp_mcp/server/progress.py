@@ -3,6 +3,8 @@
 import math
 from collections.abc import Awaitable, Callable
 
+import anyio
+
 from tp_mcp.clock import Clock
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import shorten
@@ -13,16 +15,18 @@ CREEP = 0.05
 """Share of the way to the next whole number that a value goes which had to rise although nothing happened."""
 
 MESSAGE_MAX_CHARACTERS = 600
+SEND_SECONDS = 2.0
+"""How long a client that reads nothing may hold up a wait; it gets the next notification."""
 
 Send = Callable[[float, float | None, str], Awaitable[None]]
 
 
 class ProgressReporter:
-    """Tells a client how a watch stands, with a value that strictly rises as the protocol asks.
+    """Tells a client how watches stand, with a value that strictly rises as the protocol asks.
 
     For a run the value is how many tests have finished, and the total how many are planned, once that is known; for
-    anything else the value is the seconds waited, and there is no total. The value stays below a total: until the job
-    has ended, it is not complete.
+    anything else, and for several watches, the value is the seconds waited, and there is no total. The value stays
+    below a total: until the job has ended, it is not complete.
     """
 
     def __init__(self, send: Send, clock: Clock, redact: Callable[[str], str]) -> None:
@@ -33,26 +37,24 @@ class ProgressReporter:
         self._since = clock.now()
         self._last = -1.0
 
-    async def report(self, watch: Watch) -> None:
-        """Send one notification."""
+    async def report(self, *watches: Watch) -> None:
+        """Send one notification of how watches stand. A client that does not take it holds nobody up for long."""
         now = self._clock.now()
-        value, total = self._measured(watch, now)
+        value, total = self._measured(watches[0], now) if len(watches) == 1 else (now - self._since, None)
         if total is not None and value >= total:
             value = total - 0.5
         if value <= self._last:
             value = self._last + (math.floor(self._last) + 1 - self._last) * CREEP
         self._last = value
-        await self._send(
-            value,
-            total if total is None or total > value else None,
-            self._message(watch, now),
-        )
+        message = "; ".join(self._message(watch, now, MESSAGE_MAX_CHARACTERS // len(watches)) for watch in watches)
+        with anyio.move_on_after(SEND_SECONDS):
+            await self._send(value, total if total is None or total > value else None, message)
 
-    def _message(self, watch: Watch, now: float) -> str:
+    def _message(self, watch: Watch, now: float, max_characters: int) -> str:
         # Titles hold names of TP's, of any length.
         title = shorten(one_line(self._redact(watch.title)), words.TITLE_MAX_CHARACTERS)
         message = self._redact(one_line(f"{title}: {words.progress_line(watch, now)}"))
-        return shorten(message, MESSAGE_MAX_CHARACTERS)
+        return shorten(message, max_characters)
 
     def _measured(self, watch: Watch, now: float) -> tuple[float, float | None]:
         if watch.reading is None:

@@ -22,6 +22,9 @@ from tp_mcp.watch.states import Watch, new_watch_id
 Starts = Mapping[str, ToolDefinition[Any]]
 Follow = Link | str | None
 FOLLOW_UPS = ("on_done", "on_fail")
+NOT_OF_THE_REQUEST = frozenset({*FOLLOW_UPS, "max_wait_seconds", "dry_run", "confirm"})
+"""Arguments of a start that say nothing of what is sent."""
+
 NOT_IN_A_CHAIN = frozenset({"dry_run", "confirm"})
 KEYS = ("tool", "args", "message")
 MESSAGE_MAX_CHARACTERS = 300
@@ -252,7 +255,7 @@ class _Reading:
         step = _step(where, definition, filled)
         self.steps.append(step)
         # What a nested template may name: also what has a value without having been given.
-        defaults = step.arguments.model_dump(mode="json", exclude_none=True, exclude=set(FOLLOW_UPS))
+        defaults = step.arguments.model_dump(mode="json", exclude_none=True, exclude=set(NOT_OF_THE_REQUEST))
         own = {**defaults, **filled}
         follows = {
             name: self.follow(f"{where}.{name}", value, own, step.unknown, depth + 1) for name, value in nested.items()
@@ -305,5 +308,5 @@ def _messages(*follows: Follow) -> dict[str, str]:
     return {name: follow for name, follow in zip(FOLLOW_UPS, follows, strict=True) if isinstance(follow, str)}
 
 
-async def _tell_nobody(_watch: Watch) -> None:
+async def _tell_nobody(*_watches: Watch) -> None:
     """Take no part in progress."""

@@ -21,9 +21,6 @@ from tp_mcp.tools.asking import Answer
 from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.toolkit import Call
 
-HANDLING = frozenset({"on_done", "on_fail", "dry_run", "confirm"})
-"""Arguments that say how a start is handled, and not what is sent."""
-
 Confirm = Annotated[str | None, Field(description="Code of a shown plan, to do just that.")]
 DryRun = Annotated[bool, Field(description="Only show the plan.")]
 

@@ -9,6 +9,7 @@ from tp_mcp.results.document import Document, Paragraph
 from tp_mcp.results.text import format_duration
 from tp_mcp.tools import telling
 from tp_mcp.tools.toolkit import Call
+from tp_mcp.tools.waiting import waited_for
 from tp_mcp.watch import words
 from tp_mcp.watch.repeats import REPEAT_SECONDS, call_key
 from tp_mcp.watch.states import Watch
@@ -29,14 +30,18 @@ async def key_of(call: Call, tool: str, arguments: Mapping[str, JsonValue], *, s
     return await to_thread.run_sync(lambda: call_key(tool, arguments, secret=secret))
 
 
-async def made_before(call: Call, key: str, *, said: str = STARTED) -> Document | None:
+async def made_before(call: Call, key: str, *, said: str = STARTED, seconds: float = 0.0) -> Document | None:
     """Tell of the watch that the same call made already; None where there is none, and it may be made."""
     watch = await call.services.registry.repeated(call.owner, key) if key else None
-    return None if watch is None else await told(watch, call, said=said)
+    return None if watch is None else await told(watch, call, said=said, seconds=seconds)
 
 
-async def told(watch: Watch, call: Call, *, said: str = STARTED) -> Document:
-    """Tell that the same call made a watch already, how it stands, and what to do if it is meant to be done again."""
+async def told(watch: Watch, call: Call, *, said: str = STARTED, seconds: float = 0.0) -> Document:
+    """Tell that the same call made a watch already, how it stands, and what to do if it is meant to be done again.
+
+    As the call would have waited for what it starts, it waits `seconds` for what was started already.
+    """
+    watch = await waited_for(watch, call, seconds)
     now = call.services.clock.now()
     conclusion = f"[{watch.id}] {said}: {words.how_it_stands(watch)}"
     if not watch.state.ended:

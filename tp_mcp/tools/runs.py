@@ -13,12 +13,13 @@ from tp_mcp.jobs.groups import run_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
-from tp_mcp.tools import repeats, telling
-from tp_mcp.tools.chaining import OnDone, OnFail, planned
+from tp_mcp.tools import repeats
+from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
 from tp_mcp.tools.neighbours import going_on_at
-from tp_mcp.tools.permission import HANDLING, Change, Confirm, DryRun, permitted
+from tp_mcp.tools.permission import Change, Confirm, DryRun, permitted
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
 from tp_mcp.watch.registry import Accepted, Intent
 from tp_mcp.watch.states import Origin
 
@@ -52,6 +53,7 @@ class RunPytestArguments(ToolArguments):
     extra_pytest_options: Annotated[str, Field(description="Pytest arguments on the real run only.")] = ""
     on_done: OnDone = None
     on_fail: OnFail = None
+    max_wait_seconds: WaitOfStart = 0
     dry_run: DryRun = False
     confirm: Confirm = None
 
@@ -60,11 +62,12 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     """Start a run and watch it."""
     services = call.services
     request = _checked(arguments, call)
+    check_wait(arguments.max_wait_seconds, call)
     # As pytest shall get them: without the leading slash that a caller may write, and not quoted for a shell.
     test_ids = intended_ids(arguments.testcase)
     block = async_block(services.manifest, RUN_TOOL)
     # A further call gets what the caller wrote, which the guard quotes anew.
-    known: dict[str, JsonValue] = arguments.model_dump(mode="json", exclude=set(HANDLING))
+    known: dict[str, JsonValue] = arguments.model_dump(mode="json", exclude=set(NOT_OF_THE_REQUEST))
     plan = planned(call, arguments.on_done, arguments.on_fail, known=known)
     shown: dict[str, JsonValue] = {
         "lab": request.lab,
@@ -73,7 +76,7 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
         "extra_pytest_options": request.extra_pytest_options.carried,
     }
     key = await repeats.key_of(call, RUN_TOOL, {**shown, "testcase": list(test_ids), **plan.asked})
-    if (told := await repeats.made_before(call, key)) is not None:
+    if (told := await repeats.made_before(call, key, seconds=arguments.max_wait_seconds)) is not None:
         return told
     lab = await services.catalogue.require_lab("lab", request.lab)
     others = await going_on_at(request.lab, call)
@@ -112,12 +115,14 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     )
     watch = await services.registry.start(intent, send)
     if watch.id != intent.id:
-        return await repeats.told(watch, call)
+        return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
     unchecked = (
         "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked.",
         "" if tests_checked else "TP could not tell which tests there are, so the test ids were not checked.",
     )
-    return telling.started(watch, notes=(*others, *(note for note in unchecked if note)))
+    return await started(
+        watch, call, arguments.max_wait_seconds, notes=(*others, *(note for note in unchecked if note))
+    )
 
 
 async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozenset[str]) -> None:
@@ -139,7 +144,7 @@ async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozense
 
 def _checked(arguments: RunPytestArguments, call: Call) -> PytestRequest:
     return PytestRequest.checked(
-        **arguments.model_dump(exclude=set(HANDLING)),
+        **arguments.model_dump(exclude=set(NOT_OF_THE_REQUEST)),
         extra_allowed_options=call.services.allowed_pytest_options,
     )
 

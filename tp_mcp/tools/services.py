@@ -11,7 +11,9 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.redaction import Redactor
+from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.news import News
 from tp_mcp.watch.registry import WatchRegistry
@@ -31,6 +33,7 @@ class Services:
         registry: makes and finds watches.
         inbox: the ends that wait to be seen.
         news: tells what happens to watches.
+        deliveries: what was done to tell of ends besides the inbox.
         manifest: how jobs are watched.
         clock: the time.
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
@@ -39,6 +42,7 @@ class Services:
         redactor: takes secrets out of whatever is shown.
         access: decides over changes.
         starts: the tools that a chain may call.
+        max_wait_seconds: how long one call may wait at most.
 
     """
 
@@ -47,6 +51,7 @@ class Services:
     registry: WatchRegistry
     inbox: Inbox
     news: News
+    deliveries: Deliveries
     manifest: Manifest
     clock: Clock
     allowed_pytest_options: frozenset[str]
@@ -55,3 +60,4 @@ class Services:
     redactor: Redactor
     access: AccessControl
     starts: Mapping[str, ToolDefinition[Any]] = field(default_factory=dict)
+    max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
-from tp_mcp.results.text import format_duration
 from tp_mcp.watch import chain_words, words
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.states import Watch, WatchState
@@ -53,7 +52,7 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
             conclusion=f"[{watch.id}] It is not known yet whether the {watch.title} started.",
             sections=(
                 Paragraph(watch.reason),
-                *_chain(watch),
+                *chain_sections(watch),
                 Paragraph(
                     "It was sent once and is not sent again by itself. TP is being read to tell whether it started, "
                     "and the result is reported in this conversation."
@@ -64,22 +63,25 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
     usual = () if watch.usual is None else (usual_words(watch.usual),)
     return Document(
         conclusion=f"{words.headline(watch)}.",
-        sections=(*_chain(watch), *(Paragraph(text) for text in (*notes, *usual, f"{BACKGROUND} {WHILE_OPEN}"))),
+        sections=(
+            *chain_sections(watch),
+            *(Paragraph(text) for text in (*notes, *usual, f"{BACKGROUND} {WHILE_OPEN}")),
+        ),
         next_step=f"{wait_call(watch)} waits for it. {advice}".rstrip(),
     )
 
 
-def _chain(watch: Watch) -> tuple[Section, ...]:
+def chain_sections(watch: Watch) -> tuple[Section, ...]:
+    """Return the whole chain that a watch begins; empty where nothing follows it."""
     if watch.chain is None:
         return ()
     lines = chain_words.chain_lines(watch.chain, f"[{watch.id}] {watch.title}")
     return (ItemList("The whole chain; each step starts by itself, and its end is reported", lines),)
 
 
-def interim(watch: Watch, now: float, *, waited: float | None = None) -> Document:
-    """Tell how a watch stands that goes on."""
-    lead = "" if waited is None else f" Not finished after waiting {format_duration(waited)}."
-    lines = list(words.interim_lines(watch, now))
+def interim(watch: Watch, now: float, *, lead: str = "") -> Document:
+    """Tell how a watch stands that goes on; `lead` follows the conclusion."""
+    lines = [*words.interim_lines(watch, now), *chain_words.place_lines(watch.chain)]
     if watch.usual is None and watch.job.startswith("upgrade:"):
         lines.append(USUAL_UPGRADE)
     return Document(
@@ -96,6 +98,11 @@ def elsewhere(watch: Watch) -> Document:
         sections=(Paragraph(f"It belongs to the TP at {watch.server}, which this server does not look at."),),
         next_step="A server that is configured for that TP goes on with it.",
     )
+
+
+def elsewhere_line(watch: Watch) -> str:
+    """Return the same in one line, for a list."""
+    return f"{words.headline(watch)} (of the TP at {watch.server}, which this server does not look at)"
 
 
 def ended(watch: Watch) -> Document:

@@ -18,6 +18,7 @@ from tp_mcp.tools.wording import argument_error
 from tp_mcp.watch.inbox import Visit
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.states import Watch
+from tp_mcp.watch.waiting import Report
 
 TEXT_MAX_CHARACTERS = 10_000
 """Longest text in an argument, where nothing shorter is said."""
@@ -52,7 +53,8 @@ class Call:
         owner: who calls, and in which conversation.
         visit: what the conversation's inbox knows of this call.
         services: what the tool may use.
-        report: tells the client how a watch that is waited for stands; does nothing where it did not ask to be told.
+        report: tells the client how the watches that are waited for stand; does nothing where it did not ask to be
+            told.
         follows: the ended watch whose chain this call carries on; None for a call of a client.
         asker: asks the client's user; None where that cannot be done.
         id: what the audit log's lines of this call have in common.
@@ -62,7 +64,7 @@ class Call:
     owner: Owner
     visit: Visit
     services: Services
-    report: Callable[[Watch], Awaitable[None]]
+    report: Report
     follows: Watch | None = None
     asker: Asker | None = None
     id: str = field(default_factory=new_call_id)

@@ -17,11 +17,12 @@ from tp_mcp.results.document import Document, LogExcerpt, Paragraph
 from tp_mcp.results.session_log import without_command
 from tp_mcp.results.statuses import status_words
 from tp_mcp.tools import repeats, telling
-from tp_mcp.tools.chaining import OnDone, OnFail, planned
+from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
 from tp_mcp.tools.neighbours import going_on_at
-from tp_mcp.tools.permission import HANDLING, Change, Confirm, DryRun, permitted
+from tp_mcp.tools.permission import Change, Confirm, DryRun, permitted
 from tp_mcp.tools.sending import accepted
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
 from tp_mcp.watch.readings import Verdict
 from tp_mcp.watch.registry import Accepted, Intent
 from tp_mcp.watch.states import Origin, Watch, WatchState
@@ -57,6 +58,7 @@ class StartUpgradeArguments(ToolArguments):
     ] = None
     on_done: OnDone = None
     on_fail: OnFail = None
+    max_wait_seconds: WaitOfStart = 0
     dry_run: DryRun = False
     confirm: Confirm = None
 
@@ -78,6 +80,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     """Start an upgrade and watch it."""
     services = call.services
     request = _checked(arguments)
+    check_wait(arguments.max_wait_seconds, call)
     if request.command is not None:
         guard_image(request.command, hosts=services.image_hosts, paths=services.image_paths)
     block = async_block(services.manifest, START_TOOL)
@@ -86,7 +89,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     # Two commands that differ in the password alone are two calls: the second may be there to mend the first.
     password = request.command.password.get_secret_value() if request.command is not None else ""
     key = await repeats.key_of(call, START_TOOL, {**shown, **plan.asked}, secret=password)
-    if (told := await repeats.made_before(call, key)) is not None:
+    if (told := await repeats.made_before(call, key, seconds=arguments.max_wait_seconds)) is not None:
         return told
     lab = await services.catalogue.require_lab("testbed", request.testbed)
     others = await going_on_at(request.testbed, call)
@@ -124,10 +127,12 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     )
     watch = await services.registry.start(intent, send)
     if watch.id != intent.id:
-        return await repeats.told(watch, call)
+        return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
     unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
-    return telling.started(
+    return await started(
         watch,
+        call,
+        arguments.max_wait_seconds,
         notes=(*others, *unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
         advice="" if plan.chain is not None else "Run tests only once it has ended.",
     )
@@ -179,7 +184,7 @@ async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
 
 
 def _checked(arguments: StartUpgradeArguments) -> UpgradeRequest:
-    return UpgradeRequest.checked(**arguments.model_dump(exclude=set(HANDLING)))
+    return UpgradeRequest.checked(**arguments.model_dump(exclude=set(NOT_OF_THE_REQUEST)))
 
 
 def _shown_arguments(request: UpgradeRequest) -> dict[str, JsonValue]:

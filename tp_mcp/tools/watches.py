@@ -1,21 +1,24 @@
-"""Watches: listing them, waiting for one, and ending one."""
+"""Watches: listing them, waiting for them, and ending one."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from tp_mcp.results.document import Document, ItemList, Paragraph
 from tp_mcp.results.text import count_of, format_duration
-from tp_mcp.tools import telling
+from tp_mcp.tools import telling, waiting
 from tp_mcp.tools.chaining import begun
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch import words
 from tp_mcp.watch.registry import LIST_LIMIT
 from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.until import Until
 
 DEFAULT_WAIT_SECONDS = 45
-MAX_WAIT_SECONDS = 240
-"""Longer than most clients let a call live."""
+MAX_WATCHES = 20
+"""How many watches one call may wait for."""
 
 WATCH_ID_PATTERN = r"^w_[0-9a-z]{8}$"
 UNENDED = (WatchState.STARTING, WatchState.ACTIVE)
@@ -24,6 +27,13 @@ ENDED = tuple(state for state in WatchState if state.ended)
 WatchId = Annotated[
     str, Field(description="A watch's id, as a start told it.", examples=["w_7k3m9q2d"], pattern=WATCH_ID_PATTERN)
 ]
+
+
+def _as_ids(value: object) -> object:
+    ids = [value] if isinstance(value, str) else value
+    if not isinstance(ids, list) or not all(isinstance(each, str) and re.match(WATCH_ID_PATTERN, each) for each in ids):
+        raise PydanticCustomError("watch_ids", "not the ids of watches")
+    return ids
 
 
 class ListWatchesArguments(ToolArguments):
@@ -38,11 +48,24 @@ class ListWatchesArguments(ToolArguments):
 class WaitForWatchArguments(ToolArguments):
     """What `wait_for_watch` takes."""
 
-    watch_id: WatchId
+    watch_id: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_as_ids),
+        Field(
+            description="A watch's id, or several: returns with the first.",
+            examples=["w_7k3m9q2d"],
+            min_length=1,
+            max_length=MAX_WATCHES,
+        ),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    ]
     max_wait_seconds: Annotated[
-        float,
-        Field(description="How long to wait at most; 0 only looks.", ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False),
+        float, Field(description="How long to wait at most; 0 only looks.", ge=0, allow_inf_nan=False)
     ] = DEFAULT_WAIT_SECONDS
+    until: Annotated[
+        Literal["terminal", "first_failure", "change"],
+        Field(description="Or return at the first failed test or device, or at any change."),
+    ] = "terminal"
 
 
 class CancelWatchArguments(ToolArguments):
@@ -80,19 +103,21 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
 
 
 async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Document:
-    """Wait for the end of a watch, or tell how it stands."""
-    services = call.services
-    await services.inbox.name(call.visit, watch_ids=[arguments.watch_id])
-    watch = await begun(arguments.watch_id, call)
-    if not watch.state.ended and not services.registry.looks_at(watch):
-        return telling.elsewhere(watch)
-    watch = await services.registry.wait(
-        arguments.watch_id, call.owner, seconds=arguments.max_wait_seconds, report=call.report
+    """Wait for the first of some watches to end, or tell how they stand."""
+    services, until = call.services, Until(arguments.until)
+    waiting.check_wait(arguments.max_wait_seconds, call)
+    watch_ids = tuple(dict.fromkeys(arguments.watch_id))
+    await services.inbox.name(call.visit, watch_ids=watch_ids)
+    before = [await begun(watch_id, call) for watch_id in watch_ids]
+    here = [watch.id for watch in before if watch.state.ended or services.registry.looks_at(watch)]
+    if not here:
+        return telling.elsewhere(before[0])
+    waited = await services.registry.wait_for_first(
+        here, call.owner, seconds=arguments.max_wait_seconds, until=until, report=call.report
     )
-    if watch.state.ended:
-        call.visit.reported.add(watch.id)
-        return telling.ended(watch)
-    return telling.interim(watch, services.clock.now(), waited=arguments.max_wait_seconds or None)
+    after = {watch.id: watch for watch in waited}
+    stand = [after.get(watch.id, watch) for watch in before]
+    return waiting.told(before, stand, call, seconds=arguments.max_wait_seconds, until=until)
 
 
 async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
@@ -128,7 +153,7 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
 
 def _line(watch: Watch, now: float, *, here: bool) -> str:
     if not here:
-        return f"{words.headline(watch)} (of the TP at {watch.server}, which this server does not look at)"
+        return telling.elsewhere_line(watch)
     if not watch.state.ended:
         return f"{words.headline(watch)} ({words.progress_line(watch, now)}): {telling.wait_call(watch)}"
     # One that has ended has elapsed no further than its end.
@@ -154,7 +179,7 @@ TOOLS = (
         name="wait_for_watch",
         title="Wait for a watch",
         description=(
-            "Wait for a watch to end, at most max_wait_seconds (default 45, at most 240), with progress. "
+            "Wait for a watch to end, with progress, at most max_wait_seconds (240 or less). "
             "Running out of time is normal: the answer says how it stands and it goes on. Example: "
             '{"watch_id": "w_7k3m9q2d"}'
         ),

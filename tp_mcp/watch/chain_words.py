@@ -32,6 +32,14 @@ def end_line(chain: Chain | None) -> str:
     return f"{where}, the last of its chain."
 
 
+def place_lines(chain: Chain | None) -> tuple[str, ...]:
+    """Return where in its chain a watch is that goes on, and that what follows needs nobody; empty without a chain."""
+    if chain is None:
+        return ()
+    follows = "; what follows starts by itself at its end" if chain.links else ", the last"
+    return (f"Step {chain.step} of {chain.steps} of its chain{follows}.",)
+
+
 def chain_lines(chain: Chain, first: str) -> tuple[str, ...]:
     """Return a whole chain, one line for each step and message; `first` is the call it begins with."""
     return (f"step {chain.step}: {first}", *_following(chain.on_done, chain.on_fail, chain.step))

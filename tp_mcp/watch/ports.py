@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import JsonValue
 
@@ -11,6 +11,10 @@ from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Reading
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
 from tp_mcp.watch.usual import Usual
+
+if TYPE_CHECKING:
+    # It uses the store.
+    from tp_mcp.watch.deliveries import Delivery
 
 
 class Reader(Protocol):
@@ -245,6 +249,14 @@ class Store(Protocol):
 
     async def purge(self, *, ended_before: float, unseen_before: float) -> int:
         """Drop ended watches whose end was seen, and ends that nobody came for; return how many."""
+        ...
+
+    async def record_delivery(self, delivery: "Delivery") -> None:
+        """Count one try to tell of an end besides the inbox; of a watch that is no longer kept, nothing is."""
+        ...
+
+    async def deliveries(self, watch_ids: Sequence[str]) -> "tuple[Delivery, ...]":
+        """Return what was recorded for some watches, in the order in which their channels were first used."""
         ...
 
     async def close(self) -> None:

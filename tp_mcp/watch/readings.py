@@ -66,6 +66,7 @@ class Reading:
         detail: one line a person likes to read; may be empty.
         report_url: where the report is; None before there is one.
         took_seconds: how long the job took, by TP's own timestamps; None where those do not tell it.
+        broken: some part of the job, a test or a device, has failed, though others may go on.
 
     """
 
@@ -78,6 +79,7 @@ class Reading:
     detail: str = ""
     report_url: str | None = None
     took_seconds: float | None = None
+    broken: bool = False
 
 
 def sign_of(text: str) -> str:

@@ -19,14 +19,14 @@ from tp_mcp.watch.poller import Poller
 from tp_mcp.watch.ports import Store
 from tp_mcp.watch.spec import WatchSpec
 from tp_mcp.watch.states import Origin, Step, Watch, WatchState, new_watch_id
-from tp_mcp.watch.waiting import Changes
+from tp_mcp.watch.until import Until
+from tp_mcp.watch.waiting import Changes, Report, wait_for_first
 
 logger = logging.getLogger(__name__)
 
 LIST_LIMIT = 200
 ENDED_KEPT_SECONDS = 14 * 24 * 3600.0
 UNSEEN_KEPT_SECONDS = 30 * 24 * 3600.0
-HEARTBEAT_SECONDS = 10.0
 DRAIN_SECONDS = 1.5
 
 
@@ -217,39 +217,36 @@ class WatchRegistry:
         self._changes.tell(watch)
         return watch
 
-    async def wait(
+    async def wait(self, watch_id: str, owner: Owner, *, seconds: float, report: Report | None = None) -> Watch:
+        """Return a watch when it has ended, or as it stands after `seconds`; as `wait_for_first` does for several."""
+        [watch] = await self.wait_for_first([watch_id], owner, seconds=seconds, report=report)
+        return watch
+
+    async def wait_for_first(
         self,
-        watch_id: str,
+        watch_ids: Sequence[str],
         owner: Owner,
         *,
         seconds: float,
-        report: Callable[[Watch], Awaitable[None]] | None = None,
-    ) -> Watch:
-        """Return a watch when it has ended, or as it stands after `seconds`.
-
-        Args:
-            watch_id: which watch.
-            owner: who asks.
-            seconds: how long to wait at most.
-            report: called at once and then every `HEARTBEAT_SECONDS`, and when the watch changed.
+        until: Until = Until.TERMINAL,
+        report: Report | None = None,
+    ) -> tuple[Watch, ...]:
+        """Return watches when the first of them has ended or met `until`, or as they stand after `seconds`.
 
         Raises:
-            WatchNotFoundError: there is no such watch.
+            WatchNotFoundError: one of them is not there.
 
         """
-        deadline = self._clock.now() + seconds
-        while True:
-            with self._changes.of(watch_id) as changed:
-                watch = await self.get(watch_id, owner)
-                if watch.state.ended:
-                    return watch
-                if report is not None:
-                    await report(watch)
-                left = deadline - self._clock.now()
-                if left <= 0:
-                    return watch
-                with nullcontext() if self._elsewhere is None else self._elsewhere.looked_at():
-                    await changed.wait(min(left, HEARTBEAT_SECONDS), self._clock)
+        return await wait_for_first(
+            watch_ids,
+            lambda watch_id: self.get(watch_id, owner),
+            changes=self._changes,
+            clock=self._clock,
+            looked_at=nullcontext if self._elsewhere is None else self._elsewhere.looked_at,
+            seconds=seconds,
+            until=until,
+            report=report,
+        )
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
         """Give starts that are on their way the time to be answered. A start that is cut off is settled later."""

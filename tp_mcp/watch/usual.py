@@ -42,12 +42,17 @@ def usual_words(usual: Usual) -> str:
     return f"Usually {format_duration(usual.median_seconds)}, 9 of 10 within {format_duration(usual.p90_seconds)}."
 
 
+def about_words(seconds: float) -> str:
+    """Return a time that is only roughly known: "about 2 min 30 s"."""
+    step = _FINE_STEP_SECONDS if seconds < _COARSE_FROM_SECONDS else _COARSE_STEP_SECONDS
+    return f"about {format_duration(math.ceil(seconds / step) * step)}"
+
+
 def left_words(usual: Usual, elapsed: float) -> str:
     """Return what is to be expected after `elapsed` seconds: "about 2 min 30 s left"."""
     left = usual.median_seconds - elapsed
     if left > 0:
-        step = _FINE_STEP_SECONDS if left < _COARSE_FROM_SECONDS else _COARSE_STEP_SECONDS
-        return f"about {format_duration(math.ceil(left / step) * step)} left"
+        return f"{about_words(left)} left"
     if elapsed <= usual.p90_seconds:
         return f"longer than the usual {format_duration(usual.median_seconds)}"
     return "longer than 9 of 10 before it"

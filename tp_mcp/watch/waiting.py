@@ -1,16 +1,29 @@
-"""Waiting for a watch to change, within a limit."""
+"""Waiting for one of some watches to change, within a limit."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 import anyio
 
 from tp_mcp.clock import Clock
 from tp_mcp.watch.states import Watch
+from tp_mcp.watch.until import Until, met
+
+HEARTBEAT_SECONDS = 10.0
+"""How often whoever waits is told how it stands, at least."""
+
+
+class Report(Protocol):
+    """Tells whoever waits how the watches stand."""
+
+    async def __call__(self, *watches: Watch) -> None:
+        """Tell it."""
+        ...
 
 
 class Change:
-    """Something that may happen to one watch."""
+    """Something that may happen to a watch."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
@@ -40,17 +53,19 @@ class Changes:
         self._listeners: dict[object, Callable[[Watch], None]] = {}
 
     @contextmanager
-    def of(self, watch_id: str) -> Iterator[Change]:
-        """Give a change to wait for; one that happens before the wait begins is not missed."""
+    def of(self, *watch_ids: str) -> Iterator[Change]:
+        """Give a change of any of some watches to wait for; one that happens before the wait begins is not missed."""
         change = Change()
-        waiting = self._waiting.setdefault(watch_id, set())
-        waiting.add(change)
+        for watch_id in watch_ids:
+            self._waiting.setdefault(watch_id, set()).add(change)
         try:
             yield change
         finally:
-            waiting.discard(change)
-            if not waiting:
-                self._waiting.pop(watch_id, None)
+            for watch_id in watch_ids:
+                waiting = self._waiting[watch_id]
+                waiting.discard(change)
+                if not waiting:
+                    del self._waiting[watch_id]
 
     def awaited(self) -> set[str]:
         """Return the ids of the watches that somebody waits for."""
@@ -72,3 +87,44 @@ class Changes:
             change.happened()
         for listener in tuple(self._listeners.values()):
             listener(watch)
+
+
+async def wait_for_first(
+    watch_ids: Sequence[str],
+    look: Callable[[str], Awaitable[Watch]],
+    *,
+    changes: Changes,
+    clock: Clock,
+    looked_at: Callable[[], AbstractContextManager[None]],
+    seconds: float,
+    until: Until,
+    report: Report | None,
+) -> tuple[Watch, ...]:
+    """Return watches when the first of them has ended or met `until`, or as they stand after `seconds`.
+
+    Args:
+        watch_ids: which watches, each once.
+        look: returns one of them as it stands.
+        changes: tells when one changed.
+        clock: the time.
+        looked_at: gives a context in which what other processes write is noticed.
+        seconds: how long to wait at most.
+        until: what the wait is for; measured from how each watch stands at the beginning.
+        report: called at once and then every `HEARTBEAT_SECONDS`, and when one of the watches changed.
+
+    """
+    deadline = clock.now() + seconds
+    began: tuple[Watch, ...] = ()
+    while True:
+        with changes.of(*watch_ids) as changed:
+            watches = tuple([await look(watch_id) for watch_id in watch_ids])
+            began = began or watches
+            if any(met(until, before, watch) for before, watch in zip(began, watches, strict=True)):
+                return watches
+            if report is not None:
+                await report(*watches)
+            left = deadline - clock.now()
+            if left <= 0:
+                return watches
+            with looked_at():
+                await changed.wait(min(left, HEARTBEAT_SECONDS), clock)

@@ -11,7 +11,7 @@ from tp_mcp.results.text import count_of, format_duration, shorten
 from tp_mcp.watch.chain_words import end_line
 from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
 from tp_mcp.watch.states import Advisory, Origin, Watch, WatchState
-from tp_mcp.watch.usual import left_words, usual_words
+from tp_mcp.watch.usual import about_words, left_words, usual_words
 
 REQUEST_MAX_CHARACTERS = 240
 ARGUMENT_MAX_CHARACTERS = 80
@@ -24,6 +24,8 @@ LINE_MAX_CHARACTERS = 400
 ANSWERED_WITHIN_SECONDS = 10.0
 """How long TP takes to answer a start at most: usually half a second."""
 FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the one that was asked for."
+MIN_FINISHED_FOR_PACE = 5
+"""Fewer finished tests tell no pace: the first ones also stand for what comes before the tests."""
 END_MAX_CHARACTERS = 1_200
 """Longest end message: a few of them have to fit into the inbox of one result."""
 
@@ -159,6 +161,8 @@ def progress_line(watch: Watch, now: float) -> str:
     elapsed = format_duration(watch.elapsed(now))
     if watch.usual is not None and watch.state is WatchState.ACTIVE and watch.advisory is None:
         elapsed = f"{elapsed}, {left_words(watch.usual, watch.elapsed(now))}"
+    elif watch.advisory is None and (pace := pace_words(watch, now)):
+        elapsed = f"{elapsed}, {pace}"
     if (trouble := _trouble(watch, elapsed)) is not None:
         return trouble
     if watch.state is WatchState.STARTING:
@@ -181,6 +185,15 @@ def _trouble(watch: Watch, elapsed: str) -> str | None:
     if watch.advisory is not None:
         return f"{watch.advisory.replace('_', ' ')}: {_line(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
     return None
+
+
+def pace_words(watch: Watch, now: float) -> str:
+    """Return what is left of a run whose planned number of tests is known, if it goes on as it went; else nothing."""
+    counts = watch.reading.counts if watch.reading is not None else None
+    if counts is None or counts.total is None or not MIN_FINISHED_FOR_PACE <= counts.finished < counts.total:
+        return ""
+    left = watch.elapsed(now) / counts.finished * (counts.total - counts.finished)
+    return f"{about_words(left)} left at this pace"
 
 
 def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:

@@ -77,6 +77,16 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX watches_pending ON watches (server, ended_at) WHERE pending_step IS NOT NULL;
     """,
     """
+    CREATE TABLE deliveries (
+        watch_id           TEXT NOT NULL,
+        channel            TEXT NOT NULL,
+        outcome            TEXT NOT NULL,
+        at                 REAL NOT NULL,
+        times              INTEGER NOT NULL,
+        UNIQUE (watch_id, channel)
+    ) STRICT;
+    """,
+    """
     CREATE TABLE confirmations (
         code_hash          TEXT PRIMARY KEY,
         principal          TEXT NOT NULL,

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tp_mcp.errors import StoreCorruptError, WatchError, WatchLimitError
+from tp_mcp.watch.deliveries import Delivery
 from tp_mcp.watch.leases import Lease
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.repeats import REPEAT_SECONDS
-from tp_mcp.watch.sqlite import lease_tables
+from tp_mcp.watch.sqlite import deliveries, lease_tables
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.ends import ends_after
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
@@ -232,13 +233,23 @@ class SqliteStore:
                 "DELETE FROM inbox WHERE (seen_at IS NOT NULL AND created_at < ?) OR created_at < ?",
                 (ended_before, unseen_before),
             )
-            return db.execute(
+            dropped = db.execute(
                 "DELETE FROM watches WHERE ended_at < ? AND pending_step IS NULL "
                 "AND id NOT IN (SELECT watch_id FROM inbox)",
                 (ended_before,),
             ).rowcount
+            deliveries.drop_orphans(db)
+            return dropped
 
         return await self._connection.write(write)
+
+    async def record_delivery(self, delivery: Delivery) -> None:
+        """Count one try to tell of an end besides the inbox."""
+        await self._connection.write(lambda db: deliveries.record(db, delivery))
+
+    async def deliveries(self, watch_ids: Sequence[str]) -> tuple[Delivery, ...]:
+        """Return what was recorded for some watches, in the order in which their channels were first used."""
+        return await self._connection.run(lambda db: deliveries.of_watches(db, watch_ids))
 
     async def close(self) -> None:
         """Close the store; it cannot be used afterwards."""

@@ -1,0 +1,75 @@
+"""The real server on a real port, before the one world."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from mcp import Client
+
+from tests.server.conftest import Chat
+from tests.tools.world import World
+from tp_mcp.server.app import TpServer
+from tp_mcp.server.backend import Backend
+from tp_mcp.server.conversations import HttpIdentity
+from tp_mcp.server.http.application import MCP_PATH, http_app
+from tp_mcp.server.http.readiness import Readiness
+from tp_mcp.server.http.serving import HttpServing, listen
+from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.tools.services import Services
+
+HOST = "127.0.0.1"
+
+
+@dataclass
+class Served:
+    """One HTTP server."""
+
+    world: World
+    server: TpServer
+    backend: Backend
+    serving: HttpServing
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}{MCP_PATH}"
+
+    @asynccontextmanager
+    async def chat(self, mode: str = "auto") -> AsyncIterator[Chat]:
+        async with Client(self.url, mode=mode) as client:
+            yield Chat(self.world, client)
+
+
+@asynccontextmanager
+async def served_over_http(world: World, identity: HttpIdentity) -> AsyncIterator[Served]:
+    """Serve a world over HTTP, and stop in order."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Services]:
+        yield world.services
+
+    clock = world.services.clock
+    backend = Backend(opened, clock)
+    server = TpServer(backend, identity, clock, lambda: DEFAULT_TOOLS)
+    listening = listen(HOST, 0)
+    port = listening.getsockname()[1]
+
+    async def close() -> None:
+        await backend.close()
+        server.subscriptions.close()
+
+    serving = HttpServing(http_app(server, Readiness(backend, clock), host=HOST), listening, close=close)
+    running = asyncio.create_task(serving.run())
+    try:
+        yield Served(world, server, backend, serving, port)
+    finally:
+        await serving.stop()
+        await running
+
+
+@pytest.fixture
+async def served(world: World) -> AsyncIterator[Served]:
+    async with served_over_http(world, HttpIdentity()) as serving:
+        yield serving

@@ -1,0 +1,43 @@
+"""What one HTTP server takes on. README states these numbers."""
+
+MAX_CONNECTIONS = 800
+"""Open connections; further ones are closed at once. Below the usual 1,024 files of a process."""
+
+MAX_SESSIONS = 400
+"""Open sessions of the handshake era; a further client is answered 503."""
+
+MAX_REQUESTS = 600
+"""Requests being answered at one time, open streams included; a further one is answered 503."""
+
+SESSION_IDLE_SECONDS = 1_800.0
+"""How long a session without a request or an open stream is kept."""
+
+MAX_BODY_BYTES = 1_048_576
+"""Largest request body; a larger one is answered 413."""
+
+BODY_SECONDS = 20.0
+"""How long the body of a request may take to arrive."""
+
+SEND_SECONDS = 10.0
+"""How long a client may leave a part of its answer unread before its connection is dropped."""
+
+SEND_BUFFER_BYTES = 65_536
+"""What the system keeps for a client that does not read, in each direction of a connection."""
+
+KEEP_ALIVE_SECONDS = 15
+"""How long a connection without a request stays open."""
+
+STOP_SECONDS = 3.0
+"""How long stopping takes at most, whatever is open."""
+
+ANSWER_SECONDS = 0.3
+"""Part of it in which requests that are being answered may still end by themselves."""
+
+LAST_PART_SECONDS = 0.2
+"""Part of it in which the last part of a cut-off answer may go out."""
+
+READY_SECONDS = 15.0
+"""How long one look at TP counts for `/readyz`."""
+
+LOOK_SECONDS = 5.0
+"""How long that look may take."""

@@ -1,0 +1,111 @@
+"""Serving the HTTP application on a port until it is asked to stop."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tp_mcp.server.http.exchanges import DROP_EXTENSION, Exchanges
+from tp_mcp.server.http.limits import (
+    ANSWER_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    MAX_CONNECTIONS,
+    SEND_BUFFER_BYTES,
+)
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 512
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        OSError: the port cannot be listened on.
+
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What is accepted inherits it: a client that never reads costs no more than this.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+class HttpServing:
+    """One application on one listening socket."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket, *, close: Callable[[], Awaitable[None]]) -> None:
+        """Prepare.
+
+        Args:
+            app: what answers.
+            listening: where; closed at the end.
+            close: closes what is behind the application, so that what waits for it is answered.
+
+        """
+        self._exchanges = Exchanges(app)
+        self._listening = listening
+        self._close = close
+        self._server = _Server(
+            uvicorn.Config(
+                self._exchanges,
+                http=_Protocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                # By then every request has ended; this is for what the system has not closed yet.
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    async def run(self) -> None:
+        """Serve until `stop`."""
+        await self._server.serve(sockets=[self._listening])
+
+    async def stop(self) -> None:
+        """Answer what is under way as well as it can be, end every stream, and let `run` return."""
+        await self._close()
+        await self._exchanges.end(within=ANSWER_SECONDS)
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Protocol(H11Protocol):
+    """Refuses connections beyond the limit, and hands every request the means to drop its connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        if len(self.connections) >= MAX_CONNECTIONS:
+            logger.warning("Closing a new connection: %d are open already", len(self.connections))
+            transport.abort()
+            return
+        super().connection_made(transport)
+        inner = self.app
+
+        async def droppable(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[DROP_EXTENSION] = transport.abort
+            await inner(scope, receive, send)
+
+        self.app = droppable
