@@ -37,7 +37,7 @@ SAME_LAYER = {("settings", "errors"), ("triage", "results")}
 FENCES = {
     "apscheduler": {"tp_mcp.watch.timer"},
     "sqlite3": {"tp_mcp.watch.sqlite", "tp_mcp.access.sqlite"},
-    "httpx2": {"tp_mcp.api", "tp_mcp.cli"},
+    "httpx2": {"tp_mcp.api", "tp_mcp.connectors.runner", "tp_mcp.cli"},
     "mcp": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo", "tp_mcp.cli.tools"},
     "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
     "typer": {"tp_mcp.cli"},

@@ -29,6 +29,7 @@
     │   ├── StoreVersionError       the file was written by a newer version
     │   └── StoreLocationError      the directory cannot hold a store
     ├── ManifestError               a connector manifest is wrong
+    ├── ConnectorError              a call through a connector failed
     └── ReportError                 a report cannot be read
 
 Every one of them says what was wrong (`message`) and what to do next (`remedy`), in words that are safe to show to a
@@ -178,6 +179,23 @@ class StoreLocationError(StoreError):
 
 class ManifestError(TpMcpError):
     """A connector manifest is wrong."""
+
+
+class ConnectorError(TpMcpError):
+    """A call through a connector failed.
+
+    Attributes:
+        may_have_acted: whether the request may have been carried out without an answer that says so.
+        status_code: the HTTP status of the answer; None where there was no answer.
+
+    """
+
+    def __init__(
+        self, message: str, *, remedy: str = "", may_have_acted: bool = False, status_code: int | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.may_have_acted = may_have_acted
+        self.status_code = status_code
 
 
 class ReportError(TpMcpError):

@@ -15,7 +15,7 @@ Two ways to evaluate: `render_value` is strict (arguments of a call: a missing v
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from tp_mcp.connectors.findings import nearest_words
 from tp_mcp.errors import WatchSpecError
@@ -104,6 +104,23 @@ def template_problems(value: object, allowed_roots: Collection[str]) -> tuple[st
             if not _TEMPLATE.fullmatch(match[0])
         )
     return tuple(problems)
+
+
+def lacks_value(text: str, roots: Mapping[str, object]) -> bool:
+    """Return whether a template in a text has no value, or null, as an argument has that was left out."""
+    found = (_look_up(match[1], match[2], roots) for match in _TEMPLATE.finditer(text))
+    return any(value is None or value is _MISSING for value in found)
+
+
+def render_each(text: str, roots: Mapping[str, object], written: Callable[[str, object], str]) -> str:
+    """Fill the templates of a text that all have values, each as `written` puts its path and its value down."""
+    return _TEMPLATE.sub(lambda match: written(match[1] + match[2], _look_up(match[1], match[2], roots)), text)
+
+
+def look_up(path: str, value: object) -> object:
+    """Return what is at a dotted path below a value; None where nothing is."""
+    found = _look_up("value", f"value.{path}", {"value": value})
+    return None if found is _MISSING else found
 
 
 def render_value(value: object, roots: Mapping[str, object]) -> object:
