@@ -38,6 +38,7 @@ from tp_mcp.watch.states import Origin, Watch, WatchState, new_watch_id
 from tp_mcp.watch.timer import ApschedulerTimer
 
 INTERVAL_SECONDS = 15.0
+FIRST_EXEC_ID = 446
 RAMP_SECONDS = 1.7 * INTERVAL_SECONDS
 """Watches begin over half an interval, and the first poll of each comes within another one."""
 
@@ -48,7 +49,7 @@ LIMIT_SECONDS = 24 * 3600.0
 
 def watch_of(number: int, targets: int, server: str) -> Watch:
     """Return one watch of an execution; watches whose numbers are equal modulo `targets` share it."""
-    exec_id, now = 446 + number % targets, time.time()
+    exec_id, now = FIRST_EXEC_ID + number % targets, time.time()
     return Watch(
         id=new_watch_id(),
         owner=Owner("local:benchmark", f"environment:{number % 50}", exact=True),
@@ -190,7 +191,7 @@ async def floor(port: int, _watches: int, targets: int) -> dict[str, float]:
                 await anyio.sleep(INTERVAL_SECONDS)
 
         for number in range(targets):
-            tasks.start_soon(loop, 446 + number, INTERVAL_SECONDS * number / targets)
+            tasks.start_soon(loop, FIRST_EXEC_ID + number, INTERVAL_SECONDS * number / targets)
         result = await measured(noted)
         tasks.cancel_scope.cancel()
     return result

@@ -218,19 +218,27 @@ class Intake:
 
     async def _write_end(self, watch_id: str, epoch: int | None) -> None:
         end = self._unwritten_ends[watch_id]
+        step = end.step
         if end.polled and epoch is None:
             # Another process polls it by now, and sees the end itself.
             del self._unwritten_ends[watch_id]
+            self._watches[watch_id] = replace(self._watches[watch_id], unwritten="")
             return
-        step = end.step
         try:
-            saved = await self._store.save(step.watch, step.entry, epoch=epoch if end.polled and self._leased else None)
-            stands = await self._store.get(watch_id) if saved is None else saved
+            while True:
+                saved = await self._store.save(
+                    step.watch, step.entry, epoch=epoch if end.polled and self._leased else None
+                )
+                stands = await self._store.get(watch_id) if saved is None else saved
+                if saved is not None or end.polled or stands is None or stands.state.ended:
+                    break
+                # What TP answered to a start counts for more than what was read of it elsewhere.
+                step = replace(step, watch=replace(step.watch, revision=stands.revision))
         except StoreError as error:
             logger.warning("The end of %s could not be written: %s", watch_id, error)
             self._keep_end(step, polled=end.polled, error=error)
             return
-        # Where somebody else wrote it meanwhile, its next poll tells the end again.
+        # Where somebody else wrote it meanwhile, the next poll of it tells the end again.
         self._unwritten_ends.pop(watch_id, None)
         self.adopt(watch_id, stands)
 
