@@ -10,6 +10,7 @@ from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document
+from tp_mcp.results.limits import INBOX_MAX_ENTRIES
 from tp_mcp.results.text import nearest
 from tp_mcp.server.asking import question_result
 from tp_mcp.server.backend import Backend, closing_error
@@ -102,7 +103,8 @@ async def _begin(services: Services, owner: Owner) -> Visit:
 async def _inbox(services: Services, visit: Visit) -> tuple[str, tuple[str, ...]]:
     # The inbox rides on the result, and must not break it.
     try:
-        return inbox_text(await services.inbox.to_show(visit))
+        first = await services.inbox.first_to_show(visit, INBOX_MAX_ENTRIES)
+        return inbox_text(first.entries, total=first.total)
     except StoreError as error:
         logger.warning("The inbox could not be read: %s", error)
         return "", ()

@@ -28,7 +28,9 @@ INBOX_CUT = "wait_for_watch tells an end in full."
 def shown(text: str, redactor: Redactor) -> str:
     """Return text without secrets and without what no reader sees."""
     # Before: what a terminal drew over may hold half a secret. After: control sequences may have hidden one.
-    return redactor.redact(clean(redactor.redact(text)))
+    redacted = redactor.redact(text)
+    cleaned = clean(redacted)
+    return cleaned if cleaned == redacted else redactor.redact(cleaned)
 
 
 def result_text(document: Document, inbox: str, redactor: Redactor) -> str:
@@ -42,12 +44,18 @@ def error_text(error: TpMcpError, inbox: str, redactor: Redactor) -> str:
     return _fitted(document, inbox, redactor, max_characters=ERROR_MAX_CHARACTERS)
 
 
-def inbox_text(entries: Sequence[InboxEntry]) -> tuple[str, tuple[str, ...]]:
-    """Return the ends to append to a result, and the ids of the watches that it tells in full or in part."""
+def inbox_text(entries: Sequence[InboxEntry], *, total: int | None = None) -> tuple[str, tuple[str, ...]]:
+    """Return the ends to append to a result, and the ids of the watches that it tells in full or in part.
+
+    Args:
+        entries: the ends, or the first of them.
+        total: how many there are in all; None where that is all of them.
+
+    """
     shown = entries[:INBOX_MAX_ENTRIES]
     if not shown:
         return "", ()
-    more = len(entries) - len(shown)
+    more = (len(entries) if total is None else total) - len(shown)
     tail = [f'+{more} more: list_watches(state="ended")'] if more else []
     texts = [clean(entry.text) for entry in shown]
     frame = "\n".join([INBOX_HEADING, INBOX_CUT, *tail])

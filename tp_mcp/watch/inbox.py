@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tp_mcp.clock import Clock
 from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.ports import LeastShown, Store
 from tp_mcp.watch.states import InboxEntry
 
 SHOWINGS_UNTIL_SEEN = 2
@@ -55,7 +55,7 @@ class Inbox:
         unconfirmed = self._unconfirmed.pop(owner, None)
         if unconfirmed is not None:
             # A conversation that looked at another one's watch has not seen it for that one.
-            shown = [entry for entry in await self._store.unseen(owner) if entry.watch_id in unconfirmed.shown]
+            shown = await self._store.unseen_of(owner, watch_ids=unconfirmed.shown)
             if shown:
                 await self._store.count_showings([entry.watch_id for entry in shown])
             await self._see(
@@ -71,11 +71,7 @@ class Inbox:
     async def name(self, visit: Visit, *, watch_ids: Collection[str] = (), job: str | None = None) -> None:
         """Take in that a request names watches, or a job: their ends count as seen if they were shown before."""
         visit.named.update(watch_ids)
-        named = [
-            entry
-            for entry in await self._store.unseen(visit.owner)
-            if entry.watch_id in watch_ids or (job is not None and entry.job == job)
-        ]
+        named = await self._store.unseen_of(visit.owner, watch_ids=watch_ids, job=job)
         visit.named.update(entry.watch_id for entry in named)
         await self._see({entry.watch_id for entry in named if entry.showings > 0})
 
@@ -86,6 +82,10 @@ class Inbox:
         """
         waiting = [entry for entry in await self._store.unseen(visit.owner) if entry.watch_id not in visit.reported]
         return tuple(sorted(waiting, key=lambda entry: (entry.showings, -entry.created_at)))
+
+    async def first_to_show(self, visit: Visit, limit: int) -> LeastShown:
+        """Return the first of the ends to append to the visit's result, as `to_show` orders them, and their number."""
+        return await self._store.least_shown(visit.owner, but_for=visit.reported, limit=limit)
 
     def handed_over(self, visit: Visit, watch_ids: Collection[str]) -> None:
         """Take in that a result with these ends was handed over to the conversation."""

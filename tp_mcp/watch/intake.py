@@ -111,14 +111,15 @@ class Intake:
 
     async def take_in(self, watch_ids: Collection[str], outcome: Answer | TpError, epoch: int) -> None:
         """Take one answer in on several watches; what has to be written at once is written together."""
-        durable = [watch_id for watch_id in watch_ids if not self._took_in_at_once(watch_id, outcome)]
+        durable = {watch_id: step for watch_id in watch_ids if (step := self._took_in_at_once(watch_id, outcome))}
         if len(durable) == 1:
-            await self._take_in_durably(durable[0], outcome, epoch)
+            [(watch_id, step)] = durable.items()
+            await self._take_in_durably(watch_id, outcome, epoch, step)
         elif durable:
             # The store puts writes that wait together into one transaction.
             async with anyio.create_task_group() as tasks:
-                for watch_id in durable:
-                    tasks.start_soon(self._take_in_durably, watch_id, outcome, epoch)
+                for watch_id, step in durable.items():
+                    tasks.start_soon(self._take_in_durably, watch_id, outcome, epoch, step)
 
     async def take_in_silence(self, watch_id: str, failure: TpError, epoch: int) -> None:
         """Take in that TP is away, on a watch that was not polled itself."""
@@ -171,30 +172,30 @@ class Intake:
             self._unwritten.update(watch.id for watch in batch if watch.id in self._watches)
             logger.warning("Progress of %d watches could not be written: %s", len(batch), error)
 
-    def _took_in_at_once(self, watch_id: str, outcome: Answer | TpError) -> bool:
-        """Take an answer in where nothing has to be written or read for it; return whether that was all."""
+    def _took_in_at_once(self, watch_id: str, outcome: Answer | TpError) -> Step | None:
+        """Take an answer in where nothing has to be written for it; else return the step that has to be."""
         watch = self._watches.get(watch_id)
         if watch is None or watch_id in self._unwritten_ends:
-            return True
-        if watch.state is WatchState.STARTING:
-            return False
+            return None
         step = self._looking.step(watch, outcome, self._clock.now())
-        if step.durable:
-            return False
+        if step.durable or watch.state is WatchState.STARTING:
+            return step
         if step.watch is not watch:
             self._tell(watch, step, outcome)
             self._keep(step)
-        return True
+        return None
 
-    async def _take_in_durably(self, watch_id: str, outcome: Answer | TpError, epoch: int) -> None:
+    async def _take_in_durably(self, watch_id: str, outcome: Answer | TpError, epoch: int, first: Step) -> None:
         """Take an answer in, again on the watch as it stands in the store where somebody else wrote it meanwhile."""
+        step: Step | None = first
         while (watch := self._watches.get(watch_id)) is not None:
-            try:
-                taken = await taken_by_others(self._store, watch)
-            except StoreError as error:
-                logger.warning("%s cannot be settled yet: %s", watch_id, error)
-                return
-            step = self._looking.step(watch, outcome, self._clock.now(), taken=taken)
+            if step is None or watch.state is WatchState.STARTING:
+                try:
+                    taken = await taken_by_others(self._store, watch)
+                except StoreError as error:
+                    logger.warning("%s cannot be settled yet: %s", watch_id, error)
+                    return
+                step = self._looking.step(watch, outcome, self._clock.now(), taken=taken)
             if step.watch is watch:
                 return
             self._tell(watch, step, outcome)
@@ -215,6 +216,7 @@ class Intake:
                 # Nobody wrote it and the store refused it all the same: the lease is another process's.
                 self._polling.lost(watch_id)
                 return
+            step = None
 
     async def _write_end(self, watch_id: str, epoch: int | None) -> None:
         end = self._unwritten_ends[watch_id]

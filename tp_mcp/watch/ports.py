@@ -124,6 +124,20 @@ class Settler(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LeastShown:
+    """The first entries of an inbox.
+
+    Attributes:
+        entries: the first ones.
+        total: how many there are in all.
+
+    """
+
+    entries: tuple[InboxEntry, ...]
+    total: int
+
+
 class Store(Protocol):
     """Keeps watches and inbox entries. Every method may raise StoreError."""
 
@@ -237,6 +251,16 @@ class Store(Protocol):
 
     async def unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:
         """Return the entries that this conversation has not seen, oldest first."""
+        ...
+
+    async def unseen_of(
+        self, owner: Owner, *, watch_ids: Collection[str], job: str | None = None
+    ) -> tuple[InboxEntry, ...]:
+        """Return those of the entries that this conversation has not seen which are of these watches or of that job."""
+        ...
+
+    async def least_shown(self, owner: Owner, *, but_for: Collection[str], limit: int) -> LeastShown:
+        """Return the first of the entries that this conversation has not seen: the least shown, of those the newest."""
         ...
 
     async def count_showings(self, watch_ids: Sequence[str]) -> None:

@@ -11,12 +11,13 @@ from tp_mcp.errors import StoreCorruptError, WatchError, WatchLimitError
 from tp_mcp.watch.deliveries import Delivery
 from tp_mcp.watch.leases import Lease
 from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.ports import LeastShown
 from tp_mcp.watch.repeats import REPEAT_SECONDS
-from tp_mcp.watch.sqlite import deliveries, lease_tables
+from tp_mcp.watch.sqlite import deliveries, inbox_tables, lease_tables
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.ends import ends_after
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
-from tp_mcp.watch.sqlite.rows import Row, entry_to_row, row_to_entry, row_to_watch, watch_to_row
+from tp_mcp.watch.sqlite.rows import Row, entry_to_row, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
 from tp_mcp.watch.usual import Usual
 
@@ -208,12 +209,19 @@ class SqliteStore:
 
     async def unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:
         """Return the entries that this conversation has not seen, oldest first."""
-        sql = (
-            "SELECT * FROM inbox WHERE principal = ? AND conversation = ? AND seen_at IS NULL "
-            "ORDER BY created_at, watch_id"
+        return await self._connection.run(lambda db: inbox_tables.unseen(db, owner))
+
+    async def unseen_of(
+        self, owner: Owner, *, watch_ids: Collection[str], job: str | None = None
+    ) -> tuple[InboxEntry, ...]:
+        """Return those of the entries that this conversation has not seen which are of these watches or of that job."""
+        return await self._connection.run(lambda db: inbox_tables.unseen_of(db, owner, watch_ids=watch_ids, job=job))
+
+    async def least_shown(self, owner: Owner, *, but_for: Collection[str], limit: int) -> LeastShown:
+        """Return the first of the entries that this conversation has not seen: the least shown, of those the newest."""
+        return await self._connection.run(
+            lambda db: inbox_tables.least_shown(db, owner, but_for=but_for, limit=limit),
         )
-        values = (owner.principal, owner.conversation)
-        return await self._connection.run(lambda db: tuple(row_to_entry(row) for row in db.execute(sql, values)))
 
     async def count_showings(self, watch_ids: Sequence[str]) -> None:
         """Count one more sure showing of each entry."""
