@@ -96,7 +96,7 @@ async def test_an_inbox_that_cannot_be_read_does_not_break_a_result(
         raise StoreError("The store is gone.")
 
     monkeypatch.setattr(chat.world.services.inbox, "begin", broken)
-    monkeypatch.setattr(chat.world.services.inbox, "to_show", broken)
+    monkeypatch.setattr(chat.world.services.inbox, "first_to_show", broken)
     with caplog.at_level(logging.WARNING):
         assert (await chat.call("list_labs")).startswith("4 labs")
     assert caplog.text.count("The inbox could not be read") == 2
