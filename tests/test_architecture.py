@@ -48,6 +48,7 @@ FENCES = {
     "jmespath": {"tp_mcp.connectors"},
     "yaml": {"tp_mcp.connectors"},
     "re2": {"tp_mcp.connectors"},
+    "msgspec": {"tp_mcp.triage"},
     "stamina": {"tp_mcp.api"},
 }
 """Who may import a library."""

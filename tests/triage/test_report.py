@@ -2,6 +2,7 @@ import html
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tp_mcp.errors import ReportError
+from tp_mcp.triage import blob as blob_module
 from tp_mcp.triage import report as report_module
-from tp_mcp.triage.report import LOG_MAX_CHARACTERS, TEST_ID_MAX_CHARACTERS, Report, ReportedTest, parse_report
+from tp_mcp.triage.markup import LOG_MAX_CHARACTERS, LogForm, log_text
+from tp_mcp.triage.report import Report, ReportedTest, parse_report
+from tp_mcp.triage.reported import TEST_ID_MAX_CHARACTERS
 
 RealReport = Callable[..., bytes]
 
@@ -125,7 +129,7 @@ def test_a_test_that_was_run_again_shows_its_last_outcome_first() -> None:
     assert [test.outcome for test in tests] == ["passed", "rerun", "rerun"]
 
 
-@pytest.mark.parametrize("row_id", ["a.py::te", None, "a.py::test::elsewhere"])
+@pytest.mark.parametrize("row_id", ["a.py::te", None, 3, "a.py::test::elsewhere"])
 def test_a_row_whose_own_id_is_confused_counts_as_the_call(row_id: object) -> None:
     assert only({"tests": {"a.py::test": [row(testId=row_id)]}}).phase == "call"
 
@@ -138,10 +142,65 @@ def test_rows_without_a_known_outcome_are_counted_and_not_guessed() -> None:
 
 
 def test_more_rows_than_are_read_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_module, "TESTS_MAX", 3)
+    monkeypatch.setattr(blob_module, "TESTS_MAX", 3)
     report = parse_report(written({"tests": {f"test{number}": [row(), row()] for number in range(4)}}))
     assert [test.test_id for test in report.tests] == ["test0", "test0", "test1"]
     assert report.left_out == 5
+
+
+def test_data_of_more_parts_than_any_report_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blob_module, "QUOTES_MAX", 50)
+    with pytest.raises(ReportError, match="more parts than any report"):
+        parse_report(written({"tests": {f"test{number}": [] for number in range(30)}}))
+
+
+def test_large_data_that_pytest_html_does_not_write_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blob_module, "LENIENT_MAX_BYTES", 50)
+    with pytest.raises(ReportError, match="not what pytest-html writes"):
+        parse_report(written({"tests": {"a": [3] * 30}}))
+
+
+def test_numbers_that_are_none_do_no_harm_elsewhere_in_the_data() -> None:
+    assert only({"environment": {"load": float("nan")}, "tests": {"a": [row()]}}).outcome == "failed"
+
+
+def test_a_log_that_is_no_text_is_no_log() -> None:
+    document = written({"tests": {"a": [row(log="LOG")]}})
+    assert parse_report(document.replace("&#34;LOG&#34;", "[1]")).tests[0].log == ""
+    assert parse_report(document.replace("LOG", r"\ud800")).tests[0].log == "\ud800"
+    assert log_text(b'"cut', LogForm.ESCAPED) == '"cut'
+
+
+def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(written({"tests": {"a": [row()]}}), encoding="utf-8")
+    assert [test.test_id for test in parse_report(path).tests] == ["a"]
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(ReportError, match="empty"):
+        parse_report(path)
+
+
+def test_what_pytest_retry_calls_retried_is_a_rerun() -> None:
+    assert only({"tests": {"a": [row(result="Retried")]}}).outcome == "rerun"
+
+
+def test_bytes_that_are_not_utf_8_are_replaced() -> None:
+    document = written({"tests": {"a-ID": [row(log="b-LOG")]}}).encode()
+    (test,) = parse_report(document.replace(b"ID", b"\xff").replace(b"LOG", b"\xfe")).tests
+    assert (test.test_id, test.log) == ("a-\ufffd", "b-\ufffd")
+    (test,) = parse_report(document.replace(b"LOG", b"\xfe")).tests
+    assert test.log == "b-\ufffd"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 1000])
+def test_the_size_of_the_pieces_in_which_data_is_decoded_does_not_matter(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = {'a "b" &#34; <c>': [row(log=html.escape('said "x" & &#34;')), row(log='\\"')]}
+    whole = [(test.test_id, test.log) for test in parse_report(written({"tests": tests})).tests]
+    monkeypatch.setattr(blob_module, "_CHUNK_BYTES", max(size, len("&#34;")))
+    assert [(test.test_id, test.log) for test in parse_report(written({"tests": tests})).tests] == whole
+    assert whole[0] == ('a "b" &#34; <c>', 'said "x" & &#34;')
 
 
 def test_a_long_log_keeps_its_beginning_and_end_and_says_what_is_missing() -> None:
@@ -169,13 +228,13 @@ def test_markup_for_colours_is_taken_out_of_a_log() -> None:
         ("", "empty"),
         (b" \n", "empty"),
         ("<html><form>Log in</form></html>", "not a pytest-html report"),
-        ('<a href="x">pytest-html</a> v3.2.0</p>', "pytest-html 3, and reports of that generation are not read yet"),
+        ('<a href="x">pytest-html</a> v3.2.0</p>', "cut off: its table has no end"),
         ('<a href="x">pytest-html</a>\n        v4.2.0</p>', "cut off before its data"),
-        (written({"tests": {}})[:-40], "cut off or damaged: its data is not JSON"),
+        (written({"tests": {}})[:-40], "cut off: its data has no end"),
         (written({"tests": {}}, tail=""), "cut off or damaged: something follows"),
         ('<div id="data-container" data-jsonblob="">', "not JSON"),
-        ('<div id="data-container" data-jsonblob="' + "[" * 100_000, "not JSON"),
-        ('<div id="data-container" data-jsonblob="' + "1" * 10_000, "not JSON"),
+        ('<div id="data-container" data-jsonblob="' + "[" * 100_000 + '">', "not JSON"),
+        ('<div id="data-container" data-jsonblob="' + "1" * 10_000 + '">', "not JSON"),
         (written([]), "has no tests"),
         (written({"tests": []}), "has no tests"),
         (written({}), "has no tests"),
