@@ -1,13 +1,11 @@
 """Failing rows of a report, as their parts tell them."""
 
-import html
-
 from tp_mcp.triage.report import Outcome, Phase, ReportedTest
 from tp_mcp.triage.signature import Failure, failures_of
 
 
 def row(test_id: str, log: str = "", *, outcome: Outcome = "failed", phase: Phase = "call") -> ReportedTest:
-    return ReportedTest(test_id, outcome, phase, 0.1, html.escape(html.escape(log)))
+    return ReportedTest(test_id, outcome, phase, 0.1, log)
 
 
 def failing(
