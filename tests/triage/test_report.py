@@ -149,9 +149,14 @@ def test_more_rows_than_are_read_are_counted(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_data_of_more_parts_than_any_report_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blob_module, "QUOTES_MAX", 50)
+    document = written({"tests": {f"test{number}": [row(log='": [] \\": []')] for number in range(30)}})
+    monkeypatch.setattr(blob_module, "LISTS_MAX", 30)
+    assert len(parse_report(document).tests) == 30
+    monkeypatch.setattr(blob_module, "QUOTES_UNCOUNTED", 50)
+    assert len(parse_report(document).tests) == 30
+    monkeypatch.setattr(blob_module, "LISTS_MAX", 29)
     with pytest.raises(ReportError, match="more parts than any report"):
-        parse_report(written({"tests": {f"test{number}": [] for number in range(30)}}))
+        parse_report(document)
 
 
 def test_large_data_that_pytest_html_does_not_write_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,11 @@ from typing import TypeAlias
 import msgspec
 
 from tp_mcp.errors import ReportError
-from tp_mcp.triage.markup import LogForm, Markup
+from tp_mcp.triage.markup import LogForm
 from tp_mcp.triage.reported import (
     FETCH_AGAIN,
     TESTS_MAX,
     Outcome,
-    Phase,
     Report,
     ReportedTest,
     cut_id,
@@ -32,8 +31,11 @@ from tp_mcp.triage.reported import (
 LENIENT_MAX_BYTES = 16_000_000
 """Most data that is read piece by piece where it is not quite what pytest-html writes."""
 
-QUOTES_MAX = 8_000_000
-"""Most quotation marks in the data: what they can stand for has to fit into memory. 200,000 tests have as many."""
+QUOTES_UNCOUNTED = 4_000_000
+"""Data with more quotation marks is looked through for how many lists it has, before anything is made of it."""
+
+LISTS_MAX = 4 * TESTS_MAX
+"""Most lists in the data, of which a test has three: each takes more memory than it takes room in the file."""
 
 Document: TypeAlias = bytes | mmap.mmap
 
@@ -42,6 +44,7 @@ _QUOTE = b"&#34;"
 _ATTRIBUTE = b'data-jsonblob="'
 # No "<" stands in the title or in an attribute but as an entity: no text before the data can pass for this tag.
 _CONTAINER = re.compile(rb'<div\b[^<>]{0,200}?\bid="data-container"\s{1,200}data-jsonblob="')
+_LIST = re.compile(rb'(?<!\\)":\s?\[')
 _HALF_ESCAPED = re.compile(rb"pytest-html</a>\s{0,200}v4\.0\.")
 _CLOCK = re.compile(r"(\d{1,6}):(\d{2}):(\d{2})")
 _MILLISECONDS = re.compile(r"(\d{1,12}) ms")
@@ -49,7 +52,7 @@ _MILLISECONDS = re.compile(r"(\d{1,12}) ms")
 
 class _Row(msgspec.Struct, gc=False):
     result: str
-    testId: str | None = None  # noqa: N815 -- the report's own name
+    testId: str = ""  # noqa: N815 -- the report's own name
     duration: str | float | None = None
     log: msgspec.Raw = msgspec.Raw(b'""')
 
@@ -58,6 +61,7 @@ class _Data(msgspec.Struct):
     tests: dict[str, list[_Row]]
 
 
+_TEXTS = ("testId", "result", "log")
 _DECODER = msgspec.json.Decoder(_Data)
 
 
@@ -91,7 +95,7 @@ def read_blob(document: Document, start: int) -> Report:
         return _read_leniently(data, form)
     read = _Rows(form)
     for key, rows in tests.items():
-        read.add_group(key, [(row.result, row.testId, row.duration, row.log) for row in rows])
+        read.add_group(key, rows)
     return read.report(len(data))
 
 
@@ -108,7 +112,7 @@ def _unquoted(document: Document, start: int, end: int) -> bytearray:
         quotes += stop - start - len(piece)
         data += piece
         start = stop
-    if quotes // (len(_QUOTE) - 1) > QUOTES_MAX:
+    if quotes // (len(_QUOTE) - 1) > QUOTES_UNCOUNTED and sum(1 for _ in _LIST.finditer(data)) > LISTS_MAX:
         raise ReportError("The report's data has more parts than any report of tests.", remedy=FETCH_AGAIN)
     return data
 
@@ -127,20 +131,17 @@ def _read_leniently(data: bytearray, form: LogForm) -> Report:
     read = _Rows(form)
     for key, rows in tests.items():
         if isinstance(rows, list):
-            read.add_group(key, [_fields(row) for row in rows])
+            read.add_group(key, [_row(row) for row in rows])
         else:
             read.left_out += 1
     return read.report(len(data))
 
 
-_Fields: TypeAlias = tuple[object, object, object, Markup]
-
-
-def _fields(row: object) -> _Fields:
-    if not isinstance(row, dict):
-        return None, None, None, ""
-    log = row.get("log")
-    return row.get("result"), row.get("testId"), row.get("duration"), log if isinstance(log, str) else ""
+def _row(row: object) -> _Row:
+    """Return a row with nothing in it that is not of its type."""
+    fields = row if isinstance(row, dict) else {}
+    row_id, result, log = (value if isinstance(value := fields.get(name), str) else "" for name in _TEXTS)
+    return _Row(result, row_id, fields.get("duration"), msgspec.Raw(json.dumps(log)))
 
 
 class _Rows:
@@ -154,12 +155,12 @@ class _Rows:
         self._outcomes: dict[object, Outcome | None] = {}
         self._durations: dict[object, float | None] = {}
 
-    def add_group(self, key: str, rows: list[_Fields]) -> None:
+    def add_group(self, key: str, rows: list[_Row]) -> None:
         test_id = cut_id(html.unescape(key) if "&" in key else key)
         group = [
-            ReportedTest(test_id, outcome, _phase(key, row_id), self._seconds(duration), log, self._form)
-            for result, row_id, duration, log in rows
-            if (outcome := self._outcome(result)) is not None
+            ReportedTest(test_id, outcome, phase_of(row.testId, key), self._seconds(row.duration), row.log, self._form)
+            for row in rows
+            if (outcome := self._outcome(row.result)) is not None
         ]
         fitting = worst_first(group)[: TESTS_MAX - len(self._read)]
         self._read.extend(fitting)
@@ -168,9 +169,7 @@ class _Rows:
     def report(self, size_bytes: int) -> Report:
         return Report(tuple(self._read), self.left_out, size_bytes)
 
-    def _outcome(self, result: object) -> Outcome | None:
-        if not isinstance(result, str):
-            return None
+    def _outcome(self, result: str) -> Outcome | None:
         if result not in self._outcomes:
             self._outcomes[result] = outcome_named(result)
         return self._outcomes[result]
@@ -181,10 +180,6 @@ class _Rows:
         if duration not in self._durations:
             self._durations[duration] = _seconds(duration)
         return self._durations[duration]
-
-
-def _phase(key: str, row_id: object) -> Phase:
-    return phase_of(row_id, key) if isinstance(row_id, str) else "call"
 
 
 def _seconds(duration: str) -> float | None:
