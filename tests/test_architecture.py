@@ -26,6 +26,7 @@ LAYERS = {
     "watch": 2,
     "jobs": 3,
     "access": 3,
+    "webhooks": 3,
     "tools": 4,
     "server": 5,
     "cli": 6,
@@ -37,7 +38,7 @@ SAME_LAYER = {("settings", "errors"), ("triage", "results")}
 FENCES = {
     "apscheduler": {"tp_mcp.watch.timer"},
     "sqlite3": {"tp_mcp.watch.sqlite", "tp_mcp.access.sqlite"},
-    "httpx2": {"tp_mcp.api", "tp_mcp.connectors.runner", "tp_mcp.cli"},
+    "httpx2": {"tp_mcp.api", "tp_mcp.connectors.runner", "tp_mcp.webhooks.sending", "tp_mcp.cli"},
     "mcp": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo", "tp_mcp.cli.tools"},
     "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
     "typer": {"tp_mcp.cli"},

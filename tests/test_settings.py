@@ -157,3 +157,69 @@ def test_no_secret_is_in_the_representation_of_the_settings(file: Path) -> None:
 
 def test_every_variable_says_what_it_is_for() -> None:
     assert all(variable_names().values())
+
+
+WEBHOOK = """
+[webhooks.chat]
+url = "https://chat.example/hooks/t0ken"
+secret = "a-secret-of-enough-letters"
+format = "forge"
+events = ["end", "progress"]
+"""
+
+
+def test_endpoints_of_the_file_hold_for_every_profile_and_a_profile_has_its_own(file: Path) -> None:
+    file.write_text(FILE + WEBHOOK + WEBHOOK.replace("webhooks.chat", "profiles.production.webhooks.ci"))
+    assert set(load_settings(file).webhooks) == {"chat"}
+    webhooks = load_settings(file, profile="production").webhooks
+    assert set(webhooks) == {"chat", "ci"}
+    assert webhooks["chat"].events == {"end", "progress"}
+    assert webhooks["chat"].format == "forge"
+    assert webhooks["chat"].secret.get_secret_value() == "a-secret-of-enough-letters"
+    assert webhooks["chat"].origin == "https://chat.example"
+    assert "a-secret" not in repr(webhooks)
+
+
+def test_a_profiles_endpoint_takes_the_place_of_the_files_and_a_variable_of_both(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = WEBHOOK.replace("webhooks.chat", "profiles.test.webhooks.chat").replace("chat.example", "own.example")
+    file.write_text(FILE + WEBHOOK + own)
+    assert load_settings(file).webhooks["chat"].origin == "https://own.example"
+    variable = '{"ci": {"url": "https://ci.example", "secret": "another-secret-that-is-long"}}'
+    monkeypatch.setenv("TP_MCP_WEBHOOKS", variable)
+    webhooks = load_settings(file).webhooks
+    assert set(webhooks) == {"ci"}
+    assert webhooks["ci"].events == {"end"}
+    assert webhooks["ci"].format == "json"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("https://chat", "http://chat"), "https://"),
+        (("https://chat", "ftp://chat"), "https://"),
+        (("https://chat.example", "https://"), "https://"),
+        (("https://chat", "https://me:pw@chat"), "signed instead"),
+        (("t0ken", "t0ken#here"), "fragment"),
+        (("a-secret-of-enough-letters", "s3cret-short"), "16 characters"),
+        (("webhooks.chat", 'webhooks."Bad Name"'), "pattern"),
+        (('"forge"', '"xml"'), "format"),
+        (('"progress"', '"start"'), "events"),
+        (("url =", "surprise = 1\nurl ="), "surprise"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_used_is_refused_without_showing_its_secret(
+    file: Path, change: tuple[str, str], said: str
+) -> None:
+    file.write_text(FILE + WEBHOOK.replace(*change))
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(file)
+    assert said in str(caught.value)
+    for secret in ("a-secret-of-enough-letters", "s3cret-short", "t0ken"):
+        assert secret not in str(caught.value)
+
+
+def test_plain_http_is_for_private_addresses_that_are_allowed(file: Path) -> None:
+    file.write_text(FILE + WEBHOOK.replace("https://", "http://") + "allow_private_addresses = true\n")
+    assert load_settings(file).webhooks["chat"].origin == "http://chat.example"

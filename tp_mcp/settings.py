@@ -13,6 +13,10 @@ A setting comes from a `TP_MCP_*` environment variable or, for what describes on
     base_url = "https://tp.example"
     token = "..."                      # production hands out no tokens: paste one issued elsewhere
 
+    [webhooks.chat]                    # for every profile; or [profiles.test.webhooks.chat]
+    url = "https://chat.example/hooks/tp"
+    secret = "..."
+
 A variable outranks the profile. Nothing here reads the process environment until `load_settings` is called.
 """
 
@@ -21,7 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tp_mcp.errors import ConfigurationError
@@ -34,6 +38,50 @@ DEFAULT_MAX_WAIT_SECONDS = 240.0
 
 LONGEST_WAIT_SECONDS = 3600.0
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+WebhookFormat = Literal["json", "forge"]
+WebhookEvent = Literal["end", "progress"]
+WEBHOOK_SECRET_MIN_CHARACTERS = 16
+WEBHOOK_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+
+
+class Webhook(BaseModel):
+    """An endpoint that is told of ends, and of progress where that is asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    secret: SecretStr
+    format: WebhookFormat = "json"
+    events: frozenset[WebhookEvent] = frozenset({"end"})
+    allow_private_addresses: bool = False
+    ca_file: Path | None = None
+
+    @field_validator("secret")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < WEBHOOK_SECRET_MIN_CHARACTERS:
+            raise ValueError(f"must have {WEBHOOK_SECRET_MIN_CHARACTERS} characters at least")
+        return value
+
+    @model_validator(mode="after")
+    def _safe_address(self) -> "Webhook":
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("url must be an https:// address")
+        if parts.scheme == "http" and not self.allow_private_addresses:
+            raise ValueError("url must be an https:// address; http:// is for private addresses that are allowed")
+        if parts.username or parts.password or parts.fragment:
+            raise ValueError("url must carry no user name, password or fragment; its requests are signed instead")
+        return self
+
+    @property
+    def origin(self) -> str:
+        """Return where it is, without what might be secret: some endpoints have a token in their path."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+Webhooks = dict[Annotated[str, Field(pattern=WEBHOOK_NAME_PATTERN)], Webhook]
 
 
 class Profile(BaseModel):
@@ -46,6 +94,7 @@ class Profile(BaseModel):
     password: SecretStr | None = None
     token: SecretStr | None = None
     ca_file: Path | None = None
+    webhooks: Webhooks = Field(default_factory=dict)
 
 
 class ProfileFile(BaseModel):
@@ -55,6 +104,7 @@ class ProfileFile(BaseModel):
 
     default_profile: str | None = None
     profiles: dict[str, Profile] = Field(default_factory=dict)
+    webhooks: Webhooks = Field(default_factory=dict)
 
 
 class Settings(BaseSettings):
@@ -127,6 +177,10 @@ class Settings(BaseSettings):
         description="Over HTTP: the header in which clients name the conversation, e.g. X-Conversation.",
     )
 
+    webhooks: Webhooks = Field(
+        default_factory=dict, description="Endpoints that are told of ends, by name, as JSON; better kept in the file."
+    )
+
     @field_validator("allowed_pytest_options", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
@@ -193,6 +247,7 @@ def load_settings(config_file: Path, *, profile: str | None = None) -> Settings:
         explicit = Settings(**chosen).model_dump(exclude_unset=True)
         file = _read_profile_file(config_file)
         described = _chosen_profile(file, explicit.get("profile"), config_file).model_dump(exclude_none=True)
+        described["webhooks"] = {**file.model_dump()["webhooks"], **described["webhooks"]}
         # A login in the environment replaces the profile's token, and the other way round.
         if {"username", "password"} & explicit.keys():
             described.pop("token", None)

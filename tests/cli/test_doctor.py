@@ -128,3 +128,25 @@ async def test_a_toolset_that_there_is_not_is_said(
     failed = next(each for each in await found(configuration, tmp_path / "state") if each.what.startswith("Tools"))
     assert failed.mark is Mark.FAILED
     assert "There is no toolset 'there-is-none'" in failed.what
+
+
+async def test_endpoints_are_shown_without_what_is_secret(configuration: Path, tmp_path: Path) -> None:
+    webhook = (
+        '[webhooks.{name}]\nurl = "https://{name}.example/hooks/t0ken"\nsecret = "a-secret-of-enough-letters"\n{more}\n'
+    )
+    configuration.write_text(
+        webhook.format(
+            name="chat", more='format = "forge"\nevents = ["end", "progress"]\nallow_private_addresses = true'
+        )
+        + webhook.format(name="ci", more='ca_file = "/nowhere/ca.pem"')
+    )
+    configuration.chmod(0o600)
+    report = [each for each in await found(configuration, tmp_path / "state") if each.what.startswith("Webhook")]
+    assert [each.mark for each in report] == [Mark.OK, Mark.WARNING]
+    assert report[0].what == (
+        "Webhook chat: https://chat.example, told of end and progress as forge, private addresses allowed."
+    )
+    assert "/nowhere/ca.pem is no file" in report[1].what
+    said = "".join(each.what + each.remedy for each in report)
+    assert "t0ken" not in said
+    assert "a-secret" not in said

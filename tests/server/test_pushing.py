@@ -21,8 +21,8 @@ from tp_mcp.server.pushing import sessions as sessions_module
 from tp_mcp.server.pushing.pushes import Pushes
 from tp_mcp.server.pushing.sessions import HandshakeSessions
 from tp_mcp.server.pushing.streams import ListenStreams
-from tp_mcp.server.pushing.throttle import Throttle
 from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.throttle import Throttle
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
 PATIENCE_SECONDS = 10.0

@@ -110,6 +110,10 @@ async def test_an_end_is_pushed_for_its_watch_and_for_the_inbox(connect: Connect
         await client.chat.world.advance(400)
         await client.until(*uris)
         assert client.updates.count(INBOX) == 1
+        await client.quiet()
+        recorded = await client.chat.world.services.deliveries.of([watch_id])
+        channels = {delivery.channel for delivery in recorded[watch_id]}
+        assert channels == ({"subscription", "log message"} if mode == "legacy" else {"subscription"})
 
 
 async def test_a_session_is_told_each_end_once_in_a_log_message_and_a_newer_client_never(
@@ -247,6 +251,16 @@ async def test_another_conversation_of_the_same_principal_hears_of_the_watch_but
         await client.until(INBOX)
         await other.quiet()
         assert INBOX not in other.updates
+
+
+async def test_a_start_that_was_refused_is_told_by_its_call_alone(connect: Connect, mode: str) -> None:
+    async with told(connect, mode) as client:
+        await client.subscribe(INBOX)
+        client.chat.world.fault("start_upgrade", status=400)
+        await client.chat.refused("start_upgrade", **BUILD)
+        await client.quiet()
+        assert client.updates == []
+        assert client.logs == []
 
 
 async def test_a_watch_that_the_conversation_cancels_is_no_news_in_its_inbox(connect: Connect, mode: str) -> None:

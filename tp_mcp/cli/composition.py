@@ -14,12 +14,15 @@ from tp_mcp.clock import Clock
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.errors import TpMcpError
+from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Settings
 from tp_mcp.tools.services import Services
 from tp_mcp.watch.abandoned import end_abandoned
 from tp_mcp.watch.leases import HEARTBEAT_SECONDS
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.timer import ApschedulerTimer
+from tp_mcp.webhooks.courier import CLAIM_SECONDS, Courier
+from tp_mcp.webhooks.events import Events
 
 TP_IS_GONE = "The embedded TP ended with the server process that ran it, and its jobs with it."
 
@@ -35,6 +38,7 @@ async def open_services(
     interval_factor: float = 1.0,
     is_gone: Callable[[str], bool] | None = None,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    webhook_claim_seconds: float = CLAIM_SECONDS,
 ) -> AsyncIterator[Services]:
     """Open everything behind the tools, take up the watches that were left, and close it all at the end.
 
@@ -47,6 +51,7 @@ async def open_services(
         interval_factor: multiplies every poll interval.
         is_gone: whether the TP of a base URL is gone for good, so that its watches are lost; None where none can be.
         heartbeat_seconds: how often this process shows the others on its store that it lives.
+        webhook_claim_seconds: how long an event for an endpoint is one process's to send.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -55,6 +60,10 @@ async def open_services(
 
     """
     manifest = _manifest(settings.connector)
+
+    def redactor(client: TpClient) -> Callable[[], Redactor]:
+        return lambda: Redactor((*access.secrets, *client.secrets))
+
     async with (
         _one_error_as_itself(),
         TpClient(
@@ -64,7 +73,7 @@ async def open_services(
             transport=transport,
             verify=access.verify,
         ) as client,
-        _opened_store(state_dir) as store,
+        _opened_store(state_dir, events := Events(settings.webhooks, redactor(client), clock)) as store,
         anyio.create_task_group() as tasks,
     ):
         ground = Ground(
@@ -76,7 +85,7 @@ async def open_services(
             timer=ApschedulerTimer(),
             tasks=tasks,
             polls=tasks,
-            secrets=access.secrets,
+            secrets=(*access.secrets, *(webhook.secret for webhook in settings.webhooks.values())),
             interval_factor=interval_factor,
             heartbeat_seconds=heartbeat_seconds,
         )
@@ -88,6 +97,16 @@ async def open_services(
         assembly.poller.start()
         try:
             tasks.start_soon(assembly.chains.keep_looking)
+            if settings.webhooks:
+                courier = Courier(
+                    endpoints=settings.webhooks,
+                    events=events,
+                    outbox=store.outbox,
+                    deliveries=assembly.services.deliveries,
+                    clock=clock,
+                    claim_seconds=webhook_claim_seconds,
+                )
+                tasks.start_soon(courier.run, assembly.services.news, assembly.poller.polls)
             yield assembly.services
         finally:
             assembly.poller.stop()
@@ -112,8 +131,8 @@ async def _one_error_as_itself() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _opened_store(state_dir: Path) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(state_dir)
+async def _opened_store(state_dir: Path, events: Events) -> AsyncIterator[SqliteStore]:
+    store = await SqliteStore.open(state_dir, events_of_end=events.of_end)
     try:
         yield store
     finally:

@@ -78,6 +78,8 @@ async def findings(
     for finding in _settings_findings(configuration, settings):
         yield finding
     yield _manifest_finding(settings)
+    for finding in _webhook_findings(settings):
+        yield finding
     yield _toolsets_finding(settings)
     yield await _store_finding(settings.state_dir or state_dir)
     try:
@@ -106,6 +108,19 @@ def _settings_findings(configuration: Path, settings: Settings) -> list[Finding]
 
 def _profile_words(settings: Settings) -> str:
     return "default profile" if settings.profile is None else f"profile {settings.profile}"
+
+
+def _webhook_findings(settings: Settings) -> list[Finding]:
+    found = []
+    for name, webhook in sorted(settings.webhooks.items()):
+        private = ", private addresses allowed" if webhook.allow_private_addresses else ""
+        told = f"{webhook.origin}, told of {' and '.join(sorted(webhook.events))} as {webhook.format}{private}"
+        if webhook.ca_file is not None and not webhook.ca_file.is_file():
+            remedy = f"Name a PEM file as ca_file of webhooks.{name}; until then nothing arrives there."
+            found.append(Finding(Mark.WARNING, f"Webhook {name}: {told}, but {webhook.ca_file} is no file.", remedy))
+        else:
+            found.append(Finding(Mark.OK, f"Webhook {name}: {told}."))
+    return found
 
 
 def _manifest_finding(settings: Settings) -> Finding:

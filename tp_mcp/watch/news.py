@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
+from tp_mcp.watch import words
 from tp_mcp.watch.ports import Store
-from tp_mcp.watch.states import Watch
+from tp_mcp.watch.states import Watch, WatchState
 from tp_mcp.watch.waiting import Changes
 
 logger = logging.getLogger(__name__)
@@ -71,3 +72,14 @@ class News:
                 if known.get(watch.id) != watch.revision:
                     self._on_written(watch)
             known = {watch.id: watch.revision for watch in watches}
+
+
+def is_news(watch: Watch) -> bool:
+    """Return whether an end is news to its conversation.
+
+    It is none where the conversation cancelled the watch, or was refused its start: it was told so by that call.
+    """
+    if watch.state is WatchState.CANCELLED:
+        return False
+    by_a_call = watch.chain is None or watch.chain.parent is None
+    return not (by_a_call and words.never_started(watch) and watch.outcome is None)

@@ -168,6 +168,10 @@ class Poller:
         key = self._target_of.get(watch_id)
         return self._watches[watch_id] if key is not None and self._targets[key].leased else None
 
+    def polls(self, watch_id: str) -> bool:
+        """Return whether a watch is polled by this process."""
+        return self.current(watch_id) is not None
+
     def written_elsewhere(self, watch: Watch) -> None:
         """Take in that another process wrote a watch."""
         if watch.state.ended and watch.id in self._watches:

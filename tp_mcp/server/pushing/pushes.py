@@ -9,14 +9,16 @@ from anyio.abc import TaskGroup
 from tp_mcp.clock import Clock
 from tp_mcp.server.pushing.sessions import EndLevel, HandshakeSessions
 from tp_mcp.server.pushing.streams import ListenStreams
-from tp_mcp.server.pushing.throttle import Throttle
 from tp_mcp.server.resources.watches import INBOX_URI, watch_uri
 from tp_mcp.server.results import shown
 from tp_mcp.tools.services import Services
 from tp_mcp.watch import words
+from tp_mcp.watch.deliveries import Channel
+from tp_mcp.watch.news import is_news
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.throttle import Throttle, looks_of
 
 PROGRESS_SECONDS = 10.0
 """How often at most a client is told that a watch goes on: a person follows no faster."""
@@ -67,25 +69,26 @@ class Pushes:
                     del self._told[next(iter(self._told))]
                 tasks.start_soon(self._tell_end, watch, services, tasks)
         elif self._streams.wants(uri) or self._sessions.wants(uri):
-            throttle.offer(uri, _looks(watch), lambda: tasks.start_soon(self._tell_change, watch, tasks))
+            throttle.offer(uri, looks_of(watch), lambda: tasks.start_soon(self._tell_change, watch, tasks))
 
-    async def _tell_change(self, watch: Watch, tasks: TaskGroup) -> None:
-        await self._updated(watch_uri(watch.id), _same_principal(watch.owner), tasks)
+    async def _tell_change(self, watch: Watch, tasks: TaskGroup) -> int:
+        return await self._updated(watch_uri(watch.id), _same_principal(watch.owner), tasks)
 
     async def _tell_end(self, watch: Watch, services: Services, tasks: TaskGroup) -> None:
-        await self._tell_change(watch, tasks)
-        if watch.state is WatchState.CANCELLED:
-            # No news to the conversation that cancelled it, and no entry in its inbox.
-            return
-        if self._sessions:
-            redactor = services.redactor.knowing(*services.client.secrets)
-            text = shown(words.end_message(watch), redactor)
-            self._sessions.ended(text, _level(watch), _same_conversation(watch.owner), tasks)
-        await self._updated(INBOX_URI, _same_conversation(watch.owner), tasks)
+        subscribed = await self._tell_change(watch, tasks)
+        logged = 0
+        if is_news(watch):
+            if self._sessions:
+                redactor = services.redactor.knowing(*services.client.secrets)
+                text = shown(words.end_message(watch), redactor)
+                logged = self._sessions.ended(text, _level(watch), _same_conversation(watch.owner), tasks)
+            subscribed += await self._updated(INBOX_URI, _same_conversation(watch.owner), tasks)
+        for channel, times in ((Channel.SUBSCRIPTION, subscribed), (Channel.LOG_MESSAGE, logged)):
+            if times:
+                await services.deliveries.record(watch.id, channel, "sent")
 
-    async def _updated(self, uri: str, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> None:
-        self._sessions.updated(uri, may_hear, tasks)
-        await self._streams.publish(uri, may_hear)
+    async def _updated(self, uri: str, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
+        return self._sessions.updated(uri, may_hear, tasks) + await self._streams.publish(uri, may_hear)
 
 
 def _same_principal(owner: Owner) -> Callable[[Owner], bool]:
@@ -94,13 +97,6 @@ def _same_principal(owner: Owner) -> Callable[[Owner], bool]:
 
 def _same_conversation(owner: Owner) -> Callable[[Owner], bool]:
     return lambda other: (other.principal, other.conversation) == (owner.principal, owner.conversation)
-
-
-def _looks(watch: Watch) -> tuple[object, ...]:
-    """Return what a reader of a watch would see change, time apart."""
-    reading = watch.reading
-    seen = None if reading is None else (reading.verdict, reading.phase, reading.detail, reading.counts)
-    return watch.state, watch.advisory, watch.reason, watch.missing_polls, seen
 
 
 def _level(watch: Watch) -> EndLevel:

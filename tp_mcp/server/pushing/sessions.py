@@ -101,22 +101,36 @@ class HandshakeSessions:
         """Return whether some session subscribed to a resource."""
         return any(uri in session.subscribed for session in self._sessions.values())
 
-    def updated(self, uri: str, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> None:
-        """Tell the sessions that subscribed to a resource, and whose owner may hear of it, that it changed."""
-        for session in self._sessions.values():
-            owner = session.subscribed.get(uri)
-            if owner is not None and may_hear(owner) and not session.stalled:
-                session.uris[uri] = None
-                self._send(session, tasks)
+    def updated(self, uri: str, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
+        """Tell the sessions that subscribed to a resource, and whose owner may hear of it, that it changed.
 
-    def ended(self, text: str, level: EndLevel, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> None:
-        """Tell the sessions of a conversation, in a log message, that a watch of it ended."""
-        for session in self._sessions.values():
-            if session.stalled or _SEVERITY.index(level) < _SEVERITY.index(session.level):
-                continue
-            if any(map(may_hear, session.owners)):
-                session.ends.append({"level": level, "logger": LOGGER, "data": text})
-                self._send(session, tasks)
+        Returns:
+            How many.
+
+        """
+        told = [
+            session
+            for session in self._sessions.values()
+            if (owner := session.subscribed.get(uri)) is not None and may_hear(owner) and not session.stalled
+        ]
+        for session in told:
+            session.uris[uri] = None
+            self._send(session, tasks)
+        return len(told)
+
+    def ended(self, text: str, level: EndLevel, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
+        """Tell the sessions of a conversation, in a log message, that a watch of it ended; return how many."""
+        told = [
+            session
+            for session in self._sessions.values()
+            if any(map(may_hear, session.owners))
+            and _SEVERITY.index(level) >= _SEVERITY.index(session.level)
+            and not session.stalled
+        ]
+        for session in told:
+            session.ends.append({"level": level, "logger": LOGGER, "data": text})
+            self._send(session, tasks)
+        return len(told)
 
     def _of(self, ctx: ServerRequestContext[Any, Any]) -> _Session:
         # The session in the context is made anew for each request. What stays is its connection.

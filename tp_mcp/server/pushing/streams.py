@@ -70,14 +70,15 @@ class ListenStreams:
         """Return whether some stream is told of a resource."""
         return any(uri in stream.uris for stream in self._streams)
 
-    async def publish(self, uri: str, may_hear: Callable[[Owner], bool]) -> None:
-        """Tell the streams that asked for a resource, and whose owner may hear of it, that it changed.
+    async def publish(self, uri: str, may_hear: Callable[[Owner], bool]) -> int:
+        """Tell the streams that asked for a resource, and whose owner may hear of it, that it changed; return how many.
 
         No reader is waited for: what it is told waits in its own backlog.
         """
-        for stream in tuple(self._streams):
-            if uri in stream.uris and may_hear(stream.owner):
-                await stream.bus.publish(ResourceUpdated(uri=uri))
+        told = [stream for stream in self._streams if uri in stream.uris and may_hear(stream.owner)]
+        for stream in told:
+            await stream.bus.publish(ResourceUpdated(uri=uri))
+        return len(told)
 
     def close(self) -> None:
         """End every stream in order: each sends what waits, and its result."""

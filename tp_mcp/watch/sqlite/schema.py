@@ -119,6 +119,20 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER audit_never_shrinks BEFORE DELETE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit log can only be appended to'); END;
     """,
+    """
+    CREATE TABLE outgoing (
+        id                 TEXT PRIMARY KEY,  -- of the event; the same on each attempt
+        endpoint           TEXT NOT NULL,
+        event              TEXT NOT NULL,
+        watch_id           TEXT NOT NULL,
+        body               TEXT NOT NULL,
+        created_at         REAL NOT NULL,
+        attempts           INTEGER NOT NULL,
+        due_at             REAL NOT NULL,     -- moved ahead by whoever sends it, so that one process does
+        UNIQUE (endpoint, watch_id, event)
+    ) STRICT;
+    CREATE INDEX outgoing_due ON outgoing (endpoint, due_at);
+    """,
 )
 
 VERSION = len(MIGRATIONS)

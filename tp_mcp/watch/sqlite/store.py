@@ -10,6 +10,7 @@ from pathlib import Path
 from tp_mcp.errors import StoreCorruptError, WatchError, WatchLimitError
 from tp_mcp.watch.deliveries import Delivery
 from tp_mcp.watch.leases import Lease
+from tp_mcp.watch.outgoing import EventsOfEnd, no_events
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.ports import LeastShown
 from tp_mcp.watch.repeats import REPEAT_SECONDS
@@ -17,6 +18,7 @@ from tp_mcp.watch.sqlite import deliveries, inbox_tables, lease_tables
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.ends import ends_after
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
+from tp_mcp.watch.sqlite.outgoing import SqliteOutbox, queue
 from tp_mcp.watch.sqlite.rows import Row, entry_to_row, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
 from tp_mcp.watch.usual import Usual
@@ -31,8 +33,10 @@ MAX_UNSEEN_ENDS = 10_000
 class SqliteStore:
     """Keeps watches and inbox entries. Made by `SqliteStore.open`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, events_of_end: EventsOfEnd = no_events) -> None:
         self._connection = connection
+        self._events_of_end = events_of_end
+        self.outbox = SqliteOutbox(connection)
 
     @property
     def connection(self) -> Connection:
@@ -40,8 +44,12 @@ class SqliteStore:
         return self._connection
 
     @classmethod
-    async def open(cls, directory: Path) -> "SqliteStore":
+    async def open(cls, directory: Path, *, events_of_end: EventsOfEnd = no_events) -> "SqliteStore":
         """Open the store of a state directory, making it where there is none.
+
+        Args:
+            directory: the state directory.
+            events_of_end: what is to be sent of an end; written in its transaction. It must not raise.
 
         Raises:
             StoreError: it cannot be used; says why and the way out.
@@ -49,7 +57,7 @@ class SqliteStore:
         """
         connection = Connection(directory / FILE_NAME)
         await connection.open()
-        return cls(connection)
+        return cls(connection, events_of_end)
 
     async def add(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
         """Write a new watch, unless the same call was made already, and the entry of its end where it has ended.
@@ -78,8 +86,7 @@ class SqliteStore:
             row = watch_to_row(watch)
             db.execute(_insert("watches", row), row)
             if entry is not None:
-                entry_row = entry_to_row(entry)
-                db.execute(_insert("inbox", entry_row), entry_row)
+                self._write_end(db, watch, entry)
             return None
 
         return await self._connection.write(write)
@@ -98,8 +105,7 @@ class SqliteStore:
                 return None
             saved = _update(db, watch)
             if saved is not None and entry is not None:
-                row = entry_to_row(entry)
-                db.execute(_insert("inbox", row), row)
+                self._write_end(db, saved, entry)
                 record_duration(db, saved)
             return saved
 
@@ -262,6 +268,11 @@ class SqliteStore:
     async def close(self) -> None:
         """Close the store; it cannot be used afterwards."""
         await self._connection.close()
+
+    def _write_end(self, db: sqlite3.Connection, watch: Watch, entry: InboxEntry) -> None:
+        row = entry_to_row(entry)
+        db.execute(_insert("inbox", row), row)
+        queue(db, self._events_of_end(watch, entry))
 
 
 def _insert(table: str, row: dict[str, object]) -> str:

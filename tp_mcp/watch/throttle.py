@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable
 from anyio.abc import TaskGroup
 
 from tp_mcp.clock import Clock
+from tp_mcp.watch.states import Watch
 
 
 class Throttle:
@@ -45,3 +46,10 @@ class Throttle:
         if pass_on is not None:
             self._passed_at[key] = self._clock.now()
             pass_on()
+
+
+def looks_of(watch: Watch) -> Hashable:
+    """Return what a reader of a watch would see change, time apart."""
+    reading = watch.reading
+    seen = None if reading is None else (reading.verdict, reading.phase, reading.detail, reading.counts)
+    return watch.state, watch.advisory, watch.reason, watch.missing_polls, seen

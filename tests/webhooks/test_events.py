@@ -1,0 +1,182 @@
+"""What endpoints are sent: of which ends, in which format, and without secrets."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from tests.webhooks.conftest import NOW, SECRET
+from tp_mcp.redaction import Redactor
+from tp_mcp.settings import Webhook
+from tp_mcp.watch import machine
+from tp_mcp.watch.chain import Chain
+from tp_mcp.watch.outgoing import EventKind, Outgoing, no_events
+from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.ports import Interpretation
+from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+from tp_mcp.webhooks.events import Events
+
+MakeWatch = Callable[..., Watch]
+MakeWebhook = Callable[..., Webhook]
+URL = "https://hooks.example/"
+PASSWORD = "the-password-of-tp"
+
+
+class Clock:
+    def now(self) -> float:
+        return NOW
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError(seconds)
+
+
+def events(**endpoints: Webhook) -> Events:
+    return Events(endpoints, lambda: Redactor((SecretStr(PASSWORD),)), Clock())
+
+
+def done(watch: Watch) -> tuple[Watch, InboxEntry]:
+    reading = Reading(
+        Verdict.DONE,
+        "Done",
+        outcome=Outcome.FAILED,
+        counts=Counts(passed=3, failed=1),
+        report_url="http://tp.example/report.html",
+    )
+    step = machine.observe_answer(watch, Interpretation(reading, memory=None), {"status": "Done"}, now=NOW)
+    assert step.entry is not None
+    return step.watch, step.entry
+
+
+def only(sent: Any) -> Outgoing:
+    (event,) = sent
+    assert isinstance(event, Outgoing)
+    return event
+
+
+def test_an_end_is_told_in_full_to_an_endpoint_of_any_kind(make_watch: MakeWatch, make_webhook: MakeWebhook) -> None:
+    watch, entry = done(make_watch())
+    event = only(events(ci=make_webhook(URL)).of_end(watch, entry))
+    assert (event.endpoint, event.kind, event.watch_id, event.created_at) == ("ci", EventKind.END, watch.id, NOW)
+    assert json.loads(event.body) == {
+        "id": event.id,
+        "type": "watch.ended",
+        "timestamp": "2026-05-28T20:26:40.000Z",
+        "data": {
+            "watch_id": "w_00000001",
+            "state": "done",
+            "outcome": "failed",
+            "title": "run of Tests_CLI on AT16",
+            "text": entry.text,
+            "tool": "run_pytest",
+            "job": "execution:446",
+            "server": "http://tp.example:8000",
+            "principal": "local:alice",
+            "conversation": "threadId:t-1",
+            "elapsed_seconds": 60.0,
+            "counts": {"passed": 3, "failed": 1, "skipped": None, "errors": None, "total": None},
+            "report_url": "http://tp.example/report.html",
+        },
+    }
+
+
+def test_forge_is_told_an_end_as_a_turn_of_the_session_that_asked(
+    make_watch: MakeWatch, make_webhook: MakeWebhook
+) -> None:
+    watch, entry = done(make_watch())
+    event = only(events(chat=make_webhook(URL, format="forge")).of_end(watch, entry))
+    assert json.loads(event.body) == {
+        "kind": "turn",
+        "id": event.id,
+        "session": "t-1",
+        "watch_id": "w_00000001",
+        "state": "done",
+        "outcome": "failed",
+        "text": entry.text,
+    }
+
+
+def test_forge_is_told_progress_as_an_ambient_status(make_watch: MakeWatch, make_webhook: MakeWebhook) -> None:
+    webhook = make_webhook(URL, format="forge", events=["end", "progress"])
+    event = only(events(chat=webhook).of_progress(make_watch()))
+    told = json.loads(event.body)
+    assert event.kind is EventKind.PROGRESS
+    assert told["kind"] == "status"
+    assert told["session"] == "t-1"
+    assert told["text"] == "run of Tests_CLI on AT16: started, not looked at yet, 1 min"
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        Owner("p", "project:/home/alice", exact=False),
+        Owner("p", "threadId:sha256:abc", exact=True),
+        Owner("p", "unnamed", exact=True),
+    ],
+)
+def test_where_the_session_is_not_known_exactly_forge_is_told_nothing_and_others_are(
+    make_watch: MakeWatch, make_webhook: MakeWebhook, owner: Owner
+) -> None:
+    watch, entry = done(make_watch(owner=owner))
+    made = events(chat=make_webhook(URL, format="forge"), ci=make_webhook(URL))
+    assert [event.endpoint for event in made.of_end(watch, entry)] == ["ci"]
+
+
+def test_each_endpoint_is_told_what_it_asked_for_and_each_event_has_an_id_of_its_own(
+    make_watch: MakeWatch, make_webhook: MakeWebhook
+) -> None:
+    made = events(
+        ends=make_webhook(URL),
+        progress=make_webhook(URL, events=["progress"]),
+        both=make_webhook(URL, events=["end", "progress"]),
+    )
+    watch, entry = done(make_watch())
+    ends, progress = made.of_end(watch, entry), made.of_progress(make_watch())
+    assert [event.endpoint for event in ends] == ["ends", "both"]
+    assert [event.endpoint for event in progress] == ["progress", "both"]
+    assert len({event.id for event in (*ends, *progress)}) == 4
+
+
+def test_no_secret_leaves_and_what_tp_says_is_bounded_and_cleaned(
+    make_watch: MakeWatch, make_webhook: MakeWebhook
+) -> None:
+    watch, entry = done(make_watch(title=f"run \x1b[31m{PASSWORD} {SECRET} {'x' * 9_000}"))
+    long = InboxEntry(entry.watch_id, entry.owner, f"{PASSWORD[:5]}\x1b[0m{PASSWORD[5:]} {SECRET}\n" * 900, "", NOW)
+    for format_ in ("json", "forge"):
+        body = only(events(ci=make_webhook(URL, format=format_)).of_end(watch, long)).body
+        assert PASSWORD not in body
+        assert SECRET not in body
+        assert "\\u001b" not in body
+        assert len(body) < 4_000
+
+
+def test_what_the_conversation_was_told_by_its_own_call_is_no_event(
+    make_watch: MakeWatch, make_webhook: MakeWebhook
+) -> None:
+    made = events(ci=make_webhook(URL))
+
+    def told(**changes: Any) -> int:
+        starting = make_watch(state=WatchState.STARTING, started_at=None, **changes)
+        step = machine.refuse(starting, reason="TP refused.", now=NOW)
+        assert step.entry is not None
+        return len(made.of_end(step.watch, step.entry))
+
+    assert told() == 0
+    step_of_a_chain = Chain(step=2, parent="w_00000000")
+    assert told(chain=step_of_a_chain) == 1
+    cancelled = machine.cancel(make_watch(), reason="Cancelled.", now=NOW).watch
+    assert made.of_end(cancelled, done(make_watch())[1]) == ()
+
+
+def test_an_end_is_written_whatever_goes_wrong_with_its_events(
+    make_watch: MakeWatch, make_webhook: MakeWebhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Redactor:
+        raise RuntimeError("unforeseen")
+
+    watch, entry = done(make_watch())
+    assert Events({"ci": make_webhook(URL)}, broken, Clock()).of_end(watch, entry) == ()
+    assert "No endpoint is told" in caplog.text
+    assert no_events(watch, entry) == ()

@@ -1,0 +1,1 @@
+"""Telling the endpoints that an operator configured how watches end, and how they go on."""
