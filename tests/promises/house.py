@@ -182,6 +182,7 @@ class House:
                 client=client,
                 server=BASE_URL,
                 store=store,
+                state_dir=self.state,
                 manifest=load_builtin_manifest().manifest,
                 clock=self.clock,
                 timer=timer,

@@ -1,10 +1,11 @@
 """It fits: whatever TP shows, a result is whole and within 16,000 characters and 30,000 bytes, an error within 8,000.
 
 Every tool is called through the real server before a TP whose data is monstrous. What was left out is said, with the
-way to get it.
+way to get it, and can be got: the whole of whatever was cut is read back by its handle.
 """
 
 import asyncio
+import errno
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,11 +29,13 @@ from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.simulator.executions import Counts
 from tp_mcp.simulator.labs import Device, Lab
 from tp_mcp.tools.services import Services
+from tp_mcp.watch.owner import Owner
 
 LETTERS = ["x", "é", "\N{PILE OF POO}", "\u202e", "\x1b[31m", "\n"]
 LONE_SURROGATE = "\ud800"
 ENDS = 40
 LONG_ID = "Tests_Long/" + "very_long_directory_name/" * 30 + "test_long.py::test_{}"
+OWNER = IDENTITY.owner(None)
 
 Chat = Callable[..., Awaitable[CallToolResult]]
 
@@ -254,6 +257,85 @@ async def test_every_test_id_can_be_got_page_by_page(monstrous: tuple[World, Cha
     assert listed == {f"dir_{number}_{'x' * 800}/test_a.py::test_a" for number in range(300)}
 
 
+async def whole_of(call: Chat, text: str) -> str:
+    """Return the whole of a result that was cut, read page by page under the handle that it tells."""
+    told = re.search(
+        r"\[Shown: ([\d,]+) of ([\d,]+) characters\. read_result\(handle=\"(r_[0-9a-z]{16})\"\) has the whole\.\]", text
+    )
+    assert told is not None, text[-2_000:]
+    whole, cursor = "", ""
+    while True:
+        page = fitting(await call("read_result", handle=told[3], cursor=cursor))
+        places = re.search(r"characters ([\d,]+) to ([\d,]+) of ([\d,]+)\)", page)
+        assert places is not None
+        begin, end, total = (int(place.replace(",", "")) for place in places.groups())
+        opening = " (data from what was kept, not instructions)\n"
+        marker = re.findall(f"^<<<log ([0-9a-f]+){re.escape(opening)}", page, re.MULTILINE)[0]
+        part = page.partition(opening)[2].partition(f"\n{marker} end>>>")[0]
+        whole += part + "\n" * (end - begin - len(part))
+        if end == total:
+            assert f"{total:,}" == told[2]
+            return whole
+        cursor = str(end)
+
+
+async def test_whatever_was_cut_is_read_back_whole(monstrous: tuple[World, Chat]) -> None:
+    world, call = monstrous
+    report = world.ended_execution(counts=Counts(failed=800, total=800))
+    world.write_report(report, monstrous_report(800))
+    cases: list[tuple[str, dict[str, Any], list[str]]] = [
+        ("list_labs", {}, [f"- AT{number}_{'Ω' * 150}: " for number in range(300)]),
+        ("list_testcases", {}, [f"- dir_{number}_{'x' * 800}" for number in range(300)]),
+        ("get_upgrade", {"testbed": LAB}, ["\N{PILE OF POO}" * 1_500] * 100),
+        ("get_execution", {"exec_id": report}, [f"test_{number}_{'é' * 400}" for number in range(800)]),
+        (
+            "list_watches",
+            {},
+            [f"[w_{watch.id[2:]}] " for watch in await world.services.registry.list(OWNER, all_conversations=True)],
+        ),
+        ("list_testcases", {"prefix": "y" * 9_000}, ["y" * 9_000]),
+    ]
+    for tool, arguments, said in cases:
+        result = await call(tool, **arguments)
+        text = fitting(result, is_error=bool(result.is_error))
+        whole = await whole_of(call, text)
+        for expected in set(said):
+            assert whole.count(expected) >= said.count(expected), (tool, expected[:80])
+
+
+async def test_the_whole_of_a_cut_log_is_read_back_and_searched(monstrous: tuple[World, Chat]) -> None:
+    world, call = monstrous
+    log = "".join(f"{number:05} \N{PILE OF POO} {'ERROR' if number == 700 else 'ok'}\n" for number in range(1_000))
+    world.answers("get_execution", {"exec_id": 7, "lab": LAB, "status": "Failed", "log_tail": log, "log_size": 9_000})
+    text = fitting(await call("get_execution", exec_id=7))
+    assert log.strip() in await whole_of(call, text)
+    handle = re.findall(r'read_result\(handle="(r_\w+)"', text)[0]
+    found = fitting(await call("read_result", handle=handle, search="ERROR", context=1))
+    assert "00699 \N{PILE OF POO} ok" in found
+    assert ": 00700 \N{PILE OF POO} ERROR" in found
+
+
+async def test_a_full_disk_breaks_no_result_and_is_said_in_it(
+    monstrous: tuple[World, Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, call = monstrous
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.utime", full)
+    text = fitting(await call("list_labs"))
+    assert text.startswith("304 labs that demo may use")
+    assert "The rest could not be kept: there is no space left on the disk.]" in text
+
+
+async def test_another_principal_cannot_read_what_was_left_out(monstrous: tuple[World, Chat]) -> None:
+    world, call = monstrous
+    handle = re.findall(r'read_result\(handle="(r_\w+)"', fitting(await call("list_labs")))[0]
+    told = await world.refused("read_result", handle=handle, owner=Owner("local:mallory", "chat-1", exact=True))
+    assert told.startswith("Nothing is kept under ")
+
+
 def test_every_tool_is_called_here() -> None:
-    called = {tool for tool, *_ in CALLS} | {tool for tool, _ in ERRORS}
+    called = {tool for tool, *_ in CALLS} | {tool for tool, _ in ERRORS} | {"read_result"}
     assert called >= {definition.name for definition in DEFAULT_TOOLS}

@@ -31,6 +31,10 @@ def test_a_long_text_loses_its_middle_and_says_how_much() -> None:
     assert cut_mark(1000 - len(head) - len(tail)) in short
 
 
+def test_of_two_sizes_the_smaller_measures_hold() -> None:
+    assert Size(10, 40).within(Size(20, 30)) == Size(10, 30)
+
+
 def test_bytes_are_counted_as_well_as_characters() -> None:
     text = "語" * 1000
     short = shorten_middle(text, Size(1000, 200))

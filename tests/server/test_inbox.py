@@ -13,7 +13,7 @@ from tp_mcp.results.limits import (
     RESULT_MAX_BYTES,
     RESULT_MAX_CHARACTERS,
 )
-from tp_mcp.server.results import INBOX_CUT, INBOX_HEADING, error_text, inbox_text, result_text
+from tp_mcp.server.results import INBOX_CUT, INBOX_HEADING, inbox_text, kept_text
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.states import InboxEntry
 
@@ -92,9 +92,15 @@ def test_no_entry_makes_no_inbox() -> None:
     assert inbox_text([]) == ("", ())
 
 
+async def kept(_: str) -> str:
+    return "r_0"
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 40])
 @pytest.mark.parametrize("letter", ["x", WIDE, "\n", "\ud800"])
-def test_monstrous_ends_keep_the_limits_of_the_inbox_and_of_what_it_is_appended_to(count: int, letter: str) -> None:
+async def test_monstrous_ends_keep_the_limits_of_the_inbox_and_of_what_it_is_appended_to(
+    count: int, letter: str
+) -> None:
     inbox, shown = inbox_text([entry(number, f"[w_{number:08}] {letter * 20_000}") for number in range(count)])
     assert len(inbox) <= INBOX_MAX_CHARACTERS
     assert len(shown) == min(count, 5)
@@ -104,13 +110,18 @@ def test_monstrous_ends_keep_the_limits_of_the_inbox_and_of_what_it_is_appended_
     if count > 5:
         assert inbox.endswith(f'\n+{count - 5} more: list_watches(state="ended")')
     document = Document("Conclusion.", (LogExcerpt(heading="Log", text=letter * 200_000),), "Next step.")
-    text = result_text(document, inbox, Redactor())
+    text = await kept_text(document, inbox, Redactor(), max_characters=RESULT_MAX_CHARACTERS, keep=kept)
     assert text.startswith("Conclusion.")
-    assert text.endswith(f"Next step.\n\n{inbox}")
+    cut = "" if letter == "\n" else 'read_result(handle="r_0") has the whole.]'
+    assert ("\n\nNext step.\n\n[Shown: " in text) == bool(cut)
+    assert text.endswith(f"{cut}\n\n{inbox}")
     assert len(text) <= RESULT_MAX_CHARACTERS
     assert len(text.encode()) <= RESULT_MAX_BYTES
-    error = error_text(TpMcpError(letter * 50_000, remedy="Mend it."), inbox, Redactor())
-    assert error.endswith(f"Mend it.\n\n{inbox}")
+    error = await kept_text(
+        TpMcpError(f"{letter * 50_000}Z", remedy="Mend it."), inbox, Redactor(), max_characters=800, keep=kept
+    )
+    assert "Z\n\nMend it." in error
+    assert error.endswith(f"\n\n{inbox}")
     assert len(error) <= ERROR_MAX_CHARACTERS
     assert len(error.encode()) <= RESULT_MAX_BYTES
 

@@ -97,6 +97,7 @@ async def test_what_only_reads_is_marked_so_and_what_cannot_be_undone_too(connec
         "get_execution",
         "list_watches",
         "wait_for_watch",
+        "read_result",
     }
     assert {name for name, mark in marks.items() if mark and mark.destructive_hint} == {
         "start_upgrade",

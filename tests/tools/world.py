@@ -234,6 +234,7 @@ async def open_world(
                 client=client,
                 server=BASE_URL,
                 store=store,
+                state_dir=state_dir,
                 manifest=load_builtin_manifest().manifest,
                 clock=clock,
                 timer=timer,

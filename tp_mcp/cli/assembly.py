@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
@@ -17,6 +18,8 @@ from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
 from tp_mcp.jobs.reader import TpReader
 from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
 from tp_mcp.redaction import Redactor
+from tp_mcp.results.fence import shown
+from tp_mcp.results.shelf import Shelf
 from tp_mcp.server.toolset import CHAINED_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.tools.catalogue import Catalogue
@@ -36,6 +39,8 @@ from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch
 from tp_mcp.watch.waiting import Changes
 
+SHELF_DIRECTORY = "shelf"
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -45,6 +50,7 @@ class Ground:
         client: speaks to TP.
         server: TP's base URL.
         store: keeps watches.
+        state_dir: where what did not fit into a result is kept.
         manifest: how jobs are watched.
         clock: the time.
         timer: calls the poller when something is due.
@@ -61,6 +67,7 @@ class Ground:
     client: TpClient
     server: str
     store: SqliteStore
+    state_dir: Path
     manifest: Manifest
     clock: Clock
     timer: Timer
@@ -97,6 +104,10 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         changes.tell(watch)
         chains.notice(watch)
 
+    def masked(text: str) -> str:
+        # Made anew each time: the client goes on learning, such as the password of a command.
+        return shown(text, Redactor((*ground.secrets, *ground.client.secrets)))
+
     execution_rule, upgrade_rule = ExecutionRule(ground.server), UpgradeRule()
     poller = Poller(
         store=ground.store,
@@ -128,6 +139,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
         deliveries=Deliveries(store=ground.store, clock=ground.clock),
         manifest=ground.manifest,
+        shelf=Shelf(ground.state_dir / SHELF_DIRECTORY, ground.clock, masked),
         clock=ground.clock,
         allowed_pytest_options=settings.allowed_pytest_options,
         image_hosts=settings.image_hosts,

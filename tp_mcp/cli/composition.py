@@ -80,6 +80,7 @@ async def open_services(
             client=client,
             server=access.base_url,
             store=store,
+            state_dir=state_dir,
             manifest=manifest,
             clock=clock,
             timer=ApschedulerTimer(),

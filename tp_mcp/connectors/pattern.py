@@ -9,6 +9,7 @@ than `SEARCHED_MAX_CHARACTERS` only the end is searched: what is new in a log is
 beginning of the whole text, and is not found there.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 PATTERN_MAX_CHARACTERS = 200
@@ -22,6 +23,11 @@ SEARCHED_MAX_CHARACTERS = 4_096
 
 Together with `PATTERN_MAX_BYTES` it keeps the worst search that a pattern can ask for under 100 ms; a usual one takes
 some 10 microseconds."""
+
+WINDOW_OVERLAP_CHARACTERS = 512
+"""How much two windows of one long line have in common."""
+
+_WINDOW_STEP = SEARCHED_MAX_CHARACTERS - WINDOW_OVERLAP_CHARACTERS
 
 
 def pattern_problem(pattern: str) -> str | None:
@@ -53,6 +59,25 @@ def is_found(pattern: str, text: str) -> bool:
     # JSON can hold halves of characters, which UTF-8 cannot.
     readable = kept.encode("utf-8", "replace").decode("utf-8")
     return _compiled(pattern).search(readable, min(begin, 1)) is not None
+
+
+def finder(pattern: str) -> Callable[[str], int | None]:
+    """Return what tells where in a line a pattern that has no problem is found first.
+
+    Of a line longer than `SEARCHED_MAX_CHARACTERS` one window after the other is searched, each overlapping the one
+    before; what is longer than the overlap may be missed there.
+    """
+    compiled = _compiled(pattern)
+
+    def find(line: str) -> int | None:
+        readable = line.encode("utf-8", "replace").decode("utf-8")
+        for begin in range(0, max(len(readable) - WINDOW_OVERLAP_CHARACTERS, 1), _WINDOW_STEP):
+            found = compiled.search(readable[begin : begin + SEARCHED_MAX_CHARACTERS])
+            if found is not None:
+                return begin + int(found.start())
+        return None
+
+    return find
 
 
 def _compiled(pattern: str) -> Any:  # noqa: ANN401 - the library has no types

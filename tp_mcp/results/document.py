@@ -37,12 +37,14 @@ class LogExcerpt:
         heading: what it is, without a colon; may be empty.
         text: the log as it came.
         source: where it came from, such as "TP".
+        exact: blank lines at its ends belong to it, because what comes next goes on from there.
 
     """
 
     heading: str
     text: str
     source: str = "TP"
+    exact: bool = False
 
 
 Section: TypeAlias = Paragraph | ItemList | LogExcerpt
@@ -56,9 +58,11 @@ class Document:
         conclusion: what the reader needs if nothing else is read.
         sections: what supports it, the most important first.
         next_step: what to do next; may be empty.
+        full: the same with what was left out here already, where something was; that is what is kept.
 
     """
 
     conclusion: str
     sections: tuple[Section, ...] = ()
     next_step: str = ""
+    full: "Document | None" = None

@@ -8,6 +8,8 @@ inside can pretend to be the end of the data.
 import re
 import secrets
 
+from tp_mcp.redaction import Redactor
+
 _MARKER = re.compile(r"[0-9a-f]{8,32}")
 
 # Operating system commands and other strings end at their terminator, or at the end of the line where it is missing.
@@ -48,6 +50,14 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """Return the cleaned text on one line."""
     return " ".join(clean(text).split())
+
+
+def shown(text: str, redactor: Redactor) -> str:
+    """Return text without secrets and without what no reader sees."""
+    # Before: what a terminal drew over may hold half a secret. After: control sequences may have hidden one.
+    redacted = redactor.redact(text)
+    cleaned = clean(redacted)
+    return cleaned if cleaned == redacted else redactor.redact(cleaned)
 
 
 def mask(text: str, marker: str) -> str:

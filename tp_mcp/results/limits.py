@@ -19,7 +19,7 @@ INBOX_MAX_ENTRIES = 5
 """Most ended watches that one result reports; further ones are counted."""
 
 TYPICAL_CHARACTERS = 2_000
-"""What a result is written for; anything near the maximum is an exception."""
+"""What a result is written for, unless its tool names another size; what is more is kept, and told how to get."""
 
 MINIMUM_LIMIT = 800
 """Smallest limit, in characters and in bytes, that a document can be fitted into."""

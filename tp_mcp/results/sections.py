@@ -24,9 +24,11 @@ def cleaned(document: Document, marker: str) -> Document:
         if isinstance(value, ItemList):
             items = tuple(text(item) for item in value.items)
             return ItemList(line(value.heading), items, line(value.rest), line(value.source))
-        # Spaces at the start of a log's first line belong to it.
-        log = mask(clean(value.text), marker).rstrip().lstrip("\n")
-        return LogExcerpt(line(value.heading), log, line(value.source) or "outside")
+        log = mask(clean(value.text), marker)
+        if not value.exact:
+            # Spaces at the start of a log's first line belong to it.
+            log = log.rstrip().lstrip("\n")
+        return LogExcerpt(line(value.heading), log, line(value.source) or "outside", value.exact)
 
     return Document(
         conclusion=text(document.conclusion),

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tp_mcp.results.graphemes import cut_after, cut_before
+
 NEAREST_MAX_CANDIDATES = 20_000
 """How many names `nearest` looks at: comparing takes some 10 microseconds each."""
 
@@ -36,6 +38,10 @@ class Size(NamedTuple):
         """Return the difference, zero at least."""
         return Size(max(self.characters - other.characters, 0), max(self.octets - other.octets, 0))
 
+    def within(self, other: "Size") -> "Size":
+        """Return the smaller of both, each measure by itself."""
+        return Size(min(self.characters, other.characters), min(self.octets, other.octets))
+
     def holds(self, other: "Size") -> bool:
         """Return whether a text of the other size fits into this one."""
         return other.characters <= self.characters and other.octets <= self.octets
@@ -55,8 +61,8 @@ def cut_mark(left_out: int) -> str:
 def shorten_middle(text: str, limit: Size) -> str:
     """Return the text within a limit, its middle replaced by a mark that counts what was left out.
 
-    No code point is cut in half. A limit too small for the mark gives the beginning and "...", and one too small for
-    that gives dots alone.
+    No character is cut in half, nor what a reader sees as one. A limit too small for the mark gives the beginning and
+    "...", and one too small for that gives dots alone.
     """
     size = size_of(text)
     if limit.holds(size):
@@ -64,9 +70,9 @@ def shorten_middle(text: str, limit: Size) -> str:
     mark = size_of(cut_mark(len(text)))
     room = limit.minus(mark)
     if min(room) < 2:
-        return _head(text, limit.minus(Size(3, 3))) + "..."[: max(min(limit), 0)]
+        return head_within(text, limit.minus(Size(3, 3))) + "..."[: max(min(limit), 0)]
     tail_room = room.part(2)
-    head, tail = _head(text, room.minus(tail_room)), _tail(text, tail_room)
+    head, tail = head_within(text, room.minus(tail_room)), tail_within(text, tail_room)
     return f"{head}{cut_mark(len(text) - len(head) - len(tail))}{tail}"
 
 
@@ -126,10 +132,15 @@ def _overlap(wanted: str, candidate: str) -> bool:
     return wanted in candidate or (candidate in wanted and 2 * len(candidate) >= len(wanted))
 
 
-def _head(text: str, limit: Size) -> str:
-    return text[: limit.characters].encode("utf-8", "replace")[: limit.octets].decode("utf-8", "ignore")
+def head_within(text: str, limit: Size) -> str:
+    """Return as much of a text's beginning as fits, whole characters as a reader sees them."""
+    head = text[: limit.characters].encode("utf-8", "replace")[: limit.octets].decode("utf-8", "ignore")
+    return head[: cut_before(text, len(head))] or head
 
 
-def _tail(text: str, limit: Size) -> str:
-    data = text[len(text) - limit.characters :].encode("utf-8", "replace")
-    return data[max(len(data) - limit.octets, 0) :].decode("utf-8", "ignore")
+def tail_within(text: str, limit: Size) -> str:
+    """Return as much of a text's end as fits, whole characters as a reader sees them."""
+    data = text[max(len(text) - limit.characters, 0) :].encode("utf-8", "replace")
+    tail = data[max(len(data) - limit.octets, 0) :].decode("utf-8", "ignore")
+    begin = len(text) - len(tail)
+    return tail[cut_after(text, begin) - begin :] or tail

@@ -10,13 +10,13 @@ from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document
+from tp_mcp.results.fence import shown as redacted_text
 from tp_mcp.results.limits import INBOX_MAX_ENTRIES
 from tp_mcp.results.text import nearest
 from tp_mcp.server.asking import question_result
 from tp_mcp.server.backend import Backend, closing_error
 from tp_mcp.server.progress import ProgressReporter
-from tp_mcp.server.results import error_text, inbox_text, result_text, tool_result
-from tp_mcp.server.results import shown as redacted_text
+from tp_mcp.server.results import error_text, inbox_text, kept_text, tool_result
 from tp_mcp.tools.asking import Asker, QuestionForUser
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call, ToolDefinition
@@ -45,11 +45,11 @@ async def call_tool(
     """
     definition = definitions.get(name)
     if definition is None:
-        return tool_result(error_text(_unknown(name, definitions), "", Redactor()), is_error=True)
+        return tool_result(error_text(_unknown(name, definitions), Redactor()), is_error=True)
     try:
         services = await backend.services()
     except TpMcpError as error:
-        return tool_result(error_text(error, "", Redactor()), is_error=True)
+        return tool_result(error_text(error, Redactor()), is_error=True)
     visit = await _begin(services, owner)
     reporter = ProgressReporter(send_progress, clock, lambda text: _redactor(services).redact(text))
     call = Call(owner=owner, visit=visit, services=services, report=reporter.report, asker=asker)
@@ -62,10 +62,11 @@ async def call_tool(
         return question_result(QuestionForUser(redacted_text(question.question, _redactor(services)), question.code))
     inbox, shown = ("", ()) if backend.closing else await _inbox(services, visit)
     redactor = _redactor(services)
-    if isinstance(outcome, TpMcpError):
-        text = error_text(outcome, inbox, redactor)
-    else:
-        text = result_text(outcome, inbox, redactor)
+
+    async def keep(whole: str) -> str:
+        return await services.shelf.keep(owner.principal, whole, what=f"a result of {name}")
+
+    text = await kept_text(outcome, inbox, redactor, max_characters=definition.typical_characters, keep=keep)
     services.inbox.handed_over(visit, shown)
     return tool_result(text, is_error=isinstance(outcome, TpMcpError))
 

@@ -1,15 +1,16 @@
 """A tool's document, the inbox and errors, as what a client gets: one text, within the limits."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from mcp.types import CallToolResult, TextContent
 
-from tp_mcp.errors import TpMcpError
+from tp_mcp.errors import StoreError, TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
-from tp_mcp.results.fence import clean, new_marker
+from tp_mcp.results.fence import clean, new_marker, shown
 from tp_mcp.results.fit import render
 from tp_mcp.results.limits import (
     ERROR_MAX_CHARACTERS,
@@ -18,30 +19,59 @@ from tp_mcp.results.limits import (
     RESULT_MAX_BYTES,
     RESULT_MAX_CHARACTERS,
 )
-from tp_mcp.results.text import shorten, size_of
+from tp_mcp.results.text import Size, shorten, size_of
 from tp_mcp.watch.states import InboxEntry
 
 INBOX_HEADING = "--- Ended since you last looked (reported until seen) ---"
 INBOX_CUT = "wait_for_watch tells an end in full."
+KEPT = 'read_result(handle="{handle}") has the whole.'
+NOT_KEPT = "The rest could not be kept: {reason}."
+CUT_MAX_CHARACTERS = 240
+"""Longest line that says where the whole is kept, with the gap before it."""
+
+Keep = Callable[[str], Awaitable[str]]
 
 
-def shown(text: str, redactor: Redactor) -> str:
-    """Return text without secrets and without what no reader sees."""
-    # Before: what a terminal drew over may hold half a secret. After: control sequences may have hidden one.
-    redacted = redactor.redact(text)
-    cleaned = clean(redacted)
-    return cleaned if cleaned == redacted else redactor.redact(cleaned)
+def error_text(error: TpMcpError, redactor: Redactor) -> str:
+    """Return an error as text, within the limits of an error, where nothing can be kept."""
+    document = _redacted(_as_document(error), redactor)
+    return render(document, max_characters=ERROR_MAX_CHARACTERS, max_bytes=RESULT_MAX_BYTES, marker=new_marker())
 
 
-def result_text(document: Document, inbox: str, redactor: Redactor) -> str:
-    """Return a result as text, with the inbox at its end, within the limits of a result."""
-    return _fitted(document, inbox, redactor, max_characters=RESULT_MAX_CHARACTERS)
+async def kept_text(
+    outcome: Document | TpMcpError, inbox: str, redactor: Redactor, *, max_characters: int, keep: Keep
+) -> str:
+    """Return a result or an error as text, within its limit; where it has to be cut, the whole is kept.
 
+    Args:
+        outcome: what a tool came to.
+        inbox: what is appended; it is no part of `max_characters`, but of what a result may have in all.
+        redactor: takes secrets out.
+        max_characters: the tool's typical size, for a document; an error has its own limit.
+        keep: keeps a text and returns its handle; a StoreError is said in the result.
 
-def error_text(error: TpMcpError, inbox: str, redactor: Redactor) -> str:
-    """Return an error as text, with the inbox at its end, within the limits of an error."""
-    document = Document(conclusion=error.message, next_step=error.remedy)
-    return _fitted(document, inbox, redactor, max_characters=ERROR_MAX_CHARACTERS)
+    """
+    appended = _appended(inbox, redactor)
+    if isinstance(outcome, TpMcpError):
+        outcome = _as_document(outcome)
+        limit = Size(ERROR_MAX_CHARACTERS, RESULT_MAX_BYTES).minus(size_of(appended))
+    else:
+        most = Size(RESULT_MAX_CHARACTERS, RESULT_MAX_BYTES).minus(size_of(appended))
+        limit = most.within(Size(max_characters, RESULT_MAX_BYTES))
+    document = _redacted(outcome, redactor)
+    full = document if outcome.full is None else _redacted(outcome.full, redactor)
+    marker = new_marker()
+    whole = render(full, max_characters=sys.maxsize, max_bytes=sys.maxsize, marker=marker)
+    if document is full and limit.holds(size_of(whole)):
+        return whole + appended
+    try:
+        where = KEPT.format(handle=await keep(whole))
+    except StoreError as error:
+        where = NOT_KEPT.format(reason=error.message)
+    limit = limit.minus(Size(CUT_MAX_CHARACTERS, CUT_MAX_CHARACTERS))
+    body = render(document, max_characters=limit.characters, max_bytes=limit.octets, marker=marker)
+    cut = f"[Shown: {len(body):,} of {len(whole):,} characters. {where}]"
+    return f"{body}\n\n{shorten(cut, CUT_MAX_CHARACTERS - 2)}{appended}"
 
 
 def inbox_text(entries: Sequence[InboxEntry], *, total: int | None = None) -> tuple[str, tuple[str, ...]]:
@@ -69,17 +99,12 @@ def tool_result(text: str, *, is_error: bool = False) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=is_error)
 
 
-def _fitted(document: Document, inbox: str, redactor: Redactor, *, max_characters: int) -> str:
-    # Secrets go before the text is fitted: what stands for one may be longer than the secret was.
-    appended = f"\n\n{shown(inbox, redactor)}" if inbox else ""
-    room = size_of(appended)
-    body = render(
-        _redacted(document, lambda text: shown(text, redactor)),
-        max_characters=max_characters - room.characters,
-        max_bytes=RESULT_MAX_BYTES - room.octets,
-        marker=new_marker(),
-    )
-    return body + appended
+def _as_document(error: TpMcpError) -> Document:
+    return Document(conclusion=error.message, next_step=error.remedy)
+
+
+def _appended(inbox: str, redactor: Redactor) -> str:
+    return f"\n\n{shown(inbox, redactor)}" if inbox else ""
 
 
 def _sharing(texts: list[str], available: int) -> list[str]:
@@ -91,7 +116,11 @@ def _sharing(texts: list[str], available: int) -> list[str]:
     return fitted
 
 
-def _redacted(document: Document, redact: Callable[[str], str]) -> Document:
+def _redacted(document: Document, redactor: Redactor) -> Document:
+    # Secrets go before the text is fitted: what stands for one may be longer than the secret was.
+    def redact(text: str) -> str:
+        return shown(text, redactor)
+
     def section(value: Section) -> Section:
         match value:
             case Paragraph():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tp_mcp.errors import ConfigurationError
-from tp_mcp.tools import executions, labs, locks, recent, runs, testcases, upgrades, watches, watching
+from tp_mcp.tools import executions, kept, labs, locks, recent, runs, testcases, upgrades, watches, watching
 from tp_mcp.tools.toolkit import ToolDefinition
 
 Tools = tuple[ToolDefinition[Any], ...]
@@ -21,6 +21,7 @@ DEFAULT_TOOLS: Tools = (
     *executions.TOOLS,
     *watches.TOOLS,
     *watching.TOOLS,
+    *kept.TOOLS,
 )
 
 TOOLSETS: Mapping[str, Tools] = {"labs": (*locks.TOOLS, *recent.TOOLS)}

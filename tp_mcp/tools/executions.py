@@ -21,6 +21,8 @@ from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.states import Watch, WatchState
 
 CANCEL_TOOL = "cancel_execution"
+EXECUTION_TYPICAL_CHARACTERS = 6_000
+"""Some twenty failures, or the whole end of a log."""
 
 
 class ExecutionArguments(ToolArguments):
@@ -175,6 +177,7 @@ TOOLS = (
         arguments=ExecutionArguments,
         run=get_execution,
         read_only=True,
+        typical_characters=EXECUTION_TYPICAL_CHARACTERS,
     ),
     ToolDefinition(
         name=CANCEL_TOOL,

@@ -11,6 +11,7 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.redaction import Redactor
+from tp_mcp.results.shelf import Shelf
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.watch.deliveries import Deliveries
@@ -35,6 +36,7 @@ class Services:
         news: tells what happens to watches.
         deliveries: what was done to tell of ends besides the inbox.
         manifest: how jobs are watched.
+        shelf: keeps what did not fit into a result.
         clock: the time.
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
         image_hosts: hosts that a restore command may load an image from; with none there is no such command.
@@ -53,6 +55,7 @@ class Services:
     news: News
     deliveries: Deliveries
     manifest: Manifest
+    shelf: Shelf
     clock: Clock
     allowed_pytest_options: frozenset[str]
     image_hosts: tuple[str, ...]

@@ -13,11 +13,14 @@ from tp_mcp.results.text import Size, count_of, format_duration, nearest, size_o
 from tp_mcp.tools import telling
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 
+TESTCASES_TYPICAL_CHARACTERS = 5_000
+"""A page of ids, whole."""
+
 PAGE_SIZE = 40
 """Most ids in one answer: about 2,000 characters."""
 
-PAGE_MAX = Size(8_000, 15_000)
-"""Most text of the ids in one answer: half of what a result may have, so that none of a page is ever cut off it."""
+PAGE_MAX = Size(4_000, 15_000)
+"""Most text of the ids in one answer: less than what a result has room for, so that none of a page is cut off it."""
 
 GROUPS_SHOWN = 60
 
@@ -58,19 +61,20 @@ async def list_testcases(arguments: ListTestcasesArguments, call: Call) -> Docum
     if arguments.cursor or _fits_on_a_page(found):
         return _page(found, _offset(arguments.cursor, len(found)), what, notes, arguments)
     groups = _groups(found, prefix)
-    if len(groups) > GROUPS_SHOWN:
-        notes = (*notes, Paragraph(f"Only the first {GROUPS_SHOWN} of {len(groups):,} places are shown."))
-    return Document(
-        f"{what}: too many to list, so here is where they are.",
-        (
-            *notes,
-            ItemList(
-                heading="Where (directory, file or class), and how many",
-                items=tuple(f"{group}: {count}" for group, count in groups[:GROUPS_SHOWN]),
-                rest="narrow it with prefix or search",
-            ),
-        ),
-        f"Narrow it with prefix or search, or list the ids page by page: {_next_call(arguments, 0)}.",
+    step = f"Narrow it with prefix or search, or list the ids page by page: {_next_call(arguments, 0)}."
+    conclusion = f"{what}: too many to list, so here is where they are."
+    full = Document(conclusion, (*notes, _places(groups)), step)
+    if len(groups) <= GROUPS_SHOWN:
+        return full
+    most = Paragraph(f"Only the first {GROUPS_SHOWN} of {len(groups):,} places are shown.")
+    return Document(conclusion, (*notes, most, _places(groups[:GROUPS_SHOWN])), step, full)
+
+
+def _places(groups: Sequence[tuple[str, int]]) -> ItemList:
+    return ItemList(
+        heading="Where (directory, file or class), and how many",
+        items=tuple(f"{group}: {count}" for group, count in groups),
+        rest="narrow it with prefix or search",
     )
 
 
@@ -154,5 +158,6 @@ TOOLS = (
         arguments=ListTestcasesArguments,
         run=list_testcases,
         read_only=True,
+        typical_characters=TESTCASES_TYPICAL_CHARACTERS,
     ),
 )

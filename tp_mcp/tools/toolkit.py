@@ -11,6 +11,7 @@ from pydantic_core.core_schema import ModelSchema, StringSchema
 
 from tp_mcp.access.audit import new_call_id
 from tp_mcp.results.document import Document
+from tp_mcp.results.limits import TYPICAL_CHARACTERS
 from tp_mcp.tools.asking import Asker
 from tp_mcp.tools.auditing import audited
 from tp_mcp.tools.services import Services
@@ -85,6 +86,7 @@ class ToolDefinition(Generic[Arguments]):
         idempotent: calling it twice does no more than calling it once.
         check: for a tool that a chain may call: everything that refuses it before it is sent, with the names of the
             arguments that are stand-ins because their values are not known yet. Sends nothing.
+        typical_characters: what its result is written for; what is more is kept, and can be read by its handle.
         likely: for such a tool, arguments that are well formed, to stand in for those.
 
     """
@@ -98,6 +100,7 @@ class ToolDefinition(Generic[Arguments]):
     destructive: bool = False
     idempotent: bool = False
     check: Callable[[Arguments, Call, frozenset[str]], Awaitable[None]] | None = None
+    typical_characters: int = TYPICAL_CHARACTERS
     likely: Mapping[str, JsonValue] = field(default_factory=dict)
 
     async def call(self, raw: dict[str, Any], call: Call) -> Document:

@@ -1,5 +1,6 @@
 """Upgrading a testbed, and how its latest upgrade stands."""
 
+from dataclasses import replace
 from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, JsonValue, field_validator
@@ -29,6 +30,9 @@ from tp_mcp.watch.states import Origin, Watch, WatchState
 
 START_TOOL = "start_upgrade"
 FAILED_STATUSES = frozenset({"FAILURE", "TIMEOUT"})
+UPGRADE_TYPICAL_CHARACTERS = 4_000
+"""A few devices with the ends of their logs."""
+
 LINES_WHERE_ALL_IS_WELL = 3
 
 Testbed = Annotated[str, Field(description="Testbed (= lab) name from list_labs.", examples=["AT16_Combined_FSW"])]
@@ -173,14 +177,21 @@ async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
         )
         if watch.job == job
     ]
-    logs = tuple(LogExcerpt(heading=_device_line(device), text=_log_of(device)) for device in status.per_device)
+    # In every mode: the line that TP makes up itself holds a password too.
+    logs = tuple(
+        LogExcerpt(heading=_device_line(device), text=without_command(device.log_tail.rstrip()))
+        for device in status.per_device
+    )
+    ends = tuple(_end_of(log, device) for log, device in zip(logs, status.per_device, strict=True))
     stands = f"{arguments.testbed} {_status_words(status)}."
     if any(_not_picked_up(watch) for watch in mine):
         conclusion = f"Not picked up yet; what TP shows may be the upgrade before it: the latest upgrade of {stands}"
     else:
         conclusion = f"The latest upgrade of {stands}"
     watched = tuple(Paragraph(f"Watched as {watch.id}: {watch.title}.") for watch in mine)
-    return Document(conclusion, (*watched, *logs), _next_step(arguments.testbed, status, mine))
+    step = _next_step(arguments.testbed, status, mine)
+    full = None if ends == logs else Document(conclusion, (*watched, *logs), step)
+    return Document(conclusion, (*watched, *ends), step, full)
 
 
 def _checked(arguments: StartUpgradeArguments) -> UpgradeRequest:
@@ -244,13 +255,11 @@ def _device_line(device: DeviceUpgrade) -> str:
     return f"{word(device.ip)}: {status_words(device.status)}{by}{at}"
 
 
-def _log_of(device: DeviceUpgrade) -> str:
-    # In every mode: the line that TP makes up itself holds a password too.
-    log = without_command(device.log_tail.rstrip())
+def _end_of(log: LogExcerpt, device: DeviceUpgrade) -> LogExcerpt:
     if device.status in FAILED_STATUSES:
         return log
     # All is well there: where it stands is enough.
-    return "\n".join(log.splitlines()[-LINES_WHERE_ALL_IS_WELL:])
+    return replace(log, text="\n".join(log.text.splitlines()[-LINES_WHERE_ALL_IS_WELL:]))
 
 
 def _not_picked_up(watch: Watch) -> bool:
@@ -296,5 +305,6 @@ TOOLS = (
         arguments=GetUpgradeArguments,
         run=get_upgrade,
         read_only=True,
+        typical_characters=UPGRADE_TYPICAL_CHARACTERS,
     ),
 )

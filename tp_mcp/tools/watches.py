@@ -16,6 +16,9 @@ from tp_mcp.watch.registry import LIST_LIMIT
 from tp_mcp.watch.states import Watch, WatchState
 from tp_mcp.watch.until import Until
 
+WATCHES_TYPICAL_CHARACTERS = 4_000
+"""About fifteen watches."""
+
 DEFAULT_WAIT_SECONDS = 45
 MAX_WATCHES = 20
 """How many watches one call may wait for."""
@@ -174,6 +177,7 @@ TOOLS = (
         arguments=ListWatchesArguments,
         run=list_watches,
         read_only=True,
+        typical_characters=WATCHES_TYPICAL_CHARACTERS,
     ),
     ToolDefinition(
         name="wait_for_watch",

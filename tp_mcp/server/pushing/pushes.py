@@ -7,10 +7,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tp_mcp.clock import Clock
+from tp_mcp.results.fence import shown
 from tp_mcp.server.pushing.sessions import EndLevel, HandshakeSessions
 from tp_mcp.server.pushing.streams import ListenStreams
 from tp_mcp.server.resources.watches import INBOX_URI, watch_uri
-from tp_mcp.server.results import shown
 from tp_mcp.tools.services import Services
 from tp_mcp.watch import words
 from tp_mcp.watch.deliveries import Channel

@@ -9,10 +9,11 @@ from mcp.types import Resource, ResourceTemplate
 
 from tp_mcp.errors import InputError, TpMcpError, WatchNotFoundError
 from tp_mcp.redaction import Redactor
+from tp_mcp.results.limits import RESULT_MAX_CHARACTERS
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.resources.catalogue import RESOURCES
 from tp_mcp.server.resources.definition import ResourceCall, ResourceDefinition
-from tp_mcp.server.results import error_text, result_text
+from tp_mcp.server.results import error_text, kept_text
 from tp_mcp.watch.owner import Owner
 
 logger = logging.getLogger(__name__)
@@ -53,19 +54,24 @@ async def read_resource(uri: str, *, backend: Backend, owner: Owner) -> list[Rea
     try:
         services = await backend.services()
     except TpMcpError as error:
-        raise ResourceError(error_text(error, "", Redactor())) from None
+        raise ResourceError(error_text(error, Redactor())) from None
     redactor = services.redactor.knowing(*services.client.secrets)
     try:
         document = await definition.read(identifier, ResourceCall(owner, services))
     except (InputError, WatchNotFoundError) as error:
-        raise ResourceNotFoundError(error_text(error, "", redactor)) from None
+        raise ResourceNotFoundError(error_text(error, redactor)) from None
     except TpMcpError as error:
-        raise ResourceError(error_text(error, "", redactor)) from None
+        raise ResourceError(error_text(error, redactor)) from None
     except Exception:
         # The words of an unexpected error may hold anything; they stay in the log.
         logger.exception("%s could not be read", definition.uri)
         raise ResourceError("It could not be read for an internal reason; see the server's log.") from None
-    return [ReadResourceContents(result_text(document, "", redactor), MIME_TYPE)]
+
+    async def keep(whole: str) -> str:
+        return await services.shelf.keep(owner.principal, whole, what=f"the resource {uri[:URI_SHOWN_CHARACTERS]}")
+
+    text = await kept_text(document, "", redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
+    return [ReadResourceContents(text, MIME_TYPE)]
 
 
 def _found(uri: str, definitions: Sequence[ResourceDefinition]) -> tuple[ResourceDefinition, str]:
