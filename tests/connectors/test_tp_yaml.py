@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from tp_mcp.api.endpoints import ENDPOINTS
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.connectors.manifest import ToolManifest
 from tp_mcp.connectors.match import matches
@@ -27,7 +28,15 @@ PARAMETERS = {
     "get_upgrade": {"testbed"},
     "run_pytest": {"lab", "testcase", "argument", "extra_pytest_options"},
     "get_execution": {"exec_id"},
+    "cancel_execution": {"exec_id"},
+    "list_labs": set(),
+    "list_testcases": set(),
+    "list_versions": set(),
+    "list_executions": set(),
+    "lock_lab": {"lab"},
+    "unlock_lab": {"lab"},
 }
+STARTS = {"start_upgrade", "run_pytest"}
 UPGRADE = {
     "testbed": "AT16_Combined_FSW",
     "status": "PROGRESS",
@@ -79,8 +88,31 @@ def test_its_parameters_carry_the_names_of_tp(tools: Mapping[str, ToolManifest])
 
 
 def test_what_changes_the_world_is_destructive_and_watched(tools: Mapping[str, ToolManifest]) -> None:
-    assert {name for name, tool in tools.items() if tool.destructive} == {"start_upgrade", "run_pytest"}
-    assert {name for name, tool in tools.items() if tool.async_block} == {"start_upgrade", "run_pytest"}
+    writes = STARTS | {"cancel_execution", "lock_lab", "unlock_lab"}
+    assert {name for name, tool in tools.items() if tool.destructive} == writes
+    assert {name for name, tool in tools.items() if tool.async_block} == STARTS
+
+
+def test_every_endpoint_is_there_but_the_log_in_and_the_report_which_are_no_json() -> None:
+    requests = [tool.request for tool in load_builtin_manifest().manifest.tools.values()]
+    called = {(request.method, request.url.removeprefix("{settings.base_url}")) for request in requests}
+    paths = {"{testbed}": "{args.testbed}", "{exec_id}": "{args.exec_id}"}
+    expected = set()
+    for endpoint in ENDPOINTS.values():
+        path = endpoint.path
+        for ours, theirs in paths.items():
+            path = path.replace(ours, theirs)
+        expected.add((endpoint.method, path))
+    assert expected - called == {("POST", "/token-auth/"), ("GET", "/{report_file_path}")}
+    assert called <= expected
+
+
+def test_every_parameter_and_tool_is_described_for_a_model(tools: Mapping[str, ToolManifest]) -> None:
+    for name, tool in tools.items():
+        assert len(tool.description) > 60, name
+        assert tool.returns, name
+        assert all(len(parameter.description) > 20 for parameter in tool.parameters.values()), name
+        assert tool.response_fields or name == "list_versions" or tool.destructive, name
 
 
 def test_every_request_carries_the_token_as_tp_wants_it(tools: Mapping[str, ToolManifest]) -> None:
