@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test chaos check lint types coverage readme snapshots clean
+.PHONY: demo test chaos conformance check lint types coverage readme snapshots clean
 
 demo: $(READY)
 	@$(BIN)/tp-mcp demo
@@ -18,6 +18,15 @@ test: $(READY)
 SEED ?= 0
 chaos: $(READY)
 	@$(BIN)/python -m tests.chaos --seed $(SEED)
+
+# The official conformance suite, with the Node that comes in the virtual environment.
+SUITE := tests/conformance
+conformance: $(READY) $(SUITE)/node_modules/.package-lock.json
+	@$(BIN)/python -m tests.conformance
+
+$(SUITE)/node_modules/.package-lock.json: $(READY) $(SUITE)/package-lock.json
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix $(SUITE) --no-audit --no-fund --loglevel=error
+	@touch $@
 
 check: lint types test coverage
 
@@ -43,7 +52,7 @@ snapshots: $(READY)
 	$(BIN)/python -m pytest tests/server --snapshot-update
 
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SUITE)/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

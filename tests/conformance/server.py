@@ -1,0 +1,124 @@
+"""The product's own server, which also has what the conformance suite calls by name.
+
+Conversations, delivery, listening, subscriptions, the Tasks extension and the HTTP transport are the product's; the
+fixtures are added beside its tools. Run as `python -m tests.conformance.server PORT`.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, Tool
+from pydantic import AnyUrl
+
+from tests.conformance.asking import add_checked, add_inline, add_longer_rounds, add_rounds
+from tests.conformance.fixtures import add_contents, add_prompts, add_resources, add_tellers
+from tests.server.tasks.fixture_server import WORKS, FixtureTasks, said
+from tp_mcp.cli.opening import open_configured
+from tp_mcp.cli.serve_http import serve_http
+from tp_mcp.cli.serve_options import HttpOptions, ServeOptions
+from tp_mcp.clock import Clock, SystemClock
+from tp_mcp.server.app import TpServer
+from tp_mcp.server.backend import Backend
+from tp_mcp.server.conversations import Identity
+from tp_mcp.server.tasks.extension import TasksExtension
+from tp_mcp.server.tasks.listening import TasksListening
+from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.tools.services import Services
+
+TASK_TOOLS = (*WORKS, "test_tool_with_task")
+FIXTURE_SCHEME = "test://"
+
+
+class ConformanceServer(TpServer):
+    """The product's server, with fixtures."""
+
+    def __init__(self, backend: Backend, identity: Identity, clock: Clock) -> None:
+        super().__init__(backend, identity, clock, lambda: DEFAULT_TOOLS)
+        keeper = FixtureTasks()
+        backend.accompany(lambda _: keeper.open())
+        self._apply_extension(TasksExtension(keeper))
+        self._install_extension_interceptor()
+        self.middleware.append(TasksListening(keeper))
+        for add in ADDS:
+            add(self)
+        self._fixtures = {tool.name for tool in self._tool_manager.list_tools()}
+
+    async def list_tools(self) -> list[Tool]:
+        return [*await super().list_tools(), *await MCPServer.list_tools(self)]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        if name in self._fixtures:
+            return await MCPServer.call_tool(self, name, arguments, context)
+        return await super().call_tool(name, arguments, context)
+
+    async def list_resources(self) -> list[Resource]:
+        return [*await super().list_resources(), *await MCPServer.list_resources(self)]
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        return [*await super().list_resource_templates(), *await MCPServer.list_resource_templates(self)]
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[None, Any] | None = None
+    ) -> Iterable[ReadResourceContents]:
+        if str(uri).startswith(FIXTURE_SCHEME):
+            read = await MCPServer.read_resource(self, uri, context)
+            assert not isinstance(read, InputRequiredResult)
+            return read
+        return await super().read_resource(uri, context)
+
+
+def _add_task_tools(server: MCPServer[Any]) -> None:
+    @server.tool(description="Greets somebody.")
+    async def greet(name: str = "World") -> CallToolResult:
+        return said(f"Hello, {name}!")
+
+    def listed(tool: str) -> None:
+        # What a client without tasks gets.
+        async def at_once(seconds: float = 0, label: str = "", filename: str = "") -> CallToolResult:
+            return said(f"{tool} {label}{filename}")
+
+        server.add_tool(at_once, name=tool, description=f"A tool for tests: {tool}.")
+
+    for tool in TASK_TOOLS:
+        listed(tool)
+
+
+ADDS = (
+    add_contents,
+    add_tellers,
+    add_resources,
+    add_prompts,
+    add_rounds,
+    add_longer_rounds,
+    add_checked,
+    add_inline,
+    _add_task_tools,
+)
+
+
+def main(port: int) -> None:
+    """Serve until a signal asks to end."""
+    options = ServeOptions(simulator=True, http=HttpOptions(port=port))
+
+    def make(identity: Identity) -> tuple[TpServer, Backend]:
+        clock = SystemClock()
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Services]:
+            async with open_configured(options, clock) as services:
+                yield services
+
+        backend = Backend(opened, clock)
+        return ConformanceServer(backend, identity, clock), backend
+
+    serve_http(options, make)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
