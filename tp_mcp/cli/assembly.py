@@ -37,6 +37,7 @@ from tp_mcp.watch.ports import Timer
 from tp_mcp.watch.registry import WatchRegistry
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import Watch
+from tp_mcp.watch.tasks import Tasks
 from tp_mcp.watch.waiting import Changes
 
 SHELF_DIRECTORY = "shelf"
@@ -122,22 +123,24 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         rng=ground.rng,
         leases=_leases(ground),
     )
+    registry = WatchRegistry(
+        store=ground.store,
+        poller=poller,
+        changes=changes,
+        clock=ground.clock,
+        server=ground.server,
+        task_group=ground.tasks,
+        elsewhere=_elsewhere(ground, changes, poller),
+    )
     redactor = Redactor(ground.secrets)
     services = Services(
         client=ground.client,
         catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
-        registry=WatchRegistry(
-            store=ground.store,
-            poller=poller,
-            changes=changes,
-            clock=ground.clock,
-            server=ground.server,
-            task_group=ground.tasks,
-            elsewhere=_elsewhere(ground, changes, poller),
-        ),
+        registry=registry,
         inbox=Inbox(store=ground.store, clock=ground.clock),
         news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
         deliveries=Deliveries(store=ground.store, clock=ground.clock),
+        tasks=Tasks(store=ground.store, registry=registry, clock=ground.clock),
         manifest=ground.manifest,
         shelf=Shelf(ground.state_dir / SHELF_DIRECTORY, ground.clock, masked),
         clock=ground.clock,
@@ -154,6 +157,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         ),
         starts={name: tool for name, tool in CHAINED_TOOLS.items() if name not in settings.disabled_tools},
         max_wait_seconds=settings.max_wait_seconds,
+        pace=ground.interval_factor,
     )
     chains.use(ToolStarter(services))
     return Assembly(services, poller, chains)

@@ -20,6 +20,9 @@ from mcp.types import (
 from tp_mcp import __version__
 from tp_mcp.server.instructions import INSTRUCTIONS
 from tp_mcp.server.subscriptions import Subscriptions
+from tp_mcp.server.tasks.durable import WatchTasks, begins_task
+from tp_mcp.server.tasks.extension import TasksExtension
+from tp_mcp.server.tasks.listening import TasksListening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -70,6 +73,7 @@ class TpServer(MCPServer[None]):
             async with backend.running():
                 yield
 
+        tasks = WatchTasks(backend, self.owner, lambda: self._definitions)
         super().__init__(
             SERVER_NAME,
             title="TP test platform",
@@ -77,7 +81,8 @@ class TpServer(MCPServer[None]):
             version=__version__,
             log_level="WARNING",
             lifespan=lifespan,
-            middleware=[self._tell_backend_of_answers],
+            middleware=[self._tell_backend_of_answers, TasksListening(tasks)],
+            extensions=[TasksExtension(tasks)],
             subscriptions=False,
         )
         self.subscriptions = Subscriptions(self.owner, self._read_for)
@@ -108,6 +113,7 @@ class TpServer(MCPServer[None]):
             clock=self._clock,
             send_progress=context.report_progress,
             asker=asker_of(context),
+            begin_task=begins_task(context.request_context),
         )
 
     async def list_resources(self) -> list[Resource]:

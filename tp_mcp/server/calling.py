@@ -26,6 +26,8 @@ from tp_mcp.watch.owner import Owner
 logger = logging.getLogger(__name__)
 
 SendProgress = Callable[[float, float | None, str], Awaitable[None]]
+BeginTask = Callable[[Call], Awaitable[bool]]
+"""Called once a call did its work: whether a task stands now for what it awaits."""
 
 
 async def call_tool(
@@ -38,6 +40,7 @@ async def call_tool(
     clock: Clock,
     send_progress: SendProgress,
     asker: Asker | None = None,
+    begin_task: BeginTask | None = None,
 ) -> CallToolResult | InputRequiredResult:
     """Call a tool by name.
 
@@ -51,17 +54,27 @@ async def call_tool(
     except TpMcpError as error:
         return tool_result(error_text(error, Redactor()), is_error=True)
     visit = await _begin(services, owner)
-    reporter = ProgressReporter(send_progress, clock, lambda text: _redactor(services).redact(text))
-    call = Call(owner=owner, visit=visit, services=services, report=reporter.report, asker=asker)
+    reporter = ProgressReporter(send_progress, clock, lambda text: redactor_of(services).redact(text))
+    call = Call(
+        owner=owner,
+        visit=visit,
+        services=services,
+        report=reporter.report,
+        asker=asker,
+        detached=begin_task is not None,
+    )
     outcome: Document | TpMcpError = closing_error()
     try:
         with backend.call(only_reads=definition.read_only):
             outcome = await _outcome(definition, arguments, call)
     except QuestionForUser as question:
         # The plan has names from TP in it, and what a caller passed.
-        return question_result(QuestionForUser(redacted_text(question.question, _redactor(services)), question.code))
+        return question_result(QuestionForUser(redacted_text(question.question, redactor_of(services)), question.code))
+    if begin_task is not None and isinstance(outcome, Document) and await begin_task(call):
+        # Nobody reads it: the task is the answer.
+        return tool_result("")
     inbox, shown = ("", ()) if backend.closing else await _inbox(services, visit)
-    redactor = _redactor(services)
+    redactor = redactor_of(services)
 
     async def keep(whole: str) -> str:
         return await services.shelf.keep(owner.principal, whole, what=f"a result of {name}")
@@ -88,7 +101,8 @@ async def _outcome(definition: ToolDefinition[Any], arguments: dict[str, Any], c
         )
 
 
-def _redactor(services: Services) -> Redactor:
+def redactor_of(services: Services) -> Redactor:
+    """Return what takes every known secret out of a text."""
     # Made anew each time: the client goes on learning, such as the password of a command.
     return services.redactor.knowing(*services.client.secrets)
 

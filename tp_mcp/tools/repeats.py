@@ -13,6 +13,7 @@ from tp_mcp.tools.waiting import waited_for
 from tp_mcp.watch import words
 from tp_mcp.watch.repeats import REPEAT_SECONDS, call_key
 from tp_mcp.watch.states import Watch
+from tp_mcp.watch.until import Awaited
 
 STARTED = "This was started already, and nothing was sent again"
 WATCHED = "This is watched already, and no second watch was made"
@@ -41,6 +42,7 @@ async def told(watch: Watch, call: Call, *, said: str = STARTED, seconds: float 
 
     As the call would have waited for what it starts, it waits `seconds` for what was started already.
     """
+    call.awaits.append(Awaited((watch,)))
     watch = await waited_for(watch, call, seconds)
     now = call.services.clock.now()
     conclusion = f"[{watch.id}] {said}: {words.how_it_stands(watch)}"

@@ -184,6 +184,7 @@ TOOLS = (
         arguments=RunPytestArguments,
         run=run_pytest,
         read_only=False,
+        awaits=True,
         destructive=True,
         check=check_run,
         likely={"lab": "T", "testcase": ["Tests"], "argument": "", "extra_pytest_options": ""},

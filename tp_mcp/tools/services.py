@@ -18,6 +18,7 @@ from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.news import News
 from tp_mcp.watch.registry import WatchRegistry
+from tp_mcp.watch.tasks import Tasks
 
 if TYPE_CHECKING:
     # It is made of calls, which have services.
@@ -35,6 +36,7 @@ class Services:
         inbox: the ends that wait to be seen.
         news: tells what happens to watches.
         deliveries: what was done to tell of ends besides the inbox.
+        tasks: handles by which clients ask for results later.
         manifest: how jobs are watched.
         shelf: keeps what did not fit into a result.
         clock: the time.
@@ -45,6 +47,7 @@ class Services:
         access: decides over changes.
         starts: the tools that a chain may call.
         max_wait_seconds: how long one call may wait at most.
+        pace: what a watch's interval is multiplied by.
 
     """
 
@@ -54,6 +57,7 @@ class Services:
     inbox: Inbox
     news: News
     deliveries: Deliveries
+    tasks: Tasks
     manifest: Manifest
     shelf: Shelf
     clock: Clock
@@ -64,3 +68,4 @@ class Services:
     access: AccessControl
     starts: Mapping[str, ToolDefinition[Any]] = field(default_factory=dict)
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS
+    pace: float = 1.0

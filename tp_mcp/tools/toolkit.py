@@ -19,6 +19,7 @@ from tp_mcp.tools.wording import argument_error
 from tp_mcp.watch.inbox import Visit
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.states import Watch
+from tp_mcp.watch.until import Awaited
 from tp_mcp.watch.waiting import Report
 
 TEXT_MAX_CHARACTERS = 10_000
@@ -59,6 +60,8 @@ class Call:
         follows: the ended watch whose chain this call carries on; None for a call of a client.
         asker: asks the client's user; None where that cannot be done.
         id: what the audit log's lines of this call have in common.
+        detached: nothing waits within the call, whatever it asks for: its result may come later, as a task.
+        awaits: what the call would wait for; the tool adds it.
 
     """
 
@@ -69,6 +72,8 @@ class Call:
     follows: Watch | None = None
     asker: Asker | None = None
     id: str = field(default_factory=new_call_id)
+    detached: bool = False
+    awaits: list[Awaited] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class ToolDefinition(Generic[Arguments]):
         read_only: it changes nothing, so a client need not ask its user.
         destructive: it changes what cannot be changed back.
         idempotent: calling it twice does no more than calling it once.
+        awaits: what it begins, or waits for, ends later: a client that takes tasks may get its result as one.
         check: for a tool that a chain may call: everything that refuses it before it is sent, with the names of the
             arguments that are stand-ins because their values are not known yet. Sends nothing.
         typical_characters: what its result is written for; what is more is kept, and can be read by its handle.
@@ -99,6 +105,7 @@ class ToolDefinition(Generic[Arguments]):
     read_only: bool
     destructive: bool = False
     idempotent: bool = False
+    awaits: bool = False
     check: Callable[[Arguments, Call, frozenset[str]], Awaitable[None]] | None = None
     typical_characters: int = TYPICAL_CHARACTERS
     likely: Mapping[str, JsonValue] = field(default_factory=dict)

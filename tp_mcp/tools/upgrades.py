@@ -290,6 +290,7 @@ TOOLS = (
         arguments=StartUpgradeArguments,
         run=start_upgrade,
         read_only=False,
+        awaits=True,
         destructive=True,
         check=check_upgrade,
         likely={"testbed": "T", "mode": "build", "build_number": "1", "version": "1.0", "command": "-"},

@@ -12,7 +12,7 @@ from tp_mcp.tools import telling
 from tp_mcp.tools.toolkit import Call
 from tp_mcp.watch import words
 from tp_mcp.watch.states import Watch
-from tp_mcp.watch.until import Until, met
+from tp_mcp.watch.until import Awaited, Until, met, stand_of
 
 MAX_TOLD_IN_FULL = 5
 """How many of several ends one result tells in full; further ones stay in the inbox."""
@@ -51,7 +51,7 @@ def check_wait(seconds: float, call: Call) -> None:
 
 async def waited_for(watch: Watch, call: Call, seconds: float) -> Watch:
     """Return a watch that this call made, or found, once it has ended or the time is over."""
-    if not seconds or watch.state.ended:
+    if not seconds or call.detached or watch.state.ended:
         return watch
     return await call.services.registry.wait(watch.id, call.owner, seconds=seconds, report=call.report)
 
@@ -60,22 +60,23 @@ async def started(
     watch: Watch, call: Call, seconds: float, *, notes: tuple[str, ...] = (), advice: str = ""
 ) -> Document:
     """Tell that something was started; where the call is to wait for it, how it stands afterwards."""
-    if not seconds or call.follows is not None:
+    call.awaits.append(Awaited((watch,)))
+    if not seconds or call.detached or call.follows is not None:
         # Nobody waits for a step that follows another.
         return telling.started(watch, notes=notes, advice=advice)
     stands = await waited_for(watch, call, seconds)
     call.visit.named.add(watch.id)
-    document = told([watch], [stands], call, seconds=seconds, until=Until.TERMINAL)
+    document = told([stand_of(watch)], [stands], call, seconds=seconds, until=Until.TERMINAL)
     # Once it has ended, what was to be known while it goes on is only in the way.
     more = () if stands.state.ended else (*telling.chain_sections(stands), *(Paragraph(note) for note in notes))
     return Document(document.conclusion, (*document.sections, *more), document.next_step)
 
 
-def told(before: Sequence[Watch], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until) -> Document:
-    """Tell how watches stand after a wait that began when they stood as `before`."""
+def told(stood: Sequence[str], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until) -> Document:
+    """Tell how watches stand after a wait that began when they stood so, as `stand_of` tells it."""
     if len(watches) > 1:
-        return _several(before, watches, call, seconds=seconds, until=until)
-    [began], [watch] = before, watches
+        return _several(stood, watches, call, seconds=seconds, until=until)
+    [began], [watch] = stood, watches
     if watch.state.ended:
         call.visit.reported.add(watch.id)
         return telling.ended(watch)
@@ -83,15 +84,13 @@ def told(before: Sequence[Watch], watches: Sequence[Watch], call: Call, *, secon
     return telling.interim(watch, now, lead=_lead(seconds, until, is_met=met(until, began, watch)))
 
 
-def _several(
-    before: Sequence[Watch], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until
-) -> Document:
+def _several(stood: Sequence[str], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until) -> Document:
     now = call.services.clock.now()
     ended = [watch for watch in watches if watch.state.ended]
     in_full = ended[:MAX_TOLD_IN_FULL]
     call.visit.reported.update(watch.id for watch in in_full)
     others = [
-        (watch, met(until, began, watch)) for began, watch in zip(before, watches, strict=True) if watch not in in_full
+        (watch, met(until, began, watch)) for began, watch in zip(stood, watches, strict=True) if watch not in in_full
     ]
     going_on = [watch for watch, _ in others if not watch.state.ended]
     lead = _lead(seconds, until, is_met=any(is_met for _, is_met in others)) if not ended else ""

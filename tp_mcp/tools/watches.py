@@ -14,7 +14,7 @@ from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch import words
 from tp_mcp.watch.registry import LIST_LIMIT
 from tp_mcp.watch.states import Watch, WatchState
-from tp_mcp.watch.until import Until
+from tp_mcp.watch.until import Awaited, Until, stand_of
 
 WATCHES_TYPICAL_CHARACTERS = 4_000
 """About fifteen watches."""
@@ -115,12 +115,13 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
     here = [watch.id for watch in before if watch.state.ended or services.registry.looks_at(watch)]
     if not here:
         return telling.elsewhere(before[0])
-    waited = await services.registry.wait_for_first(
-        here, call.owner, seconds=arguments.max_wait_seconds, until=until, report=call.report
-    )
+    if arguments.max_wait_seconds:
+        call.awaits.append(Awaited(tuple(watch for watch in before if watch.id in here), until))
+    seconds = 0.0 if call.detached else arguments.max_wait_seconds
+    waited = await services.registry.wait_for_first(here, call.owner, seconds=seconds, until=until, report=call.report)
     after = {watch.id: watch for watch in waited}
     stand = [after.get(watch.id, watch) for watch in before]
-    return waiting.told(before, stand, call, seconds=arguments.max_wait_seconds, until=until)
+    return waiting.told([stand_of(watch) for watch in before], stand, call, seconds=seconds, until=until)
 
 
 async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
@@ -190,6 +191,7 @@ TOOLS = (
         arguments=WaitForWatchArguments,
         run=wait_for_watch,
         read_only=True,
+        awaits=True,
     ),
     ToolDefinition(
         name="cancel_watch",

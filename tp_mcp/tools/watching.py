@@ -37,6 +37,7 @@ from tp_mcp.watch.match_rule import MATCH_RULE
 from tp_mcp.watch.registry import Intent
 from tp_mcp.watch.spec import WatchSpec, check_limits
 from tp_mcp.watch.states import Origin
+from tp_mcp.watch.until import Awaited
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +187,7 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     watch = await services.registry.observe(intent)
     if watch.id != intent.id:
         return await repeats.told(watch, call, said=repeats.WATCHED)
+    call.awaits.append(Awaited((watch,)))
     return telling.started(watch, notes=(subject.note,) if subject.note else ())
 
 
@@ -314,6 +316,7 @@ TOOLS = (
         arguments=StartWatchArguments,
         run=start_watch,
         read_only=False,
+        awaits=True,
         idempotent=False,
     ),
 )

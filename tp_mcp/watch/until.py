@@ -1,8 +1,10 @@
 """What a wait is for: the end of a watch, its first failure, or any change. Pure."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from tp_mcp.watch.readings import sign_of
 from tp_mcp.watch.states import Watch
 
 
@@ -17,8 +19,22 @@ class Until(StrEnum):
     """It stands otherwise than when the wait began: another phase, other counts, an advisory."""
 
 
-def met(until: Until, before: Watch, watch: Watch) -> bool:
-    """Return whether a wait is over that began when the watch stood as `before`."""
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a call waits for, or would: the first of some watches to meet a condition.
+
+    Attributes:
+        watches: as they stood when the wait began.
+        until: what the wait is for.
+
+    """
+
+    watches: tuple[Watch, ...]
+    until: Until = Until.TERMINAL
+
+
+def met(until: Until, stood: str, watch: Watch) -> bool:
+    """Return whether a wait is over that began when the watch stood so, as `stand_of` tells it."""
     if watch.state.ended:
         return True
     match until:
@@ -27,13 +43,15 @@ def met(until: Until, before: Watch, watch: Watch) -> bool:
         case Until.FIRST_FAILURE:
             return watch.reading is not None and watch.reading.broken
         case Until.CHANGE:
-            return _stand(before) != _stand(watch)
+            return stand_of(watch) != stood
         case _:
             assert_never(until)
 
 
-def _stand(watch: Watch) -> tuple[object, ...]:
+def stand_of(watch: Watch) -> str:
+    """Return a short text that differs where a reader would notice that a watch stands otherwise."""
     # A sign of life changes with nearly every poll and tells a reader nothing new.
     stand: tuple[object, ...] = (watch.state, watch.advisory, watch.missing_polls > 0)
     reading = watch.reading
-    return stand if reading is None else (*stand, reading.verdict, reading.phase, reading.counts, reading.detail)
+    told = () if reading is None else (reading.verdict, reading.phase, reading.counts, reading.detail)
+    return sign_of(repr((*stand, *told)))

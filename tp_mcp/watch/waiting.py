@@ -9,7 +9,7 @@ import anyio
 
 from tp_mcp.clock import Clock
 from tp_mcp.watch.states import Watch
-from tp_mcp.watch.until import Until, met
+from tp_mcp.watch.until import Until, met, stand_of
 
 HEARTBEAT_SECONDS = 10.0
 """How often whoever waits is told how it stands, at least."""
@@ -117,12 +117,12 @@ async def wait_for_first(
     """
     now = clock.now()
     deadline, beat_at = now + seconds, now + _first_beat(watch_ids[0])
-    began: tuple[Watch, ...] = ()
+    began: tuple[str, ...] = ()
     while True:
         with changes.of(*watch_ids) as changed:
             watches = tuple([await look(watch_id) for watch_id in watch_ids])
-            began = began or watches
-            if any(met(until, before, watch) for before, watch in zip(began, watches, strict=True)):
+            began = began or tuple(map(stand_of, watches))
+            if any(met(until, stood, watch) for stood, watch in zip(began, watches, strict=True)):
                 return watches
             if report is not None:
                 await report(*watches)

@@ -133,6 +133,26 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX outgoing_due ON outgoing (endpoint, due_at);
     """,
+    """
+    CREATE TABLE tasks (
+        id                 TEXT PRIMARY KEY,
+        principal          TEXT NOT NULL,
+        conversation       TEXT NOT NULL,
+        conversation_exact INTEGER NOT NULL,
+        watch_ids          TEXT NOT NULL,  -- JSON
+        stood              TEXT NOT NULL,  -- JSON: how each watch stood when the task was made
+        until              TEXT NOT NULL,
+        created_at         REAL NOT NULL,
+        expires_at         REAL NOT NULL,
+        state              TEXT NOT NULL,
+        ended_at           REAL,
+        text               TEXT NOT NULL,
+        is_error           INTEGER NOT NULL,
+        told               TEXT NOT NULL   -- JSON: the watches whose ends the text tells
+    ) STRICT;
+    CREATE INDEX tasks_of_principal ON tasks (principal);
+    CREATE INDEX tasks_by_expiry ON tasks (expires_at);
+    """,
 )
 
 VERSION = len(MIGRATIONS)

@@ -14,13 +14,14 @@ from tp_mcp.watch.outgoing import EventsOfEnd, no_events
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.ports import LeastShown
 from tp_mcp.watch.repeats import REPEAT_SECONDS
-from tp_mcp.watch.sqlite import deliveries, inbox_tables, lease_tables
+from tp_mcp.watch.sqlite import deliveries, inbox_tables, lease_tables, tasks
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.ends import ends_after
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
 from tp_mcp.watch.sqlite.outgoing import SqliteOutbox, queue
 from tp_mcp.watch.sqlite.rows import Row, entry_to_row, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+from tp_mcp.watch.tasks import TaskEnd, WatchTask
 from tp_mcp.watch.usual import Usual
 
 logger = logging.getLogger(__name__)
@@ -264,6 +265,18 @@ class SqliteStore:
     async def deliveries(self, watch_ids: Sequence[str]) -> tuple[Delivery, ...]:
         """Return what was recorded for some watches, in the order in which their channels were first used."""
         return await self._connection.run(lambda db: deliveries.of_watches(db, watch_ids))
+
+    async def add_task(self, task: WatchTask) -> bool:
+        """Write a new task, and drop those that expired; False where its principal has too many already."""
+        return await self._connection.write(lambda db: tasks.add(db, task))
+
+    async def task(self, task_id: str) -> WatchTask | None:
+        """Return a task."""
+        return await self._connection.run(lambda db: tasks.find(db, task_id))
+
+    async def end_task(self, task_id: str, end: TaskEnd) -> WatchTask | None:
+        """End a task unless it has ended; return it as it stands then."""
+        return await self._connection.write(lambda db: tasks.end(db, task_id, end))
 
     async def close(self) -> None:
         """Close the store; it cannot be used afterwards."""
