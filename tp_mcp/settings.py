@@ -300,13 +300,19 @@ def _chosen_profile(file: ProfileFile, name: str | None, config_file: Path) -> P
     return file.profiles[wanted]
 
 
+_EXPECTED = {
+    "log_level": "must be one of " + ", ".join(get_args(LogLevel)),
+    "interval_factor": f"must be a number from {MIN_INTERVAL_FACTOR:g} to {MAX_INTERVAL_FACTOR:g}, such as 0.5",
+    "testcases_ttl_seconds": "must be a number of seconds, 0 or more",
+}
+
+
 def _said_in_variables(error: ValidationError) -> str:
     # The rejected value is left out: it may be a secret that landed in the wrong variable.
     problems: list[str] = []
     for problem in error.errors(include_input=False):
         words = problem["msg"].removeprefix("Value error, ")
         name = str(problem["loc"][0]) if problem["loc"] else ""
-        if name == "log_level":
-            words = "must be one of " + ", ".join(get_args(LogLevel))
+        words = _EXPECTED.get(name, words)
         problems.append(f"{ENV_PREFIX}{name.upper()}: {words}" if name else words)
     return "; ".join(problems) + "."

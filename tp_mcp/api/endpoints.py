@@ -39,7 +39,6 @@ class Endpoint:
         kind: whether it reads or writes; a POST that only reads is a read.
         timeout_seconds: the time for one exchange, from the first byte sent to the last one received.
         max_bytes: the largest body that is taken.
-        pollable: whether it may be asked again and again.
         answer_may_be_empty: whether a good answer may have no body.
 
     """
@@ -50,7 +49,6 @@ class Endpoint:
     kind: Kind
     timeout_seconds: float = 30.0
     max_bytes: int = LARGEST_ANSWER_BYTES
-    pollable: bool = False
     answer_may_be_empty: bool = False
 
     @property
@@ -66,19 +64,15 @@ class Endpoint:
 
 MINT_TOKEN = Endpoint("mint_token", "POST", "/token-auth/", Kind.READ, timeout_seconds=15.0)
 START_UPGRADE = Endpoint("start_upgrade", "POST", "/adc/automation/upgrade/", Kind.WRITE)
-GET_UPGRADE = Endpoint("get_upgrade", "GET", "/adc/automation/upgrade/{testbed}/", Kind.READ, pollable=True)
+GET_UPGRADE = Endpoint("get_upgrade", "GET", "/adc/automation/upgrade/{testbed}/", Kind.READ)
 START_PYTEST = Endpoint("start_pytest", "POST", "/adc/automation/pytest/", Kind.WRITE)
-GET_EXECUTION = Endpoint("get_execution", "GET", "/adc/automation/pytest/{exec_id}/", Kind.READ, pollable=True)
+GET_EXECUTION = Endpoint("get_execution", "GET", "/adc/automation/pytest/{exec_id}/", Kind.READ)
 # TP pulls its mirror of the tests before it answers: slow, and never to be asked in a loop.
 LIST_TESTCASES = Endpoint(
     "list_testcases", "GET", "/adc/get_testcases", Kind.READ, timeout_seconds=120.0, max_bytes=LARGEST_TREE_BYTES
 )
-LIST_LABS = Endpoint(
-    "list_labs", "POST", "/adc/get_automation_lab", Kind.READ, max_bytes=LARGEST_LIST_BYTES, pollable=True
-)
-LIST_EXECUTIONS = Endpoint(
-    "list_executions", "POST", "/adc/get_test_result", Kind.READ, max_bytes=LARGEST_LIST_BYTES, pollable=True
-)
+LIST_LABS = Endpoint("list_labs", "POST", "/adc/get_automation_lab", Kind.READ, max_bytes=LARGEST_LIST_BYTES)
+LIST_EXECUTIONS = Endpoint("list_executions", "POST", "/adc/get_test_result", Kind.READ, max_bytes=LARGEST_LIST_BYTES)
 CANCEL_EXECUTION = Endpoint("cancel_execution", "POST", "/adc/test_exec_kill", Kind.WRITE, answer_may_be_empty=True)
 LIST_VERSIONS = Endpoint(
     # The misspelling is TP's.

@@ -8,7 +8,13 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
-from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError
+from tp_mcp.errors import (
+    TpError,
+    TpNotAuthenticatedError,
+    TpNotFoundError,
+    TpServerFaultError,
+    TpUnreachableError,
+)
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch import words
@@ -68,7 +74,7 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
         memory=interpretation.memory,
         reading=reading,
         last_answer=answer,
-        lively_at=now if _shows_life(watch.reading, reading) else watch.lively_at,
+        lively_at=now if _shows_life(watch.reading, reading) else _lively_at(watch, now),
         missing_since=None,
         missing_polls=0,
         silent_since=None,
@@ -98,9 +104,10 @@ def observe_failure(watch: Watch, failure: TpError, *, now: float) -> Step:
             return observe_settlement(watch, Settlement(started=False, evidence=str(failure)), now=now)
         return _observe_missing(watch, now)
     since = now if watch.silent_since is None else watch.silent_since
+    advisory, what = _kind_of(failure)
     silent = replace(
         watch,
-        advisory=Advisory.UNREACHABLE,
+        advisory=advisory,
         reason=_said(failure),
         missing_since=None,
         missing_polls=0,
@@ -108,10 +115,17 @@ def observe_failure(watch: Watch, failure: TpError, *, now: float) -> Step:
     )
     if now - since >= SILENCE_BEFORE_TIMEOUT_SECONDS and (over := _limits(silent, now)) is not None:
         return over
-    begins = watch.advisory is not Advisory.UNREACHABLE
-    what = "cannot log in to TP" if isinstance(failure, TpNotAuthenticatedError) else "cannot reach TP"
+    begins = watch.advisory is not advisory
     notes = (f"{watch.id}: {what}: {silent.reason}",) if begins else ()
     return Step(silent, durable=begins or silent.reason != watch.reason, notes=notes)
+
+
+def _kind_of(failure: TpError) -> tuple[Advisory, str]:
+    if isinstance(failure, TpNotAuthenticatedError):
+        return Advisory.UNREACHABLE, "cannot log in to TP"
+    if isinstance(failure, TpUnreachableError | TpServerFaultError):
+        return Advisory.UNREACHABLE, "cannot reach TP"
+    return Advisory.NO_STATUS, "TP answers, but not with how the job stands"
 
 
 def no_longer(watch: Watch, advisory: Advisory) -> str:
@@ -121,7 +135,7 @@ def no_longer(watch: Watch, advisory: Advisory) -> str:
 
 def _observe_missing(watch: Watch, now: float) -> Step:
     since = now if watch.missing_since is None else watch.missing_since
-    back = watch.advisory is Advisory.UNREACHABLE
+    back = watch.advisory in {Advisory.UNREACHABLE, Advisory.NO_STATUS}
     missing = replace(
         watch,
         advisory=None if back else watch.advisory,
@@ -226,6 +240,16 @@ def _advisory(watch: Watch, reading: Reading, now: float) -> tuple[Advisory | No
     if still >= spec.stalled_after_seconds:
         return Advisory.STALLED, f"Its signs of life have stood still for {format_duration(still)}."
     return None, ""
+
+
+def _lively_at(watch: Watch, now: float) -> float | None:
+    """Return since when signs of life that have not moved stand still: while TP was silent nobody could see them."""
+    if watch.lively_at is None or watch.silent_since is None:
+        return watch.lively_at
+    silent = now - watch.silent_since
+    # After a long silence the job's workers may have to come back themselves, so it counts anew; a short one is only
+    # left out, or a TP that drops a poll now and then would hide a job that stands still.
+    return now if silent >= SILENCE_BEFORE_TIMEOUT_SECONDS else min(watch.lively_at + silent, now)
 
 
 def _shows_life(before: Reading | None, reading: Reading) -> bool:

@@ -47,6 +47,8 @@ class Advisory(StrEnum):
 
     UNREACHABLE = "unreachable"
     """TP does not answer, or does not let us in."""
+    NO_STATUS = "no_status"
+    """TP answers, but not with how the job stands: it refuses, or what comes cannot be read."""
     STALLED = "stalled"
     """The job's own signs of life stand still."""
     NOT_STARTED = "not_started"
