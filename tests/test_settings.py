@@ -85,6 +85,18 @@ def test_without_a_base_url_the_error_says_what_to_set(tmp_path: Path) -> None:
     assert "--simulator" in raised.value.remedy
 
 
+@pytest.mark.parametrize("value", ["abc", "0", "nan", "1e9"])
+def test_a_wrong_number_is_said_in_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TP_MCP_INTERVAL_FACTOR", value)
+    monkeypatch.setenv("TP_MCP_TESTCASES_TTL_SECONDS", "soon")
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(tmp_path / "none.toml")
+    assert raised.value.message == (
+        "TP_MCP_INTERVAL_FACTOR: must be a number from 0.001 to 100, such as 0.5; "
+        "TP_MCP_TESTCASES_TTL_SECONDS: must be a number of seconds, 0 or more."
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -33,12 +33,6 @@ def test_the_table_says_which_calls_write() -> None:
         "lock_lab",
     }
     assert all(endpoint.reads is (endpoint.kind is Kind.READ) for endpoint in ENDPOINTS.values())
-    assert {name for name, endpoint in ENDPOINTS.items() if endpoint.pollable} == {
-        "get_upgrade",
-        "get_execution",
-        "list_labs",
-        "list_executions",
-    }
 
 
 async def test_an_upgrade_is_started(client: TpClient, tp: Any) -> None:

@@ -78,7 +78,7 @@ def test_an_answer_that_is_no_status_is_said_and_changes_nothing(
     with pytest.raises(TpNotJsonError):
         UpgradeRule().interpret(watch, answer)
     walked = follow(watch, UpgradeRule(), [get("PROGRESS", UNDER_WAY), answer, get("SUCCESS", GOOD)])
-    assert [each.advisory for each in walked] == [None, Advisory.UNREACHABLE, None]
+    assert [each.advisory for each in walked] == [None, Advisory.NO_STATUS, None]
     assert walked[-1].state is WatchState.DONE
 
 

@@ -19,6 +19,7 @@ from tp_mcp.api.auth import PasswordLogin
 from tp_mcp.api.client import TpClient
 from tp_mcp.cli.assembly import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
+from tp_mcp.errors import TpMcpError
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.server.toolset import DEFAULT_TOOLS
@@ -149,7 +150,11 @@ class Process:
         definition = next(each for each in DEFAULT_TOOLS if each.name == name)
         visit = await self.services.inbox.begin(owner)
         call = Call(owner=owner, visit=visit, services=self.services, report=_tell_nobody)
-        document = await definition.call(arguments, call)
+        try:
+            document = await definition.call(arguments, call)
+        except TpMcpError:
+            self.services.inbox.handed_over(visit, ())
+            raise
         shown = tuple(entry.watch_id for entry in await self.services.inbox.to_show(visit))
         self.services.inbox.handed_over(visit, shown)
         return render(document, marker=new_marker()), shown

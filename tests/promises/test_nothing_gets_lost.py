@@ -132,3 +132,13 @@ async def test_a_refusal_that_its_caller_was_told_is_not_reported_again(house: H
         with pytest.raises(TpBusyError, match="in flight"):
             await process.call("run_pytest", **RUN_IT)
         assert (await process.call("list_labs"))[1] == ()
+
+
+async def test_a_refusal_whose_result_may_not_have_arrived_is_reported_by_the_next_process(house: House) -> None:
+    house.tp.run()
+    async with house.process() as process:
+        with pytest.raises(TpBusyError, match="in flight"):
+            await process.call("run_pytest", **RUN_IT)
+        [refused] = [each.id for each in await process.watches()]
+    async with house.process() as process:
+        assert (await process.call("list_labs"))[1] == (refused,)

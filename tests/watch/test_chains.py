@@ -17,7 +17,7 @@ from tp_mcp.errors import (
     WatchError,
 )
 from tp_mcp.watch.chain import Chain, Link
-from tp_mcp.watch.chains import GIVE_UP_SECONDS, LOOK_SECONDS, Chains
+from tp_mcp.watch.chains import GIVE_UP_SECONDS, LOOK_SECONDS, TOO_OLD_SECONDS, Chains
 from tp_mcp.watch.following import next_chain
 from tp_mcp.watch.registry import Accepted, Intent
 from tp_mcp.watch.states import Origin, Watch, WatchState
@@ -113,6 +113,22 @@ async def test_the_step_of_a_process_that_died_is_found_by_another_within_the_lo
         await world.store.real.add(parent)
         await world.advance(LOOK_SECONDS)
         assert starter.sent == [NEXT.id]
+
+
+async def test_a_step_that_could_not_begin_for_a_day_does_not_begin_and_says_so(
+    open_world: OpenWorld, make_spec: Callable[..., Any], parent: Watch
+) -> None:
+    async with open_world() as world:
+        chains, starter = chains_of(world, make_spec)
+        await world.store.real.add(parent)
+        world.clock.move_to(world.clock.time + TOO_OLD_SECONDS)
+        await chains.look()
+        await world.settle()
+        assert starter.tried == 0
+        assert await world.store.real.pending(SERVER) == ()
+        [entry] = await world.store.real.unseen(parent.owner)
+        assert entry.watch_id == NEXT.id
+        assert "not started: it was to begin within 1 d of the end before it, which was 1 d ago" in entry.text
 
 
 async def test_several_pending_steps_are_each_started(

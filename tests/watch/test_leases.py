@@ -1,9 +1,7 @@
 """Several processes on one store: one of them polls each target."""
 
 import asyncio
-import logging
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,21 +12,12 @@ from tp_mcp.watch.leases import (
     HEARTBEAT_SECONDS,
     LEFT_TO_ITS_MAKER_SECONDS,
     RETAKE_SECONDS,
-    Claim,
-    Lease,
-    claim,
-    may_poll,
-    next_beat,
 )
 from tp_mcp.watch.states import Advisory, Watch, WatchState
 
 MakeWatch = Callable[..., Watch]
 NOW = 1_000.0
 RULES: Any = {"process": "me", "at": NOW, "lifetime": 10.0}
-
-
-def lease(target: str, owner: str, beat_at: float | None = NOW - 1) -> Lease:
-    return Lease(target, 1, owner, beat_at)
 
 
 def polls(job: str, *worlds: Any) -> list[float]:
@@ -45,45 +34,6 @@ async def advance(seconds: float, *worlds: Any) -> None:
         clock.move_to(max(clock.time, min([*due, end])))
         for world in worlds:
             await world.advance(0)
-
-
-# Decisions ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("there", "taken"),
-    [
-        ([], ("a",)),
-        ([lease("a", "me")], ()),
-        ([lease("a", "other")], ()),
-        ([lease("a", "other", NOW - 9.9)], ()),
-        ([lease("a", "other", NOW - 10)], ("a",)),
-        ([lease("a", "other", None)], ("a",)),
-        ([lease("a", "other", NOW + 3600)], ("a",)),
-        ([lease("b", "other")], ("a",)),
-    ],
-)
-def test_a_target_is_taken_where_nobody_alive_has_it(there: list[Lease], taken: tuple[str, ...]) -> None:
-    assert claim(there, ["a"], **RULES) == Claim(take=taken, drop=())
-
-
-def test_a_target_of_ones_own_that_is_wanted_no_longer_is_dropped() -> None:
-    assert claim([lease("a", "me"), lease("b", "other")], [], **RULES) == Claim(take=(), drop=("a",))
-
-
-def test_without_a_written_heartbeat_only_what_others_surely_poll_is_left_to_them() -> None:
-    there = [lease("mine", "me"), lease("theirs", "other"), lease("dead", "gone", None)]
-    assert may_poll(there, ["mine", "theirs", "dead", "free"], **RULES) == {"mine", "dead", "free"}
-
-
-def test_the_next_heartbeat_comes_when_somebody_elses_lease_runs_out() -> None:
-    rules: Any = {**RULES, "heartbeat": 5.0}
-    assert next_beat([lease("a", "me", NOW)], **rules) == NOW + 5
-    assert next_beat([lease("a", "other", NOW - 8)], **rules) == NOW + 2
-    assert next_beat([lease("a", "other", NOW - 20), lease("b", "gone", None)], **rules) == NOW + 5
-
-
-# Processes ------------------------------------------------------------------------------------------------------------
 
 
 async def test_two_processes_poll_each_target_once(open_world: Any, make_watch: MakeWatch) -> None:
@@ -374,50 +324,3 @@ async def test_a_process_that_closed_takes_nothing_any_more(open_world: Any, mak
         held.set()
         await closing
         assert await world.store.real.leases(watch.server) == ()
-
-
-# Waiting --------------------------------------------------------------------------------------------------------------
-
-
-async def test_an_end_that_another_process_writes_is_noticed_while_somebody_waits(
-    open_world: Any, make_watch: MakeWatch, alice: Any
-) -> None:
-    async with open_world(shared=True) as one, open_world(one.clock, shared=True) as two:
-        watch = await one.add(make_watch())
-        await two.registry.resume()
-        await advance(3, one, two)
-        told: list[Watch] = []
-
-        async def report(stands: Watch) -> None:
-            told.append(stands)
-
-        waiting = asyncio.create_task(two.registry.wait(watch.id, alice, seconds=60, report=report))
-        both = asyncio.create_task(two.registry.wait(watch.id, alice, seconds=60))
-        await two.advance(1)
-        await one.store.real.save(replace(watch, reason="other words"))
-        await two.advance(0.5)
-        assert [each.reason for each in told] == ["", "other words"]
-        await one.registry.cancel(watch.id, alice, reason="no need")
-        await two.advance(0.5)
-        assert waiting.done()
-        assert (await waiting).state is (await both).state is WatchState.CANCELLED
-        assert two.poller.current(watch.id) is None
-        two.store.calls.clear()
-        await two.advance(3)
-        assert two.store.calls.count("version") <= 1, "nobody waits, so only the heartbeat looks"
-
-
-async def test_a_wait_goes_on_while_the_store_cannot_be_looked_at(
-    open_world: Any, make_watch: MakeWatch, alice: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    async with open_world(shared=True) as one, open_world(one.clock, shared=True) as two:
-        watch = await one.add(make_watch())
-        waiting = asyncio.create_task(two.registry.wait(watch.id, alice, seconds=60))
-        await two.advance(0.3)
-        two.store.fail("version", StoreError("It is held."))
-        await two.advance(0.5)
-        assert "could not be looked at: It is held." in caplog.text
-        await one.registry.cancel(watch.id, alice, reason="no need")
-        await two.advance(0.5)
-        assert (await waiting).state is WatchState.CANCELLED

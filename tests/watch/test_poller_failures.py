@@ -73,7 +73,8 @@ async def test_an_answer_that_cannot_be_read_ends_nothing(
         world.reader.on("1", {"status": status} if status else ["no object"])
         world.reader.on("2", {"status": "done"})
         await world.advance(40)
-        assert (await world.stored(broken)).advisory is Advisory.UNREACHABLE
+        advisory = Advisory.UNREACHABLE if status else Advisory.NO_STATUS
+        assert (await world.stored(broken)).advisory is advisory
         assert (await world.stored(sound)).state is WatchState.DONE
 
 

@@ -273,3 +273,105 @@ async def test_a_watch_given_up_while_another_processs_state_is_read_stays_given
         await world.advance(60)
         assert world.poller.current(watch.id) is None
         assert len(world.reader.reads) == 1
+
+
+@pytest.mark.parametrize("slept", [True, False])
+async def test_an_end_that_was_not_written_is_not_written_without_the_lease(
+    open_world: Any, make_watch: MakeWatch, *, slept: bool
+) -> None:
+    async with open_world(shared=True) as world:
+        watch = await world.add(make_watch())
+        world.reader.on("1", {"status": "done"})
+        await world.advance(1)
+        world.store.fail_always("save")
+        await world.advance(15)
+        current = world.poller.current(watch.id)
+        assert current is not None
+        assert current.unwritten
+        world.store.failures.clear()
+        [lease] = await world.store.real.leases(watch.server)
+        await world.store.real.release(lease.owner)
+        if slept:
+            world.clock.time += 60
+        await world.poller.flush()
+        assert await world.unseen() == []
+        await world.advance(120)
+        assert await world.unseen() == [watch.id], "polled again under a lease of its own"
+
+
+async def test_an_end_that_could_not_be_written_yields_to_what_somebody_else_wrote(
+    open_world: Any, make_watch: MakeWatch
+) -> None:
+    async with open_world() as world:
+        watch = await world.add(make_watch())
+        world.reader.on("1", {"status": "done"})
+        world.store.fail_always("save")
+        await world.advance(14)
+        await world.store.real.save(replace(watch, reason="other words"))
+        world.store.failures.clear()
+        await world.poller.flush()
+        current = world.poller.current(watch.id)
+        assert current is not None
+        assert (current.reason, current.unwritten) == ("other words", "")
+        await world.advance(30)
+        assert await world.unseen() == [watch.id]
+
+
+async def test_an_end_that_could_not_be_written_is_written_when_the_server_stops(
+    open_world: Any, make_watch: MakeWatch
+) -> None:
+    async with open_world() as world:
+        watch = await world.add(make_watch())
+        world.reader.on("1", {"status": "done"})
+        world.store.fail("save", *[StoreError("The disk is gone.")] * 2)
+        await world.advance(16)
+        assert (await world.stored(watch)).state is WatchState.ACTIVE
+        await world.poller.close()
+        assert (await world.stored(watch)).state is WatchState.DONE
+        assert await world.unseen() == [watch.id]
+
+
+async def test_many_watches_of_one_job_end_in_few_transactions(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        watches = [await world.add(make_watch()) for _ in range(50)]
+        world.reader.on("1", {"status": "done"})
+        seen: list[str] = []
+        connection = world.store.real._connection
+        await connection.run(lambda db: db.set_trace_callback(seen.append))
+        await world.advance(16)
+        await connection.run(lambda db: db.set_trace_callback(None))
+        assert len(await world.unseen()) == len(watches)
+        assert seen.count("COMMIT") <= 3
+
+
+async def test_what_somebody_else_wrote_already_is_not_written_again(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        watch = await world.add(make_watch())
+        world.reader.on("1", {"status": "Running", "memory": ["a"]})
+        await world.advance(16)
+        stored = await world.stored(watch)
+        world.reader.on("1", {"status": "Running", "memory": ["b"]})
+        await world.store.real.save(replace(stored, memory=["b"]))
+        world.store.calls.clear()
+        await world.advance(15)
+        assert world.store.calls.count("save") == 1
+        current = world.poller.current(watch.id)
+        assert current is not None
+        assert (current.memory, current.polls) == (["b"], 2)
+
+
+async def test_a_watch_that_is_given_up_while_its_end_is_tried_again_stays_given_up(
+    open_world: Any, make_watch: MakeWatch
+) -> None:
+    async with open_world() as world:
+        watch = await world.add(make_watch())
+        world.reader.on("1", {"status": "done"})
+        world.store.fail_always("save")
+        await world.advance(16)
+        held = world.store.hold("save")
+        flushing = asyncio.create_task(world.poller.flush())
+        await world.settle()
+        world.poller.remove(watch.id)
+        held.set()
+        await flushing
+        assert world.poller.current(watch.id) is None

@@ -347,6 +347,17 @@ async def test_old_ends_are_dropped_and_a_store_that_cannot_is_used_all_the_same
         assert await world.store.real.get(old.id) is None
 
 
+async def test_old_ends_are_dropped_each_day_while_the_server_runs(open_world: Any, make_watch: MakeWatch) -> None:
+    async with open_world() as world:
+        old = await world.add(make_watch("1"))
+        await world.registry.cancel(old.id, old.owner, reason="no need")
+        world.tasks.start_soon(world.registry.keep_purging)
+        await world.advance(13 * 24 * 3600)
+        assert await world.store.real.get(old.id) is not None
+        await world.advance(2 * 24 * 3600)
+        assert await world.store.real.get(old.id) is None
+
+
 async def test_only_watches_of_the_configured_tp_are_looked_at(open_world: Any, make_watch: MakeWatch) -> None:
     async with open_world() as world:
         assert world.registry.looks_at(make_watch())

@@ -18,7 +18,6 @@ from tp_mcp.errors import (
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.registry import Accepted, Intent
-from tp_mcp.watch.sqlite import store as store_module
 from tp_mcp.watch.states import Watch, WatchState
 
 ALICE = Owner("local:alice", "thread:1", exact=True)
@@ -121,14 +120,16 @@ async def test_a_fault_of_ours_before_anything_is_sent_ends_nothing_else(
         assert (await world.registry.start(make_intent(), send)).state is WatchState.ACTIVE
 
 
-async def test_a_refused_start_is_told_to_its_caller_and_not_again(open_world: Any, make_intent: MakeIntent) -> None:
+async def test_a_refused_start_is_told_to_its_caller_and_waits_in_the_inbox_until_that_is_sure(
+    open_world: Any, make_intent: MakeIntent
+) -> None:
     async with open_world() as world:
         send = Send(TpBusyError("Another execution holds the lab."))
         with pytest.raises(TpBusyError, match="holds the lab"):
             await world.registry.start(make_intent(), send)
         watch = await the_watch(world)
         assert (watch.state, watch.reason) == (WatchState.FAILED, "Another execution holds the lab.")
-        assert await world.unseen() == []
+        assert await world.unseen() == [watch.id]
         await world.advance(600)
         assert (send.sent, world.reader.reads) == (1, [])
 
@@ -162,20 +163,7 @@ async def test_a_caller_who_leaves_while_the_refusal_is_written_finds_it_in_the_
         assert len(await world.unseen()) == 1
 
 
-async def test_a_refusal_that_cannot_be_marked_as_told_is_told_once_more(
-    open_world: Any, make_intent: MakeIntent, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with open_world() as world:
-        world.store.fail("mark_seen", StoreError("The disk is gone."))
-        with pytest.raises(TpBusyError):
-            await world.registry.start(make_intent(), Send(TpBusyError("Busy.")))
-        assert len(await world.unseen()) == 1
-        assert "is reported once more" in caplog.text
-
-
-async def test_a_refusal_that_cannot_be_written_is_written_with_the_next_poll(
-    open_world: Any, make_intent: MakeIntent
-) -> None:
+async def test_a_refusal_that_cannot_be_written_is_written_later(open_world: Any, make_intent: MakeIntent) -> None:
     async with open_world() as world:
         world.store.fail("save", StoreError("The disk is gone."))
         with pytest.raises(TpBusyError):
@@ -184,6 +172,20 @@ async def test_a_refusal_that_cannot_be_written_is_written_with_the_next_poll(
         await world.advance(16)
         watch = await the_watch(world)
         assert (watch.state, watch.reason) == (WatchState.FAILED, "Busy.")
+
+
+async def test_a_refusal_that_is_written_later_counts_for_more_than_what_was_read_meanwhile(
+    open_world: Any, make_intent: MakeIntent
+) -> None:
+    async with open_world() as world:
+        world.store.fail("save", StoreError("The disk is gone."))
+        with pytest.raises(TpBusyError):
+            await world.registry.start(make_intent(), Send(TpBusyError("Busy.")))
+        await world.store.real.save(replace(await the_watch(world), reason="TP gave no answer."))
+        await world.poller.close()
+        watch = await the_watch(world)
+        assert (watch.state, watch.reason) == (WatchState.FAILED, "Busy.")
+        assert await world.unseen() == [watch.id]
 
 
 async def test_a_caller_who_leaves_neither_stops_the_request_nor_loses_the_watch(
@@ -382,19 +384,3 @@ async def test_draining_waits_for_starts_on_their_way_but_not_for_ever(
             await world.registry.drain(0.05)
         assert not call.done()
         await leave(call)
-
-
-async def test_a_full_inbox_refuses_new_watches_and_drops_nothing(
-    open_world: Any, make_watch: MakeWatch, make_intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "MAX_UNSEEN_ENDS", 2)
-    async with open_world() as world:
-        for job in ("1", "2"):
-            await world.add(make_watch(job))
-            world.reader.on(job, {"status": "done"})
-        await world.advance(16)
-        send = Send()
-        with pytest.raises(WatchLimitError, match="2 finished watches that nobody has looked at"):
-            await world.registry.start(make_intent(), send)
-        assert send.sent == 0
-        assert len(await world.unseen()) == 2

@@ -98,6 +98,7 @@ async def open_services(
         assembly.poller.start()
         try:
             tasks.start_soon(assembly.chains.keep_looking)
+            tasks.start_soon(registry.keep_purging)
             if settings.webhooks:
                 courier = Courier(
                     endpoints=settings.webhooks,

@@ -185,7 +185,7 @@ async def begun(watch_id: str, call: Call) -> Watch:
     try:
         return await call.services.registry.get(watch_id, call.owner)
     except WatchNotFoundError:
-        for watch in await call.services.registry.list(call.owner, all_conversations=True):
+        for watch in await call.services.registry.list(call.owner, all_conversations=True, about=watch_id):
             if watch.chain is None or not names_step(watch.chain, watch_id):
                 continue
             if not watch.state.ended:

@@ -131,7 +131,7 @@ def _has_ended(execution: Execution) -> bool:
 
 
 async def _watch_of(call: Call, job: str) -> Watch | None:
-    watches = await call.services.registry.list(call.owner, all_conversations=True)
+    watches = await call.services.registry.list(call.owner, all_conversations=True, about=job)
     of_job = [watch for watch in watches if watch.job == job and watch.state is not WatchState.CANCELLED]
     # One that goes on says more than one that has ended.
     return min(of_job, key=lambda watch: watch.state.ended, default=None)

@@ -9,7 +9,7 @@ MAX_TOLD = 3
 async def going_on_at(lab: str, call: Call) -> tuple[str, ...]:
     """Return a sentence for each of the user's watches that goes on at a lab, of at most `MAX_TOLD`."""
     watches = await call.services.registry.list(
-        call.owner, all_conversations=True, states=(WatchState.STARTING, WatchState.ACTIVE)
+        call.owner, all_conversations=True, states=(WatchState.STARTING, WatchState.ACTIVE), about=lab
     )
     here = [watch for watch in watches if call.services.registry.looks_at(watch) and lab in _labs(watch)]
     return tuple(f"Mind that {watch.id} goes on there too: {watch.title}." for watch in here[:MAX_TOLD])

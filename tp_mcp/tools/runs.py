@@ -17,7 +17,7 @@ from tp_mcp.tools import repeats
 from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
 from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.permission import Change, Confirm, DryRun, permitted
-from tp_mcp.tools.sending import accepted
+from tp_mcp.tools.sending import accepted, start
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
 from tp_mcp.watch.registry import Accepted, Intent
@@ -113,7 +113,7 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
         chain=plan.chain,
         id=plan.id,
     )
-    watch = await services.registry.start(intent, send)
+    watch = await start(intent, send, call)
     if watch.id != intent.id:
         return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
     unchecked = (

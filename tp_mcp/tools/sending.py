@@ -1,11 +1,29 @@
-"""Turning TP's answer to a start into what the registry keeps."""
+"""Sending a start, and turning TP's answer to it into what the registry keeps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic import JsonValue
 
-from tp_mcp.errors import TpNotJsonError, WatchSpecError
-from tp_mcp.watch.registry import Accepted
+from tp_mcp.errors import TpMcpError, TpNotJsonError, WatchSpecError
+from tp_mcp.tools.toolkit import Call
+from tp_mcp.watch.registry import Accepted, Intent
+from tp_mcp.watch.states import Watch
+
+
+async def start(intent: Intent, send: Callable[[], Awaitable[Accepted]], call: Call) -> Watch:
+    """Start a job and watch it, as `WatchRegistry.start` does; what refuses it is reported by this call's result.
+
+    Raises:
+        TpMcpError: it was refused.
+
+    """
+    try:
+        return await call.services.registry.start(intent, send)
+    except TpMcpError:
+        # Its end waits in the inbox until the result that says so has surely arrived.
+        call.visit.named.add(intent.id)
+        call.visit.reported.add(intent.id)
+        raise
 
 
 def accepted(

@@ -21,7 +21,7 @@ from tp_mcp.tools import repeats, telling
 from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
 from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.permission import Change, Confirm, DryRun, permitted
-from tp_mcp.tools.sending import accepted
+from tp_mcp.tools.sending import accepted, start
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
 from tp_mcp.watch.readings import Verdict
@@ -129,7 +129,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
         chain=plan.chain,
         id=plan.id,
     )
-    watch = await services.registry.start(intent, send)
+    watch = await start(intent, send, call)
     if watch.id != intent.id:
         return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
     unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
@@ -173,7 +173,7 @@ async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
     mine = [
         watch
         for watch in await services.registry.list(
-            call.owner, all_conversations=True, states=(WatchState.STARTING, WatchState.ACTIVE)
+            call.owner, all_conversations=True, states=(WatchState.STARTING, WatchState.ACTIVE), about=job
         )
         if watch.job == job
     ]

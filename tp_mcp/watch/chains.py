@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError, TpMcpError, TpNotAuthenticatedError, TpUnreachableError, WatchError
-from tp_mcp.results.text import shorten
+from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch import machine
 from tp_mcp.watch.following import next_chain
 from tp_mcp.watch.ports import Starter, Store
@@ -24,6 +24,9 @@ LOOK_SECONDS = 15.0
 
 GIVE_UP_SECONDS = 600.0
 """How long a step is tried while TP does not answer and nothing was sent."""
+
+TOO_OLD_SECONDS = 24 * 3600.0
+"""How long after an end its step may still begin: nobody expects an upgrade days later because a laptop was opened."""
 
 TITLE_MAX_CHARACTERS = 200
 
@@ -88,6 +91,12 @@ class Chains:
             self._under_way.discard(watch_id)
 
     async def _start(self, starter: Starter, parent: Watch) -> None:
+        ago = self._clock.now() - (parent.ended_at or parent.created_at)
+        if ago >= TOO_OLD_SECONDS:
+            within = f"it was to begin within {format_duration(TOO_OLD_SECONDS)} of the end before it"
+            late = f"{within}, which was {format_duration(ago)} ago; until now no server ran that could start it."
+            await self._refuse(parent, WatchError(late, remedy="Start it yourself if it is still wanted."))
+            return
         since = self._tried_since.setdefault(parent.id, self._clock.now())
         try:
             await starter.start(parent)

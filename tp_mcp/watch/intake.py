@@ -180,9 +180,8 @@ class Intake:
         step = self._looking.step(watch, outcome, self._clock.now())
         if step.durable or watch.state is WatchState.STARTING:
             return step
-        if step.watch is not watch:
-            self._tell(watch, step, outcome)
-            self._keep(step)
+        self._tell(watch, step, outcome)
+        self._keep(step)
         return None
 
     async def _take_in_durably(self, watch_id: str, outcome: Answer | TpError, epoch: int, first: Step) -> None:

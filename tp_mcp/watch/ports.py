@@ -244,9 +244,19 @@ class Store(Protocol):
         ...
 
     async def of_owner(
-        self, principal: str, *, conversation: str | None, states: Sequence[WatchState], limit: int
+        self,
+        principal: str,
+        *,
+        conversation: str | None,
+        states: Sequence[WatchState],
+        limit: int,
+        about: str | None = None,
     ) -> tuple[Watch, ...]:
-        """Return a principal's watches, newest first; of one conversation, or of all when it is None."""
+        """Return a principal's watches, newest first; of one conversation, or of all when it is None.
+
+        With `about` only those whose job it is, which were asked for on that lab or testbed, or whose chain has a step
+        of that id.
+        """
         ...
 
     async def unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:

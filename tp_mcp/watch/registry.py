@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 LIST_LIMIT = 200
 ENDED_KEPT_SECONDS = 14 * 24 * 3600.0
 UNSEEN_KEPT_SECONDS = 30 * 24 * 3600.0
+PURGE_SECONDS = 24 * 3600.0
 DRAIN_SECONDS = 1.5
 
 
@@ -120,16 +121,17 @@ class WatchRegistry:
 
         A row still in state `starting` is what a crash leaves behind: whether TP has its job is settled by reading.
         """
-        now = self._clock.now()
-        try:
-            await self._store.purge(ended_before=now - ENDED_KEPT_SECONDS, unseen_before=now - UNSEEN_KEPT_SECONDS)
-        except StoreError as error:
-            # A disk that is full, say: what can be read can be watched all the same.
-            logger.warning("Old watches could not be dropped: %s", error)
+        await self._purge()
         watches = await self._store.unended(self._server)
         # While no process looked TP may have been silent or not: its silence counts from the first look.
         self._poller.resume([replace(watch, silent_since=None) for watch in watches])
         return len(watches)
+
+    async def keep_purging(self) -> None:
+        """Drop what is too old once a day, until it is cancelled: a server may run for months."""
+        while True:
+            await self._clock.sleep(PURGE_SECONDS)
+            await self._purge()
 
     async def start(self, intent: Intent, send: Callable[[], Awaitable[Accepted]]) -> Watch:
         """Start a job and watch it. The request is sent once, and never interrupted by the caller's leaving.
@@ -143,20 +145,14 @@ class WatchRegistry:
             made already, that call's watch, with another id than the intent's, and nothing was sent.
 
         Raises:
-            TpError: TP refused, or was not reached; nothing was started.
+            TpError: TP refused, or was not reached; nothing was started. It waits in the inbox too, for a caller who
+                is not there any more to be told.
             StoreError: the intent could not be written; nothing was sent.
             WatchLimitError: there are too many watches; nothing was sent.
 
         """
         attempt = _Attempt(self._new(intent, WatchState.STARTING))
-        try:
-            return await self._outlasting(attempt, lambda: self._start(attempt, send))
-        except TpMcpError:
-            # The refusal waits in the inbox for a caller who left before this; one who is still here is being told it.
-            # A step of a chain has no caller.
-            if intent.chain is None or intent.chain.parent is None:
-                await self._seen(attempt.watch)
-            raise
+        return await self._outlasting(attempt, lambda: self._start(attempt, send))
 
     async def observe(self, intent: Intent) -> Watch:
         """Watch a job that somebody else started; where the same call does so already, return its watch.
@@ -191,11 +187,29 @@ class WatchRegistry:
         return watch
 
     async def list(
-        self, owner: Owner, *, all_conversations: bool, states: Sequence[WatchState] = tuple(WatchState)
+        self,
+        owner: Owner,
+        *,
+        all_conversations: bool,
+        states: Sequence[WatchState] = tuple(WatchState),
+        about: str | None = None,
     ) -> tuple[Watch, ...]:
-        """Return a principal's watches, newest first: this conversation's, or all; at most `LIST_LIMIT`."""
-        conversation = None if all_conversations else owner.conversation
-        stored = await self._store.of_owner(owner.principal, conversation=conversation, states=states, limit=LIST_LIMIT)
+        """Return a principal's watches, newest first: this conversation's, or all; at most `LIST_LIMIT`.
+
+        Args:
+            owner: whose.
+            all_conversations: whether those of the principal's other conversations too.
+            states: which.
+            about: only those of this job, on this lab, or with this later step in their chain; None for all.
+
+        """
+        stored = await self._store.of_owner(
+            owner.principal,
+            conversation=None if all_conversations else owner.conversation,
+            states=states,
+            limit=LIST_LIMIT,
+            about=about,
+        )
         return tuple(self._latest(watch) for watch in stored)
 
     async def cancel(self, watch_id: str, owner: Owner, *, reason: str) -> Watch:
@@ -352,11 +366,13 @@ class WatchRegistry:
         self._changes.tell(saved)
         return saved
 
-    async def _seen(self, watch: Watch) -> None:
+    async def _purge(self) -> None:
+        now = self._clock.now()
         try:
-            await self._store.mark_seen([watch.id], self._clock.now())
+            await self._store.purge(ended_before=now - ENDED_KEPT_SECONDS, unseen_before=now - UNSEEN_KEPT_SECONDS)
         except StoreError as error:
-            logger.warning("%s: its end is reported once more: %s", watch.id, error)
+            # A disk that is full, say: what can be read can be watched all the same.
+            logger.warning("Old watches could not be dropped: %s", error)
 
     def _new(self, intent: Intent, state: WatchState) -> Watch:
         return Watch(
