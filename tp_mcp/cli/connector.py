@@ -1,15 +1,24 @@
-"""`tp-mcp connector`: checking a connector manifest."""
+"""`tp-mcp connector`: checking a connector manifest, and trying its tools out."""
 
+import json
+import tomllib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from tp_mcp.connectors.runner import ConnectorRunner
+
 app = typer.Typer(help="Work on connector manifests: YAML files that declare tools over HTTP.", no_args_is_help=True)
+
+Manifest = Annotated[Path, typer.Argument(help="The manifest, a YAML file.")]
+SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file with the connector's settings.")]
 
 
 @app.command()
-def check(file: Annotated[Path, typer.Argument(help="The manifest, a YAML file.")]) -> None:
+def check(file: Manifest) -> None:
     """Say everything that is wrong with a manifest, each with its line; exits with 1 where it cannot be used."""
     from tp_mcp.connectors.loader import examine_file
     from tp_mcp.errors import ManifestError
@@ -29,3 +38,67 @@ def check(file: Annotated[Path, typer.Argument(help="The manifest, a YAML file."
     manifest = examination.manifest
     watched = sum(1 for tool in manifest.tools.values() if tool.async_block is not None)
     typer.echo(f"{file} can be used: {manifest.id} {manifest.version}, {len(manifest.tools)} tools, {watched} watched.")
+
+
+@app.command("test")
+def check_connection(file: Manifest, settings: SettingsFile = None) -> None:
+    """Send the request that shows whether a connector's settings work."""
+    _run(file, settings, lambda runner: runner.test())
+
+
+@app.command()
+def call(
+    file: Manifest,
+    tool: Annotated[str, typer.Argument(help="Which of its tools.")],
+    args: Annotated[str, typer.Argument(help="The tool's arguments, a JSON object.")] = "{}",
+    settings: SettingsFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a tool that changes the world.")] = False,
+) -> None:
+    """Call a tool of a connector, and print its answer."""
+    from tp_mcp.errors import InvalidArgumentError
+
+    async def called(runner: "ConnectorRunner") -> str:
+        try:
+            given = json.loads(args)
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise InvalidArgumentError("The arguments are no JSON object.", remedy='Right: \'{"name": "value"}\'.')
+        declared = runner.manifest.tools.get(tool)
+        if declared is not None and declared.destructive and not yes:
+            typer.confirm(f"{tool} changes the world. Call it?", abort=True)
+        return (await runner.run(tool, given)).text()
+
+    _run(file, settings, called)
+
+
+def _run(file: Path, settings: Path | None, use: "Callable[[ConnectorRunner], Awaitable[str]]") -> None:
+    import anyio
+
+    from tp_mcp.clock import SystemClock
+    from tp_mcp.connectors.loader import load_manifest
+    from tp_mcp.connectors.runner import ConnectorRunner
+    from tp_mcp.errors import TpMcpError
+
+    async def used() -> str:
+        manifest = load_manifest(file).manifest
+        async with ConnectorRunner(manifest, _read(settings), clock=SystemClock()) as runner:
+            return await use(runner)
+
+    try:
+        typer.echo(anyio.run(used))
+    except TpMcpError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _read(settings: Path | None) -> dict[str, Any]:
+    from tp_mcp.errors import ConfigurationError
+
+    if settings is None:
+        return {}
+    try:
+        return tomllib.loads(settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        # The library's own words quote no value.
+        raise ConfigurationError(f"The settings in {settings} cannot be read: {error}.") from None

@@ -34,6 +34,8 @@ async def open_configured(options: ServeOptions, clock: Clock) -> AsyncIterator[
 
     """
     settings = load_settings(config_file(), profile=options.profile)
+    if options.connector is not None:
+        settings = settings.model_copy(update={"connector": options.connector})
     state_dir = settings.state_dir or default_state_dir()
     opened = (
         _with_embedded_tp(settings, state_dir / SIMULATOR_DIRECTORY, options.speed, clock)

@@ -8,6 +8,7 @@ import argparse
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 DEFAULT_SPEED = 20.0
 MIN_SPEED = 0.1
@@ -40,6 +41,7 @@ class ServeOptions:
         simulator: use the embedded TP.
         speed: how many times faster than real the embedded TP works.
         toolsets: names of further tools to offer; None for the configured ones.
+        connector: a connector manifest of the user's own; None for the configured one, or TP's.
         http: where to serve over HTTP; None for standard input and output.
 
     """
@@ -48,6 +50,7 @@ class ServeOptions:
     simulator: bool = False
     speed: float = DEFAULT_SPEED
     toolsets: tuple[str, ...] | None = None
+    connector: Path | None = None
     http: HttpOptions | None = None
 
 
@@ -67,6 +70,9 @@ def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
     parser.add_argument(
         "--toolsets", type=_names, help="named sets of further tools, separated by commas; tp-mcp doctor lists them"
     )
+    parser.add_argument(
+        "--connector", type=Path, help="a connector manifest of your own, for other intervals, limits and messages"
+    )
     parser.add_argument("--http", action="store_true", help="serve many clients over streamable HTTP, at /mcp")
     parser.add_argument(
         "--host", type=_loopback, help=f"with --http: address of this machine to listen on (default {DEFAULT_HOST})"
@@ -79,7 +85,12 @@ def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
         parser.error("--host and --port are for --http")
     http = HttpOptions(parsed.host or DEFAULT_HOST, DEFAULT_PORT if parsed.port is None else parsed.port)
     return ServeOptions(
-        parsed.profile, parsed.simulator, parsed.speed, parsed.toolsets, http=http if parsed.http else None
+        parsed.profile,
+        parsed.simulator,
+        parsed.speed,
+        parsed.toolsets,
+        parsed.connector,
+        http=http if parsed.http else None,
     )
 
 
