@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from tp_mcp.connectors.check_request import request_problems, request_warnings
 from tp_mcp.connectors.findings import Finding, nearest_words
 from tp_mcp.connectors.follow_up import tool_problem
-from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest, Match, Setting, ToolManifest
+from tp_mcp.connectors.kinds import is_of
+from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest, Match, Parameter, Setting, ToolManifest
 from tp_mcp.connectors.match import match_problems
 from tp_mcp.connectors.names import name_problems, named, setting_names
 from tp_mcp.connectors.operators import OPERATORS
@@ -27,7 +28,7 @@ def manifest_problems(manifest: Manifest) -> Iterator[Finding]:
         yield from request_problems(manifest, manifest.test.request, None, "test.request")
     for name, tool in manifest.tools.items():
         for key, parameter in tool.parameters.items():
-            yield from _choice_problems(parameter.type, parameter.options, f"tools.{name}.parameters.{key}")
+            yield from _value_problems(parameter, f"tools.{name}.parameters.{key}")
         yield from request_problems(manifest, tool.request, tool, f"tools.{name}.request")
         if tool.async_block is not None:
             yield from _async_problems(manifest, tool, tool.async_block, f"tools.{name}.async")
@@ -50,14 +51,20 @@ def manifest_warnings(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _setting_problems(setting: Setting, where: str) -> Iterator[Finding]:
-    yield from _choice_problems(setting.type, setting.options, where)
+    yield from _value_problems(setting, where)
     for name, field in (setting.fields or {}).items():
         yield from _setting_problems(field, f"{where}.fields.{name}")
 
 
-def _choice_problems(kind: str, options: tuple[object, ...], where: str) -> Iterator[Finding]:
-    if kind == "select" and not options:
+def _value_problems(value: Setting | Parameter, where: str) -> Iterator[Finding]:
+    if value.type == "select" and not value.options:
         yield Finding(where, "type select needs options to choose from")
+    if value.default is None:
+        return
+    if not is_of(value.type, value.default):
+        yield Finding(f"{where}.default", f"must be of type {value.type}")
+    elif value.options and value.default not in value.options:
+        yield Finding(f"{where}.default", f"must be one of the options: {', '.join(map(str, value.options))}")
 
 
 def _async_problems(manifest: Manifest, tool: ToolManifest, block: AsyncBlock, where: str) -> Iterator[Finding]:

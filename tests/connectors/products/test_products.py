@@ -5,6 +5,7 @@ for matches, which tells a failure at once where Forge waits for its limit.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from pydantic import JsonValue
 
-from tests.connectors.products.stubs import CiServer, IssueTracker, Scanner, serving
+from tests.connectors.products.stubs import Answer, Asked, CiServer, IssueTracker, Scanner, serving
 from tests.forge.connector import CallFailed
 from tests.forge.double import Forge
 from tp_mcp.connectors.loader import load_manifest
@@ -115,6 +116,30 @@ async def test_a_build_is_followed_from_the_queue_to_its_end(result: str, verdic
     assert chat.turns == [f"Build 118 of job/team/job/app ended: {result}."]
     assert installed.verdicts("get_queue_item", "trigger_build", {}) == ["under way", "under way", "done"]
     assert installed.verdicts("get_build", "follow_build", {}) == ["under way", "under way", verdict]
+
+
+async def test_no_secret_is_logged_though_the_library_logs_addresses_and_headers(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    def echo(asked: Asked) -> Answer:
+        return 200, {}, {"X-Echo": asked.headers["x"]}
+
+    request: dict[str, Any] = {"method": "GET", "url": "{settings.url}/a"}
+    request |= {"query": {"t": "{settings.t}"}, "headers": {"X": "{settings.t}"}}
+    tools = {"call": {"description": "Calls it.", "protocol": "http", "request": request}}
+    settings = {"url": {"type": "string"}, "t": {"type": "secret"}}
+    document = yaml.safe_load((HERE / "issues.yaml").read_text(encoding="utf-8"))
+    path = tmp_path / "echo.yaml"
+    path.write_text(yaml.safe_dump({**document, "test": None, "settings": settings, "tools": tools}), encoding="utf-8")
+    with serving(echo) as stub, caplog.at_level(logging.DEBUG):
+        values = {"url": stub.url, "t": "echo-s3cret"}
+        async with ConnectorRunner(load_manifest(path).manifest, values, clock=Clock()) as runner:
+            await runner.run("call", {})
+    assert stub.asked[0].query == {"t": "echo-s3cret"}
+    assert "HTTP Request: GET" in caplog.text
+    assert "x-echo" in caplog.text.lower()
+    assert "s3cret" not in caplog.text
+    assert logging.getLogger("httpx2").filters == []
 
 
 async def test_another_instance_is_another_server_and_a_wrong_log_in_is_told() -> None:

@@ -3,10 +3,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from tests.connectors.runner.conftest import Server
 from tp_mcp.connectors.manifest import Request, ToolManifest
-from tp_mcp.connectors.runner.answer import RawAnswer, ToolAnswer, shaped
+from tp_mcp.connectors.runner.answer import RawAnswer, ToolAnswer, redacted, shaped
+from tp_mcp.redaction import Redactor
 
 
 def tool(**keys: Any) -> ToolManifest:
@@ -95,3 +97,13 @@ async def test_a_secret_that_comes_back_is_taken_out_of_an_error(server: Server)
     assert "\x1b" not in str(caught.value)
     assert str(caught.value).count("x") < 310
     assert "(cut)" in str(caught.value)
+
+
+def test_a_secret_of_digits_is_taken_out_where_it_comes_back_as_a_number() -> None:
+    redactor = Redactor((SecretStr("83719462"),))
+    assert redacted({"pin": 83719462, "n": 7, "ok": True, "x": 1.5}, redactor) == {
+        "pin": "[redacted]",
+        "n": 7,
+        "ok": True,
+        "x": 1.5,
+    }

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.manifest import ToolManifest
 from tp_mcp.connectors.template import look_up
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import REDACTED, Redactor
 
 WORDS_MAX_CHARACTERS = 300
 """Longest part of an answer that an error repeats."""
@@ -95,6 +95,10 @@ def redacted(value: JsonValue, redactor: Redactor) -> JsonValue:
         return [redacted(item, redactor) for item in value]
     if isinstance(value, dict):
         return {redactor.redact(key): redacted(item, redactor) for key, item in value.items()}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # A secret of digits may come back as a number.
+        text = json.dumps(value)
+        return value if redactor.redact(text) == text else REDACTED
     return value
 
 

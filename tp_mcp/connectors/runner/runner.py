@@ -53,7 +53,7 @@ class ConnectorRunner:
         self._settings = SettingValues.checked(manifest, settings)
         self._secrets = Secrets(*self._settings.secrets())
         self._redactor = Redactor(self._secrets)
-        self._transfer = Transfer(verify_tls=manifest.http.verify_tls, transport=transport)
+        self._transfer = Transfer(verify_tls=manifest.http.verify_tls, redactor=self._redactor, transport=transport)
         self._login = Login(manifest.auth, self._exchange_token, clock, self._secrets)
 
     async def __aenter__(self) -> Self:

@@ -1,5 +1,6 @@
 """Sending one request of a connector: bounded in time and size, redirects not followed."""
 
+import logging
 import ssl
 from collections.abc import Mapping
 
@@ -10,6 +11,7 @@ from tp_mcp import __version__
 from tp_mcp.connectors.runner.answer import RawAnswer
 from tp_mcp.connectors.runner.building import Prepared
 from tp_mcp.errors import ConnectorError
+from tp_mcp.redaction import RedactingFilter, Redactor
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 """For one request, from its first byte sent to the last one received, unless the manifest says otherwise."""
@@ -17,18 +19,25 @@ DEFAULT_TIMEOUT_SECONDS = 30.0
 ANSWER_MAX_BYTES = 32_000_000
 """Largest body that is taken."""
 
+_LOGGERS = ("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy")
+"""Where the library logs addresses, at level INFO, and headers of answers, at level DEBUG."""
+
 
 class Transfer:
     """Sends requests; connects when it is first used.
 
     Args:
         verify_tls: whether certificates are verified.
+        redactor: takes secrets out of what the library logs.
         transport: what carries the requests; the network where it is None.
 
     """
 
-    def __init__(self, *, verify_tls: bool, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, *, verify_tls: bool, redactor: Redactor, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
         self._verify_tls = verify_tls
+        self._log_filter = RedactingFilter(redactor)
         self._transport = transport
         self._pool: httpx2.AsyncClient | None = None
 
@@ -37,6 +46,8 @@ class Transfer:
         if self._pool is not None:
             await self._pool.aclose()
             self._pool = None
+            for name in _LOGGERS:
+                logging.getLogger(name).removeFilter(self._log_filter)
 
     async def send(
         self, request: Prepared, *, headers: Mapping[str, str], timeout_seconds: float, changes: bool
@@ -102,6 +113,8 @@ class Transfer:
 
     def _opened(self) -> httpx2.AsyncClient:
         if self._pool is None:
+            for name in _LOGGERS:
+                logging.getLogger(name).addFilter(self._log_filter)
             self._pool = httpx2.AsyncClient(
                 transport=self._transport,
                 verify=True if self._verify_tls else _unverified(),

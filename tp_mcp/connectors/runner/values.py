@@ -9,30 +9,11 @@ from typing import Any
 from pydantic import JsonValue, SecretStr
 
 from tp_mcp.connectors.findings import nearest_words
+from tp_mcp.connectors.kinds import INSTANCES, is_of
 from tp_mcp.connectors.manifest import Manifest, Parameter, Setting
 from tp_mcp.errors import ConfigurationError, InvalidArgumentError
 
-INSTANCES = "instances"
 INSTANCE_ARGUMENT = "instance"
-
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "number": (int, float),
-    "integer": (int,),
-    "boolean": (bool,),
-    "json": (dict, list, str, int, float, bool),
-    "select": (str, int, float, bool),
-    "secret": (str, SecretStr),
-    INSTANCES: (list,),
-}
-
-
-def is_of(kind: str, value: object) -> bool:
-    """Return whether a value is of a type of the format."""
-    # bool is a kind of int in Python, and not in JSON.
-    if isinstance(value, bool) and bool not in _KINDS[kind]:
-        return False
-    return isinstance(value, _KINDS[kind])
 
 
 def checked_arguments(
