@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,8 +58,9 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
 
     def last_line(self) -> str:
-        names = ("watches", "ended", "right", "entries", "delivered", "cancelled", "past-limit", "stalled", "writes")
-        counts = " ".join(f"{name} {self.counts[name]}" for name in (*names, "writes-sent-twice"))
+        ends = ("watches", "ended", "right", "entries", "delivered", "cancelled", "past-limit", "stalled")
+        names = (*ends, "steps", "writes", "writes-sent-twice")
+        counts = " ".join(f"{name} {self.counts[name]}" for name in names)
         return f"{counts} {'ok' if not self.wrong else f'WRONG {len(self.wrong)}'}"
 
 
@@ -88,6 +89,7 @@ def check(evidence: Evidence) -> Findings:
     for watch in evidence.watches:
         write = by_execution[_observed(watch)] if _observed(watch) else accepted.get(number_of_watch(watch))
         _check_watch(watch, write, entries.get(watch.id, []), evidence.story, findings)
+    _check_chains(evidence.watches, findings)
     known = {watch.id for watch in evidence.watches}
     findings.wrong += [
         f"{stray}: it was shown, but there is no such watch" for stray in set(evidence.story.shown) - known
@@ -96,11 +98,13 @@ def check(evidence: Evidence) -> Findings:
     return findings
 
 
-def unfinished(watches: Iterable[Watch], record: Mapping[str, Sequence[Row]]) -> list[str]:
+def unfinished(watches: Collection[Watch], record: Mapping[str, Sequence[Row]]) -> list[str]:
     """Return the watches that have not come to where their job is."""
     dead = {_number(row["asked"]) for row in record["accepted"] if row["worker_died"]}
+    began = {watch.id for watch in watches}
     dead_runs = {row["exec_id"] for row in record["accepted"] if row["worker_died"] and row["exec_id"] is not None}
-    return [
+    steps = [step for watch in watches if (step := _due_step(watch)) is not None and step not in began]
+    return steps + [
         watch.id
         for watch in watches
         if not watch.state.ended
@@ -161,6 +165,28 @@ def _wrong_run(watch: Watch, write: Row, *, good: bool) -> str:
     told = None if seen is None else (seen.passed, seen.failed, seen.skipped, seen.errors)
     real = tuple(write["end"]["counts"][kind] for kind in ("passed", "failed", "skipped", "errors")) if good else told
     return "" if told == real else f"TP counted {real}, the watch {told}"
+
+
+def _check_chains(watches: Sequence[Watch], findings: Findings) -> None:
+    """Each step that was due began once, after the end that it follows, and no other did."""
+    by_id = {watch.id: watch for watch in watches}
+    due = {step: watch for watch in watches if (step := _due_step(watch)) is not None}
+    for step, parent in due.items():
+        if step not in by_id:
+            findings.wrong.append(f"{step}: it was to follow {parent.id} ({parent.state}), and never began")
+    for watch in watches:
+        if watch.chain is None or watch.chain.parent is None:
+            continue
+        findings.counts["steps"] += 1
+        follows = by_id.get(watch.chain.parent)
+        if follows is None or _due_step(follows) != watch.id:
+            findings.wrong.append(f"{watch.id}: it began, but nothing that ended is followed by it")
+        elif watch.created_at < (follows.ended_at or watch.created_at):
+            findings.wrong.append(f"{watch.id}: it began before {follows.id} had ended")
+
+
+def _due_step(watch: Watch) -> str | None:
+    return watch.chain.next.id if watch.chain is not None and watch.chain.next is not None else None
 
 
 def _check_writes(record: Mapping[str, Sequence[Row]], findings: Findings) -> None:

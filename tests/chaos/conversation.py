@@ -13,6 +13,7 @@ TEST = "Tests_CLI/test_system.py"
 UPGRADE_SHARE = 0.35
 BROKEN_BUILD_SHARE = 0.2
 CANCEL_SHARE = 0.04
+CHAIN_SHARE = 0.15
 OBSERVE_SHARE = 0.06
 _WATCH_ID = re.compile(r"^\[(w_\w{8})\] (.*)$", re.MULTILINE)
 _EXECUTION = re.compile(r"\(execution (\d+)\)")
@@ -57,10 +58,17 @@ class Conversation:
             await self.look()
             return
         lab, number = self.labs.pop(0), next(self.numbers)
+        chained = self.rng.random() < CHAIN_SHARE
         if self.rng.random() < UPGRADE_SHARE:
-            answer = await self._call("start_upgrade", testbed=lab, mode="build", build_number=build_of(number))
+            further = {"on_done": _run_on("{args.testbed}", next(self.numbers))} if chained else {}
+            answer = await self._call(
+                "start_upgrade", testbed=lab, mode="build", build_number=build_of(number), **further
+            )
         else:
-            answer = await self._call("run_pytest", lab=lab, testcase=[TEST], argument=f"-k {RUN_MARK}{number:05}")
+            further = {"on_done": _upgrade_of(next(self.numbers)), "on_fail": _run_on("{args.lab}", next(self.numbers))}
+            answer = await self._call(
+                "run_pytest", lab=lab, testcase=[TEST], argument=_mark_of(number), **(further if chained else {})
+            )
         if answer is None:
             # Whether it was started is not known: a person would look before using that lab again.
             self.quota -= 1
@@ -75,6 +83,9 @@ class Conversation:
         assert found is not None, text
         if self.rng.random() < CANCEL_SHARE:
             await self._call("cancel_watch", watch_id=found[1])
+            return
+        if chained:
+            # Its lab is the chain's from now on.
             return
         self.under_way[found[1]] = lab
         execution = _EXECUTION.search(found[2])
@@ -101,6 +112,19 @@ class Conversation:
                     if (lab := self.under_way.pop(watch_id, None)) is not None:
                         self.labs.append(lab)
         return answer
+
+
+def _mark_of(number: int) -> str:
+    return f"-k {RUN_MARK}{number:05}"
+
+
+def _run_on(lab: str, number: int) -> dict[str, object]:
+    return {"tool": "run_pytest", "args": {"lab": lab, "testcase": [TEST], "argument": _mark_of(number)}}
+
+
+def _upgrade_of(number: int) -> dict[str, object]:
+    args = {"testbed": "{args.lab}", "mode": "build", "build_number": build_of(number)}
+    return {"tool": "start_upgrade", "args": args}
 
 
 def build_of(number: int) -> str:

@@ -48,6 +48,11 @@ class Plan:
     speed: float = 20.0
 
     @property
+    def longest_disk_fault(self) -> float:
+        """Seconds that the store is held, or its disk full, at most: in a long run longer than anyone waits for it."""
+        return min(6.0, self.storm_seconds / 4)
+
+    @property
     def most_dead(self) -> int:
         """How many workers may be dead at once."""
         return max(1, self.watches // 25)
@@ -62,9 +67,18 @@ async def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Eviden
         for server in servers:
             tasks.start_soon(server.run)
         conversations = await _conversations(plan, tp, servers, story)
-        storm = Storm(tp, servers, random.Random(f"{plan.seed}/storm"), plan.speed, plan.most_dead)
         end = time.monotonic() + plan.storm_seconds
         async with anyio.create_task_group() as stormy:
+            storm = Storm(
+                tp,
+                servers,
+                random.Random(f"{plan.seed}/storm"),
+                plan.speed,
+                plan.most_dead,
+                directory / "state",
+                plan.longest_disk_fault,
+                stormy,
+            )
             stormy.start_soon(_trouble, plan, storm, end)
             for conversation in conversations:
                 stormy.start_soon(_talk, conversation, end, plan.storm_seconds)

@@ -84,10 +84,17 @@ class Server:
         text = "\n".join(block.text for block in answer.content if isinstance(block, TextContent))
         return text, bool(answer.is_error)
 
+    @property
+    def process_id(self) -> int | None:
+        """The server process; None while there is none."""
+        if self._client is None or self._gone.is_set():
+            return None
+        return int(self._pid_file.read_text())
+
     def kill(self) -> None:
         """Kill the server process, which gets no chance to say anything."""
-        if self._client is not None and not self._gone.is_set():
-            os.kill(int(self._pid_file.read_text()), signal.SIGKILL)
+        if (process_id := self.process_id) is not None:
+            os.kill(process_id, signal.SIGKILL)
             self.kills += 1
             self._gone.set()
 

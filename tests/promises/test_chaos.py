@@ -14,6 +14,7 @@ import pytest
 from tests.chaos.check import Evidence, Findings, check, read_store
 from tests.chaos.run import Plan, run
 from tests.promises.conftest import TOLD
+from tp_mcp.watch.chain import Chain, Link
 from tp_mcp.watch.sqlite.store import FILE_NAME
 
 pytestmark = pytest.mark.alone
@@ -45,7 +46,7 @@ class Aftermath:
 
     def an_end(self) -> str:
         """Return a watch whose job ended well."""
-        return next(watch.id for watch in self.evidence.watches if watch.state == "done")
+        return next(watch.id for watch in self.evidence.watches if watch.state == "done" and watch.chain is None)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +100,24 @@ def test_a_watch_that_never_ended_is_found(aftermath: Aftermath) -> None:
 
 
 @pytest.mark.timeout(150)
+def test_a_step_of_a_chain_that_never_began_or_began_too_soon_is_found(aftermath: Aftermath) -> None:
+    watches = list(aftermath.evidence.watches)
+    ended = next(watch for watch in watches if watch.state == "done" and watch.chain is None)
+    step = Link("w_00000009", "run_pytest", {})
+    followed = replace(ended, chain=Chain(on_done=step, next=step))
+    others = [watch for watch in watches if watch is not ended]
+    [wrong] = check(replace(aftermath.evidence, watches=[*others, followed])).wrong
+    assert f"{step.id}: it was to follow {ended.id} (done), and never began" in wrong
+    strays = [replace(ended, chain=Chain(step=2, parent=parent)) for parent in ("w_0000000a", others[0].id)]
+    for stray in strays:
+        [wrong] = check(replace(aftermath.evidence, watches=[*others, stray])).wrong
+        assert "it began, but nothing that ended is followed by it" in wrong
+
+
+@pytest.mark.timeout(150)
 def test_a_watch_that_watched_another_run_is_found(aftermath: Aftermath) -> None:
-    watch = next(each for each in aftermath.evidence.watches if each.state == "done" and "execution:" in each.job)
+    done = [each for each in aftermath.evidence.watches if each.state == "done" and each.chain is None]
+    watch = next(each for each in done if "execution:" in each.job)
     [wrong] = aftermath.doctored("UPDATE watches SET job = 'execution:1' WHERE id = ?", watch.id).wrong
     assert "it watched execution:1" in wrong
 
