@@ -184,6 +184,7 @@ ERRORS: list[tuple[str, dict[str, Any]]] = [
     ("start_upgrade", {"testbed": LAB, "mode": "\N{PILE OF POO}" * 9_000}),
     ("start_upgrade", {"testbed": LAB, "mode": "command", "command": "\N{PILE OF POO}" * 9_000}),
     ("get_execution", {"exec_id": "9" * 4_000}),
+    ("get_test_results", {"exec_id": 1, "outcome": odd(4_000)}),
     ("cancel_execution", {"exec_id": 999}),
     ("wait_for_watch", {"watch_id": "w_00000000"}),
     ("cancel_watch", {"watch_id": "w_" + "\N{PILE OF POO}" * 9_000}),
@@ -242,6 +243,26 @@ async def test_a_giant_log_fits_and_says_how_much_of_it_there_is(monstrous: tupl
             assert f"End of the log of {len(log):,} bytes (TP shows the last 4 KB)" in text
             assert "characters left out" in text
             assert fences_are_closed(text)
+
+
+async def test_every_result_of_a_giant_report_can_be_got_page_by_page(monstrous: tuple[World, Chat]) -> None:
+    world, call = monstrous
+    exec_id = world.ended_execution(counts=Counts(failed=120, total=120))
+    world.write_report(exec_id, monstrous_report(rows=120))
+    cursor, listed = "0", set[int]()
+    while cursor:
+        text = fitting(await call("get_test_results", exec_id=exec_id, cursor=cursor))
+        assert fences_are_closed(text)
+        page = {int(number) for number in re.findall(r"^- FAILED Tests_A/test_a\.py::test_(\d+)_", text, re.MULTILINE)}
+        assert page
+        assert not page & listed
+        listed |= page
+        found = re.search(r'cursor="(\d+)"\) goes on', text)
+        cursor = found[1] if found else ""
+    assert listed == set(range(120))
+    alone = fitting(await call("get_test_results", exec_id=exec_id, search="test_7_"))
+    assert fences_are_closed(alone)
+    assert "Failed, in call" in alone
 
 
 async def test_every_test_id_can_be_got_page_by_page(monstrous: tuple[World, Chat]) -> None:

@@ -95,6 +95,7 @@ async def test_what_only_reads_is_marked_so_and_what_cannot_be_undone_too(connec
         "get_upgrade",
         "list_testcases",
         "get_execution",
+        "get_test_results",
         "list_watches",
         "wait_for_watch",
         "read_result",

@@ -8,7 +8,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tp_mcp.errors import ConfigurationError
-from tp_mcp.tools import executions, kept, labs, locks, recent, runs, testcases, upgrades, watches, watching
+from tp_mcp.tools import (
+    executions,
+    kept,
+    labs,
+    locks,
+    recent,
+    results_of_tests,
+    runs,
+    testcases,
+    upgrades,
+    watches,
+    watching,
+)
 from tp_mcp.tools.toolkit import ToolDefinition
 
 Tools = tuple[ToolDefinition[Any], ...]
@@ -19,6 +31,7 @@ DEFAULT_TOOLS: Tools = (
     *testcases.TOOLS,
     *runs.TOOLS,
     *executions.TOOLS,
+    *results_of_tests.TOOLS,
     *watches.TOOLS,
     *watching.TOOLS,
     *kept.TOOLS,

@@ -47,7 +47,7 @@ async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
     watch = await _watch_of(call, job)
     where = _where(arguments.exec_id, execution)
     if _has_ended(execution):
-        return await _ended(where, execution, watch, call)
+        return await _ended(where, execution, watch, call, exec_id=arguments.exec_id)
     return await _going_on(where, execution, watch, call, exec_id=arguments.exec_id)
 
 
@@ -87,7 +87,7 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     return Document(f"TP was asked to end {where[0].lower()}{where[1:]}.", notes, step)
 
 
-async def _ended(where: str, execution: Execution, watch: Watch | None, call: Call) -> Document:
+async def _ended(where: str, execution: Execution, watch: Watch | None, call: Call, *, exec_id: int) -> Document:
     counts = words.count_words(counts_of(execution, total_is_planned=False))
     step = ""
     needs_log = True
@@ -100,7 +100,7 @@ async def _ended(where: str, execution: Execution, watch: Watch | None, call: Ca
     else:
         ended = status_words(execution.status)
         conclusion = f"{where} ended as {ended}: pytest did not run to its end ({counts}){_took(execution)}."
-    sections = await report_sections(call.services.client, execution)
+    sections = await report_sections(exec_id, execution, call)
     log = _log_sections(execution) if needs_log else ()
     return Document(conclusion, (*sections, *log), step)
 

@@ -1,25 +1,21 @@
 """What failed in an ended run, from its report."""
 
-import anyio.to_thread
-
-from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
 from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
 from tp_mcp.jobs.execution import DONE
 from tp_mcp.results.document import ItemList, Paragraph, Section
 from tp_mcp.results.text import count_of
+from tp_mcp.tools.toolkit import Call
 from tp_mcp.triage.failing_line import failing_line
-from tp_mcp.triage.report import Report, ReportedTest, parse_report
-
-REPORT_MAX_BYTES = 100_000_000
+from tp_mcp.triage.report import Report, ReportedTest
 
 
-async def report_sections(client: TpClient, execution: Execution) -> tuple[Section, ...]:
+async def report_sections(exec_id: int, execution: Execution, call: Call) -> tuple[Section, ...]:
     """Return the report's URL and the failed and errored tests of an ended run, or why they cannot be told."""
     broken = (execution.fail_count or 0) + (execution.error_count or 0)
     none_told = "single tests cannot be told"
     try:
-        url = client.report_url(execution.report_file_path)
+        url = call.services.client.report_url(execution.report_file_path)
     except InputError:
         # There is none, or its path leads away from TP.
         return (Paragraph(f"TP has no report of it, so {none_told}."),) if broken else ()
@@ -28,9 +24,7 @@ async def report_sections(client: TpClient, execution: Execution) -> tuple[Secti
         # A run that was cut off may have no report, whatever path TP shows.
         return (where if execution.status == DONE else Paragraph(f"Report, if pytest came to write one: {url}"),)
     try:
-        content = await client.get_report(execution.report_file_path, max_bytes=REPORT_MAX_BYTES)
-        # On a thread: a large report takes seconds to read, and watches go on meanwhile.
-        report = await anyio.to_thread.run_sync(parse_report, content)
+        report = await call.services.reports.read(exec_id, execution, client=call.services.client, owner=call.owner)
     except TpNotFoundError:
         return (Paragraph(f"TP has no report of it at {url}, so {none_told}."),)
     except (TpError, ReportError) as error:
@@ -45,14 +39,15 @@ def _listed(report: Report, url: str) -> tuple[Section, ...]:
         return (Paragraph("Its report lists no failed test."), *notes)
     failed = ItemList(
         heading=f"Failed or in error ({len(report.failures)})",
-        items=tuple(_line(test) for test in report.failures),
+        items=tuple(row_line(test) for test in report.failures),
         rest=f"the report has them all: {url}",
         source="TP's report",
     )
     return (*notes, failed)
 
 
-def _line(test: ReportedTest) -> str:
+def row_line(test: ReportedTest) -> str:
+    """Return a row of a report with the line that failed, in up to three lines. Data from outside."""
     what = f"{test.outcome.upper()} {test.test_id}"
     if test.outcome == "error":
         what += f" (in {test.phase})"

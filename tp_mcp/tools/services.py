@@ -14,6 +14,7 @@ from tp_mcp.redaction import Redactor
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.tools.run_reports import RunReports
 from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.news import News
@@ -46,6 +47,7 @@ class Services:
         redactor: takes secrets out of whatever is shown.
         access: decides over changes.
         starts: the tools that a chain may call.
+        reports: the reports of ended runs.
         max_wait_seconds: how long one call may wait at most.
         pace: what a watch's interval is multiplied by.
 
@@ -67,5 +69,6 @@ class Services:
     redactor: Redactor
     access: AccessControl
     starts: Mapping[str, ToolDefinition[Any]] = field(default_factory=dict)
+    reports: RunReports = field(default_factory=RunReports)
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS
     pace: float = 1.0

@@ -1,6 +1,5 @@
 """Finding test ids."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,6 +10,7 @@ from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.text import Size, count_of, format_duration, nearest, size_of
 from tp_mcp.tools import telling
+from tp_mcp.tools.paging import offset_of
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 
 TESTCASES_TYPICAL_CHARACTERS = 5_000
@@ -59,7 +59,7 @@ async def list_testcases(arguments: ListTestcasesArguments, call: Call) -> Docum
     where = f" below {prefix}" if prefix else ""
     what = f"{count_of(len(found), 'test')}{where}{age}"
     if arguments.cursor or _fits_on_a_page(found):
-        return _page(found, _offset(arguments.cursor, len(found)), what, notes, arguments)
+        return _page(found, offset_of(arguments.cursor, len(found)), what, notes, arguments)
     groups = _groups(found, prefix)
     step = f"Narrow it with prefix or search, or list the ids page by page: {_next_call(arguments, 0)}."
     conclusion = f"{what}: too many to list, so here is where they are."
@@ -112,16 +112,6 @@ def _next_call(arguments: ListTestcasesArguments, offset: int) -> str:
     given: dict[str, JsonValue] = {"search": arguments.search, "prefix": arguments.prefix}
     kept = {name: value for name, value in given.items() if value}
     return telling.call_words("list_testcases", **kept, cursor=str(offset))
-
-
-def _offset(cursor: str, count: int) -> int:
-    if not cursor:
-        return 0
-    if not re.fullmatch(r"[0-9]{1,9}", cursor) or int(cursor) >= count:
-        raise InvalidArgumentError(
-            f"cursor is {cursor!r}, which is not one that this list gave.", remedy='Start over with cursor="0".'
-        )
-    return int(cursor)
 
 
 def _is_below(test_id: str, prefix: str) -> bool:

@@ -1,0 +1,209 @@
+"""The single tests of a run: found by outcome and by words, page by page."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import anyio.to_thread
+from pydantic import Field, JsonValue
+
+from tp_mcp.api.models import Execution
+from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
+from tp_mcp.jobs.answers import word
+from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, execution_job
+from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
+from tp_mcp.results.statuses import status_words
+from tp_mcp.results.text import Size, count_of, format_duration, size_of
+from tp_mcp.tools import telling
+from tp_mcp.tools.failures import row_line
+from tp_mcp.tools.paging import offset_of
+from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.triage.failing_line import failing_line
+from tp_mcp.triage.reported import BROKEN, OUTCOMES, ReportedTest
+from tp_mcp.triage.summary import read_summary
+
+RESULTS_TOOL = "get_test_results"
+
+PAGE_SIZE = 30
+"""Most tests in one answer."""
+
+PAGE_MAX = Size(6_000, 11_000)
+"""Most text of the tests in one answer: well below half of what a result may have, so that none is cut off a page."""
+
+SHOWN_IN_FULL = 2
+"""Where no more tests are found, each is shown with its log."""
+
+
+class TestResultsArguments(ToolArguments):
+    """What `get_test_results` takes."""
+
+    # It is no class of tests, whatever pytest makes of its name.
+    __test__ = False
+
+    exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
+    outcome: Annotated[
+        Literal["broken", "failed", "error", "passed", "skipped", "xfailed", "xpassed", "rerun", "any"],
+        Field(description="broken: failed or error."),
+    ] = "broken"
+    search: Annotated[str, Field(description="Words in the id or the failing line.")] = ""
+    cursor: Annotated[str, Field(description="Where to go on.")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a run's tests.
+
+    Attributes:
+        tests: one row each.
+        source: where they come from, in words.
+        notes: what the reader has to know of that.
+        whole: these are all tests of the run.
+
+    """
+
+    tests: tuple[ReportedTest, ...]
+    source: str
+    notes: tuple[Section, ...] = ()
+    whole: bool = True
+
+
+async def get_test_results(arguments: TestResultsArguments, call: Call) -> Document:
+    """List a run's tests."""
+    exec_id = arguments.exec_id
+    execution = await call.services.client.get_execution(exec_id)
+    await call.services.inbox.name(call.visit, job=execution_job(exec_id))
+    where = f"Execution {exec_id} on {word(execution.lab) or 'an unknown lab'}"
+    if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
+        return Document(
+            f"{where} is {status_words(execution.status) or 'of unknown status'}: its report is written at its end.",
+            next_step=f"{telling.look_call(execution_job(exec_id))} shows how it stands.",
+        )
+    told = await _told(exec_id, execution, call)
+    # On a thread: to find words in thousands of failing lines takes a while.
+    found = await anyio.to_thread.run_sync(_found, told.tests, arguments)
+    conclusion = f"{where}, by {told.source}: {_counts(told.tests)}."
+    if not found:
+        return Document(f"{conclusion} {_none(arguments, told)}", told.notes, _without_filter(arguments, told))
+    if len(found) <= SHOWN_IN_FULL and not arguments.cursor:
+        return Document(f"{conclusion} {_matching(arguments, found)}", (*told.notes, *map(_in_full, found)))
+    return _page(found, conclusion, told, arguments)
+
+
+async def _told(exec_id: int, execution: Execution, call: Call) -> Told:
+    client = call.services.client
+    try:
+        report = await call.services.reports.read(exec_id, execution, client=client, owner=call.owner)
+    except (InputError, TpNotFoundError):
+        return _from_log(execution, "TP has no report of it")
+    except (TpError, ReportError) as error:
+        return _from_log(execution, f"Its report could not be read ({error.message.rstrip('.')})")
+    unread = f"{count_of(report.left_out, 'row')} of the report could not be read." if report.left_out else ""
+    return Told(report.tests, "its report", (Paragraph(unread),) if unread else ())
+
+
+def _from_log(execution: Execution, why: str) -> Told:
+    summary = read_summary(execution.log_tail)
+    part = "" if summary.complete else " The summary is cut off, so some are missing."
+    note = (
+        f"{why}, so this is what the short summary at the end of its log names: no logs of tests, no durations, and of "
+        f"those that did not fail usually nothing.{part}"
+    )
+    if not summary.tests:
+        note = f"{why}, and the end of its log names no test."
+    return Told(summary.tests, "the end of its log", (Paragraph(note),), whole=False)
+
+
+def _found(tests: Sequence[ReportedTest], arguments: TestResultsArguments) -> list[ReportedTest]:
+    words = arguments.search.casefold().split()
+    return [test for test in tests if _wanted(arguments.outcome)(test) and _matches(test, words)]
+
+
+def _wanted(outcome: str) -> Callable[[ReportedTest], bool]:
+    if outcome == "any":
+        return lambda _: True
+    if outcome == "broken":
+        return lambda test: test.outcome in BROKEN
+    return lambda test: test.outcome == outcome
+
+
+def _matches(test: ReportedTest, words: Sequence[str]) -> bool:
+    missing = [word for word in words if word not in test.test_id.casefold()]
+    if not missing:
+        return True
+    line = failing_line(test)
+    said = f"{line.message} {line.location}".casefold() if line else ""
+    return all(word in said for word in missing)
+
+
+def _counts(tests: Sequence[ReportedTest]) -> str:
+    counted = Counter(test.outcome for test in tests)
+    return ", ".join(f"{counted[outcome]:,} {outcome}" for outcome in OUTCOMES if counted[outcome]) or "no test"
+
+
+def _matching(arguments: TestResultsArguments, found: Sequence[ReportedTest]) -> str:
+    what = {"broken": "failed or in error", "any": "in all"}.get(arguments.outcome, arguments.outcome)
+    having = f", with {arguments.search!r}" if arguments.search else ""
+    return f"{len(found):,} {what}{having}."
+
+
+def _none(arguments: TestResultsArguments, told: Told) -> str:
+    known = "" if told.whole else " that is known"
+    return f"None{known} is {_matching(arguments, ()).removeprefix('0 ')}"
+
+
+def _without_filter(arguments: TestResultsArguments, told: Told) -> str:
+    if not told.tests:
+        return f"{telling.look_call(execution_job(arguments.exec_id))} shows its counts and the end of its log."
+    others = telling.call_words(RESULTS_TOOL, exec_id=arguments.exec_id, outcome="any")
+    return f"{others} lists all that are known."
+
+
+def _in_full(test: ReportedTest) -> Section:
+    took = "" if test.duration_seconds is None else f", {format_duration(test.duration_seconds)}"
+    # The id stands within the fence: it is data from outside too.
+    text = f"{test.test_id}\n\n{test.log or '(no log)'}"
+    return LogExcerpt(heading=f"{test.outcome.capitalize()}, in {test.phase}{took}", text=text, source="TP's report")
+
+
+def _page(found: Sequence[ReportedTest], conclusion: str, told: Told, arguments: TestResultsArguments) -> Document:
+    offset = offset_of(arguments.cursor, len(found))
+    lines: list[str] = []
+    room = PAGE_MAX
+    for test in found[offset : offset + PAGE_SIZE]:
+        line = row_line(test)
+        if lines and not room.holds(size_of(line)):
+            break
+        room = room.minus(size_of(line))
+        lines.append(line)
+    end = offset + len(lines)
+    more = end < len(found)
+    which = f" These are {offset + 1:,} to {end:,}." if more or offset else ""
+    one = telling.call_words(RESULTS_TOOL, exec_id=arguments.exec_id, outcome=arguments.outcome, search="(its id)")
+    step = f"{one} shows one with its log." if told.whole else ""
+    if more:
+        step = f"{_next_call(arguments, end)} goes on. {step}".rstrip()
+    listed = ItemList("Tests", tuple(lines), rest=_next_call(arguments, end), source=f"TP: {told.source}")
+    return Document(f"{conclusion} {_matching(arguments, found)}{which}", (*told.notes, listed), step)
+
+
+def _next_call(arguments: TestResultsArguments, offset: int) -> str:
+    given: dict[str, JsonValue] = {"exec_id": arguments.exec_id, "outcome": arguments.outcome}
+    if arguments.search:
+        given["search"] = arguments.search
+    return telling.call_words(RESULTS_TOOL, **given, cursor=str(offset))
+
+
+TOOLS = (
+    ToolDefinition(
+        name=RESULTS_TOOL,
+        title="Show a run's tests",
+        description=(
+            "List an ended run's tests, by default what broke, with the lines that failed; one or two that are found, "
+            "with their logs."
+        ),
+        arguments=TestResultsArguments,
+        run=get_test_results,
+        read_only=True,
+    ),
+)

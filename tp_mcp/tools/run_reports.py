@@ -1,0 +1,69 @@
+"""The reports of ended runs, read once for a conversation."""
+
+from collections import OrderedDict
+
+import anyio
+import anyio.to_thread
+
+from tp_mcp.api.client import TpClient
+from tp_mcp.api.models import Execution
+from tp_mcp.triage.report import Report, parse_report
+from tp_mcp.watch.owner import Owner
+
+REPORT_MAX_BYTES = 100_000_000
+"""Largest report that is fetched."""
+
+KEPT_MAX_BYTES = 64_000_000
+"""Most of all reports together that is kept."""
+
+KEPT_MAX_REPORTS = 8
+
+_Key = tuple[str, str, int, str, object]
+
+
+class RunReports:
+    """Fetches and reads reports. Those of ended runs do not change, so the latest ones are kept.
+
+    They are kept for the conversation that asked: what TP shows to one user it need not show to another.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[_Key, Report] = OrderedDict()
+        # One at a time: a large one takes memory, and whoever asks for the same one finds it kept.
+        self._reading = anyio.Lock()
+
+    async def read(self, exec_id: int, execution: Execution, *, client: TpClient, owner: Owner) -> Report:
+        """Return the report of an ended run.
+
+        Args:
+            exec_id: the execution's id.
+            execution: what TP says of it now.
+            client: fetches it.
+            owner: who asks.
+
+        Raises:
+            InputError: there is none, or its path leads away from TP.
+            TpError: it could not be fetched.
+            ReportError: it could not be read.
+
+        """
+        path = execution.report_file_path
+        key = (owner.principal, owner.conversation, exec_id, path, execution.end_timestamp)
+        async with self._reading:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            content = await client.get_report(path, max_bytes=REPORT_MAX_BYTES)
+            # On a thread: a large report takes a while to read, and watches go on meanwhile.
+            report = await anyio.to_thread.run_sync(parse_report, content)
+            self._keep(key, report)
+            return report
+
+    def _keep(self, key: _Key, report: Report) -> None:
+        if report.size_bytes > KEPT_MAX_BYTES:
+            return
+        self._kept[key] = report
+        while (
+            len(self._kept) > KEPT_MAX_REPORTS or sum(each.size_bytes for each in self._kept.values()) > KEPT_MAX_BYTES
+        ):
+            self._kept.popitem(last=False)
