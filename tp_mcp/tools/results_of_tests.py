@@ -2,14 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import anyio.to_thread
 from pydantic import Field, JsonValue
 
-from tp_mcp.api.models import Execution
-from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, execution_job
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
@@ -18,21 +15,26 @@ from tp_mcp.results.text import Size, count_of, format_duration, size_of
 from tp_mcp.tools import telling
 from tp_mcp.tools.failures import row_line
 from tp_mcp.tools.paging import offset_of
+from tp_mcp.tools.run_reports import RunTests
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.triage.failing_line import failing_line
 from tp_mcp.triage.reported import BROKEN, OUTCOMES, ReportedTest
-from tp_mcp.triage.summary import read_summary
 
 RESULTS_TOOL = "get_test_results"
 
 PAGE_SIZE = 30
 """Most tests in one answer."""
 
-PAGE_MAX = Size(6_000, 11_000)
-"""Most text of the tests in one answer: well below half of what a result may have, so that none is cut off a page."""
+RESULTS_TYPICAL_CHARACTERS = 6_000
+"""A page of failing lines, or two logs."""
+
+PAGE_MAX = Size(4_500, 9_000)
+"""Most text of the tests in one answer: with what is said around them, none is ever cut off a page."""
 
 SHOWN_IN_FULL = 2
 """Where no more tests are found, each is shown with its log."""
+
+_SOURCES = {"report": "its report", "log": "the end of its log"}
 
 
 class TestResultsArguments(ToolArguments):
@@ -46,26 +48,8 @@ class TestResultsArguments(ToolArguments):
         Literal["broken", "failed", "error", "passed", "skipped", "xfailed", "xpassed", "rerun", "any"],
         Field(description="broken: failed or error."),
     ] = "broken"
-    search: Annotated[str, Field(description="Words in the id or the failing line.")] = ""
+    search: Annotated[str, Field(description="Words in the id or the failing line.", max_length=300)] = ""
     cursor: Annotated[str, Field(description="Where to go on.")] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What is known of a run's tests.
-
-    Attributes:
-        tests: one row each.
-        source: where they come from, in words.
-        notes: what the reader has to know of that.
-        whole: these are all tests of the run.
-
-    """
-
-    tests: tuple[ReportedTest, ...]
-    source: str
-    notes: tuple[Section, ...] = ()
-    whole: bool = True
 
 
 async def get_test_results(arguments: TestResultsArguments, call: Call) -> Document:
@@ -79,39 +63,31 @@ async def get_test_results(arguments: TestResultsArguments, call: Call) -> Docum
             f"{where} is {status_words(execution.status) or 'of unknown status'}: its report is written at its end.",
             next_step=f"{telling.look_call(execution_job(exec_id))} shows how it stands.",
         )
-    told = await _told(exec_id, execution, call)
+    told = await call.services.reports.tests(exec_id, execution, client=call.services.client, owner=call.owner)
+    notes = _notes(told)
     # On a thread: to find words in thousands of failing lines takes a while.
     found = await anyio.to_thread.run_sync(_found, told.tests, arguments)
-    conclusion = f"{where}, by {told.source}: {_counts(told.tests)}."
+    conclusion = f"{where}, by {_SOURCES[told.source]}: {_counts(told.tests)}."
     if not found:
-        return Document(f"{conclusion} {_none(arguments, told)}", told.notes, _without_filter(arguments, told))
+        return Document(f"{conclusion} {_none(arguments, told)}", notes, _without_filter(arguments, told))
     if len(found) <= SHOWN_IN_FULL and not arguments.cursor:
-        return Document(f"{conclusion} {_matching(arguments, found)}", (*told.notes, *map(_in_full, found)))
+        return Document(f"{conclusion} {_matching(arguments, found)}", (*notes, *map(_in_full, found)))
     return _page(found, conclusion, told, arguments)
 
 
-async def _told(exec_id: int, execution: Execution, call: Call) -> Told:
-    client = call.services.client
-    try:
-        report = await call.services.reports.read(exec_id, execution, client=client, owner=call.owner)
-    except (InputError, TpNotFoundError):
-        return _from_log(execution, "TP has no report of it")
-    except (TpError, ReportError) as error:
-        return _from_log(execution, f"Its report could not be read ({error.message.rstrip('.')})")
-    unread = f"{count_of(report.left_out, 'row')} of the report could not be read." if report.left_out else ""
-    return Told(report.tests, "its report", (Paragraph(unread),) if unread else ())
-
-
-def _from_log(execution: Execution, why: str) -> Told:
-    summary = read_summary(execution.log_tail)
-    part = "" if summary.complete else " The summary is cut off, so some are missing."
-    note = (
-        f"{why}, so this is what the short summary at the end of its log names: no logs of tests, no durations, and of "
-        f"those that did not fail usually nothing.{part}"
+def _notes(told: RunTests) -> tuple[Section, ...]:
+    if told.source == "report":
+        unread = f"{count_of(told.left_out, 'row')} of the report could not be read." if told.left_out else ""
+        return (Paragraph(unread),) if unread else ()
+    if not told.tests:
+        return (Paragraph(f"{told.problem}, and the end of its log names no test."),)
+    part = "" if told.complete else " The summary is cut off, so some are missing."
+    return (
+        Paragraph(
+            f"{told.problem}, so this is what the short summary at the end of its log names: no logs of tests, no "
+            f"durations, and of those that did not fail usually nothing.{part}"
+        ),
     )
-    if not summary.tests:
-        note = f"{why}, and the end of its log names no test."
-    return Told(summary.tests, "the end of its log", (Paragraph(note),), whole=False)
 
 
 def _found(tests: Sequence[ReportedTest], arguments: TestResultsArguments) -> list[ReportedTest]:
@@ -147,12 +123,12 @@ def _matching(arguments: TestResultsArguments, found: Sequence[ReportedTest]) ->
     return f"{len(found):,} {what}{having}."
 
 
-def _none(arguments: TestResultsArguments, told: Told) -> str:
-    known = "" if told.whole else " that is known"
+def _none(arguments: TestResultsArguments, told: RunTests) -> str:
+    known = "" if told.source == "report" else " that is known"
     return f"None{known} is {_matching(arguments, ()).removeprefix('0 ')}"
 
 
-def _without_filter(arguments: TestResultsArguments, told: Told) -> str:
+def _without_filter(arguments: TestResultsArguments, told: RunTests) -> str:
     if not told.tests:
         return f"{telling.look_call(execution_job(arguments.exec_id))} shows its counts and the end of its log."
     others = telling.call_words(RESULTS_TOOL, exec_id=arguments.exec_id, outcome="any")
@@ -166,25 +142,27 @@ def _in_full(test: ReportedTest) -> Section:
     return LogExcerpt(heading=f"{test.outcome.capitalize()}, in {test.phase}{took}", text=text, source="TP's report")
 
 
-def _page(found: Sequence[ReportedTest], conclusion: str, told: Told, arguments: TestResultsArguments) -> Document:
+def _page(found: Sequence[ReportedTest], conclusion: str, told: RunTests, arguments: TestResultsArguments) -> Document:
     offset = offset_of(arguments.cursor, len(found))
     lines: list[str] = []
     room = PAGE_MAX
     for test in found[offset : offset + PAGE_SIZE]:
         line = row_line(test)
-        if lines and not room.holds(size_of(line)):
+        # As it stands in a list, indented.
+        size = size_of("- " + line.replace("\n", "\n  ") + "\n")
+        if lines and not room.holds(size):
             break
-        room = room.minus(size_of(line))
+        room = room.minus(size)
         lines.append(line)
     end = offset + len(lines)
     more = end < len(found)
     which = f" These are {offset + 1:,} to {end:,}." if more or offset else ""
     one = telling.call_words(RESULTS_TOOL, exec_id=arguments.exec_id, outcome=arguments.outcome, search="(its id)")
-    step = f"{one} shows one with its log." if told.whole else ""
+    step = f"{one} shows one with its log." if told.source == "report" else ""
     if more:
         step = f"{_next_call(arguments, end)} goes on. {step}".rstrip()
-    listed = ItemList("Tests", tuple(lines), rest=_next_call(arguments, end), source=f"TP: {told.source}")
-    return Document(f"{conclusion} {_matching(arguments, found)}{which}", (*told.notes, listed), step)
+    listed = ItemList("Tests", tuple(lines), rest=_next_call(arguments, end), source=f"TP: {_SOURCES[told.source]}")
+    return Document(f"{conclusion} {_matching(arguments, found)}{which}", (*_notes(told), listed), step)
 
 
 def _next_call(arguments: TestResultsArguments, offset: int) -> str:
@@ -205,5 +183,6 @@ TOOLS = (
         arguments=TestResultsArguments,
         run=get_test_results,
         read_only=True,
+        typical_characters=RESULTS_TYPICAL_CHARACTERS,
     ),
 )

@@ -1,13 +1,18 @@
-"""The reports of ended runs, read once for a conversation."""
+"""The tests of ended runs: from their reports, read once for a conversation, or else from the end of their logs."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal
 
 import anyio
 import anyio.to_thread
 
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
+from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
 from tp_mcp.triage.report import Report, parse_report
+from tp_mcp.triage.reported import ReportedTest
+from tp_mcp.triage.summary import read_summary
 from tp_mcp.watch.owner import Owner
 
 REPORT_MAX_BYTES = 100_000_000
@@ -21,6 +26,26 @@ KEPT_MAX_REPORTS = 8
 _Key = tuple[str, str, int, str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class RunTests:
+    """What is known of an ended run's tests.
+
+    Attributes:
+        tests: one row each.
+        source: the report, or the short summary at the end of the log, which usually names only what broke.
+        problem: why it is not the report, as the beginning of a sentence; empty where it is.
+        complete: nothing that the source has was cut off or left out.
+        left_out: rows of the report that could not be read.
+
+    """
+
+    tests: tuple[ReportedTest, ...]
+    source: Literal["report", "log"] = "report"
+    problem: str = ""
+    complete: bool = True
+    left_out: int = 0
+
+
 class RunReports:
     """Fetches and reads reports. Those of ended runs do not change, so the latest ones are kept.
 
@@ -31,6 +56,19 @@ class RunReports:
         self._kept: OrderedDict[_Key, Report] = OrderedDict()
         # One at a time: a large one takes memory, and whoever asks for the same one finds it kept.
         self._reading = anyio.Lock()
+
+    async def tests(self, exec_id: int, execution: Execution, *, client: TpClient, owner: Owner) -> RunTests:
+        """Return the tests of an ended run, from the end of its log where its report cannot be had."""
+        try:
+            report = await self.read(exec_id, execution, client=client, owner=owner)
+        except (InputError, TpNotFoundError):
+            problem = "TP has no report of it"
+        except (TpError, ReportError) as error:
+            problem = f"Its report could not be read ({error.message.rstrip('.')})"
+        else:
+            return RunTests(report.tests, complete=report.left_out == 0, left_out=report.left_out)
+        summary = read_summary(execution.log_tail)
+        return RunTests(summary.tests, source="log", problem=problem, complete=summary.complete)
 
     async def read(self, exec_id: int, execution: Execution, *, client: TpClient, owner: Owner) -> Report:
         """Return the report of an ended run.
