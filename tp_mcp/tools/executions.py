@@ -100,7 +100,7 @@ async def _ended(where: str, execution: Execution, watch: Watch | None, call: Ca
     else:
         ended = status_words(execution.status)
         conclusion = f"{where} ended as {ended}: pytest did not run to its end ({counts}){_took(execution)}."
-    sections = await report_sections(exec_id, execution, call)
+    sections = await report_sections(exec_id, execution, call.services, call.owner)
     log = _log_sections(execution) if needs_log else ()
     return Document(conclusion, (*sections, *log), step)
 

@@ -5,17 +5,18 @@ from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
 from tp_mcp.jobs.execution import DONE
 from tp_mcp.results.document import ItemList, Paragraph, Section
 from tp_mcp.results.text import count_of
-from tp_mcp.tools.toolkit import Call
+from tp_mcp.tools.services import Services
 from tp_mcp.triage.failing_line import failing_line
 from tp_mcp.triage.report import Report, ReportedTest
+from tp_mcp.watch.owner import Owner
 
 
-async def report_sections(exec_id: int, execution: Execution, call: Call) -> tuple[Section, ...]:
+async def report_sections(exec_id: int, execution: Execution, services: Services, owner: Owner) -> tuple[Section, ...]:
     """Return the report's URL and the failed and errored tests of an ended run, or why they cannot be told."""
     broken = (execution.fail_count or 0) + (execution.error_count or 0)
     none_told = "single tests cannot be told"
     try:
-        url = call.services.client.report_url(execution.report_file_path)
+        url = services.client.report_url(execution.report_file_path)
     except InputError:
         # There is none, or its path leads away from TP.
         return (Paragraph(f"TP has no report of it, so {none_told}."),) if broken else ()
@@ -24,7 +25,7 @@ async def report_sections(exec_id: int, execution: Execution, call: Call) -> tup
         # A run that was cut off may have no report, whatever path TP shows.
         return (where if execution.status == DONE else Paragraph(f"Report, if pytest came to write one: {url}"),)
     try:
-        report = await call.services.reports.read(exec_id, execution, client=call.services.client, owner=call.owner)
+        report = await services.reports.read(exec_id, execution, client=services.client, owner=owner)
     except TpNotFoundError:
         return (Paragraph(f"TP has no report of it at {url}, so {none_told}."),)
     except (TpError, ReportError) as error:

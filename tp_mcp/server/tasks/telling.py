@@ -115,7 +115,8 @@ async def _details(watch: Watch, services: Services) -> tuple[Section, ...]:
     if kind != "execution" or not ran or words.never_started(watch) or not services.registry.looks_at(watch):
         return ()
     try:
-        return await report_sections(services.client, await services.client.get_execution(int(exec_id)))
+        execution = await services.client.get_execution(int(exec_id))
+        return await report_sections(int(exec_id), execution, services, watch.owner)
     except TpError as error:
         return (Paragraph(f"What failed could not be read: {error} {telling.look_call(watch.job)} lists it."),)
 
