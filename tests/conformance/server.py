@@ -5,18 +5,21 @@ fixtures are added beside its tools. Run as `python -m tests.conformance.server 
 """
 
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.server.mcpserver import Context, MCPServer
-from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, Tool
+from mcp.server.mcpserver import Context as ToolContext
+from mcp.server.mcpserver import MCPServer
+from mcp.types import CallToolRequestParams, CallToolResult, InputRequiredResult, Resource, ResourceTemplate, Tool
 from pydantic import AnyUrl
 
 from tests.conformance.asking import add_checked, add_inline, add_longer_rounds, add_rounds
 from tests.conformance.fixtures import add_contents, add_prompts, add_resources, add_tellers
 from tests.server.tasks.fixture_server import WORKS, FixtureTasks, said
+from tests.server.tasks.memory import Context
 from tp_mcp.cli.opening import open_configured
 from tp_mcp.cli.serve_http import serve_http
 from tp_mcp.cli.serve_options import HttpOptions, ServeOptions
@@ -24,8 +27,7 @@ from tp_mcp.clock import Clock, SystemClock
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.conversations import Identity
-from tp_mcp.server.tasks.extension import TasksExtension
-from tp_mcp.server.tasks.listening import TasksListening
+from tp_mcp.server.tasks.port import Task, TaskKeeper
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.tools.services import Services
 
@@ -33,25 +35,53 @@ TASK_TOOLS = (*WORKS, "test_tool_with_task")
 FIXTURE_SCHEME = "test://"
 
 
+class TasksBesideFixtures(FixtureTasks):
+    """The product's tasks, and those of the fixtures."""
+
+    def __init__(self, product: TaskKeeper) -> None:
+        super().__init__()
+        self._product = product
+
+    def requires_tasks(self, tool: str) -> bool:
+        return super().requires_tasks(tool) or self._product.requires_tasks(tool)
+
+    async def call(self, ctx: Context, params: CallToolRequestParams, call_next: CallNext) -> Task | HandlerResult:
+        if params.name in TASK_TOOLS:
+            return await super().call(ctx, params, call_next)
+        return await self._product.call(ctx, params, call_next)
+
+    async def look(self, ctx: Context, task_id: str) -> Task | None:
+        return await super().look(ctx, task_id) or await self._product.look(ctx, task_id)
+
+    async def get(self, ctx: Context, task_id: str) -> Task | None:
+        return await super().look(ctx, task_id) or await self._product.get(ctx, task_id)
+
+    async def update(self, ctx: Context, task_id: str, responses: Mapping[str, Any]) -> bool:
+        return await super().update(ctx, task_id, responses) or await self._product.update(ctx, task_id, responses)
+
+    async def cancel(self, ctx: Context, task_id: str) -> bool:
+        return await super().cancel(ctx, task_id) or await self._product.cancel(ctx, task_id)
+
+
 class ConformanceServer(TpServer):
     """The product's server, with fixtures."""
 
     def __init__(self, backend: Backend, identity: Identity, clock: Clock) -> None:
         super().__init__(backend, identity, clock, lambda: DEFAULT_TOOLS)
-        keeper = FixtureTasks()
-        backend.accompany(lambda _: keeper.open())
-        self._apply_extension(TasksExtension(keeper))
-        self._install_extension_interceptor()
-        self.middleware.append(TasksListening(keeper))
         for add in ADDS:
             add(self)
         self._fixtures = {tool.name for tool in self._tool_manager.list_tools()}
+
+    def _task_keeper(self) -> TaskKeeper:
+        keeper = TasksBesideFixtures(super()._task_keeper())
+        self._backend.accompany(lambda _: keeper.open())
+        return keeper
 
     async def list_tools(self) -> list[Tool]:
         return [*await super().list_tools(), *await MCPServer.list_tools(self)]
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+        self, name: str, arguments: dict[str, Any], context: ToolContext[None, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         if name in self._fixtures:
             return await MCPServer.call_tool(self, name, arguments, context)
@@ -64,7 +94,7 @@ class ConformanceServer(TpServer):
         return [*await super().list_resource_templates(), *await MCPServer.list_resource_templates(self)]
 
     async def read_resource(
-        self, uri: AnyUrl | str, context: Context[None, Any] | None = None
+        self, uri: AnyUrl | str, context: ToolContext[None, Any] | None = None
     ) -> Iterable[ReadResourceContents]:
         if str(uri).startswith(FIXTURE_SCHEME):
             read = await MCPServer.read_resource(self, uri, context)

@@ -47,6 +47,13 @@ async def test_an_end_is_told_on_an_error_too(chat: Chat) -> None:
     assert f"{INBOX_HEADING}\n[{watch_id}]" in text
 
 
+async def test_an_end_is_told_where_there_is_no_such_tool(chat: Chat) -> None:
+    watch_id = await upgraded(chat)
+    text = await chat.refused("get_upgrades")
+    assert text.startswith("There is no tool 'get_upgrades'.\n\nDid you mean get_upgrade or start_upgrade?")
+    assert f"{INBOX_HEADING}\n[{watch_id}]" in text
+
+
 async def test_an_end_is_told_twice_and_then_counts_as_seen(chat: Chat) -> None:
     await upgraded(chat)
     shown = [INBOX_HEADING in await chat.call("list_labs") for _ in range(4)]

@@ -12,12 +12,16 @@ from typing import Any, cast
 import anyio
 import pytest
 from anyio.abc import TaskGroup
+from mcp import MCPError
 from mcp.server.context import ServerRequestContext
+from mcp.server.session import ServerSession
+from mcp.types import SubscriptionsListenRequestParams
 
 from tests.server.conftest import IDENTITY, Connect
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.pushing import pushes as pushes_module
 from tp_mcp.server.pushing import sessions as sessions_module
+from tp_mcp.server.pushing import streams as streams_module
 from tp_mcp.server.pushing.pushes import Pushes
 from tp_mcp.server.pushing.sessions import HandshakeSessions
 from tp_mcp.server.pushing.streams import ListenStreams
@@ -199,6 +203,30 @@ async def test_what_is_forgotten_is_passed_on_no_more() -> None:
         throttle.forget("a")
         await clock.move(60)
         assert passed == [0]
+
+
+async def test_a_listen_stream_whose_reader_takes_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "PUSH_SECONDS", 0.02)
+
+    class Stuck:
+        async def send_notification(self, *_: object) -> None:
+            await asyncio.Event().wait()
+
+    ctx = ServerRequestContext[Any, Any](
+        session=cast("ServerSession", Stuck()),
+        lifespan_context=None,
+        protocol_version="2026-07-28",
+        method="subscriptions/listen",
+        request_id=1,
+    )
+    params = SubscriptionsListenRequestParams.model_validate(
+        {"notifications": {"resourceSubscriptions": ["tp://inbox"]}}
+    )
+    streams = ListenStreams()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(MCPError, match="for too long"):
+            await streams.serve(ctx, params, ALICE)
+    assert streams.uris() == set()
 
 
 async def test_streams_end_in_order_when_the_server_stops(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tp_mcp.clock import Clock
     from tp_mcp.server.backend import Backend
     from tp_mcp.server.conversations import Identity
+    from tp_mcp.server.tasks.port import TaskKeeper
     from tp_mcp.tools.toolkit import ToolDefinition
     from tp_mcp.watch.owner import Owner
 
@@ -73,7 +74,7 @@ class TpServer(MCPServer[None]):
             async with backend.running():
                 yield
 
-        tasks = WatchTasks(backend, self.owner, lambda: self._definitions)
+        tasks = self._task_keeper()
         super().__init__(
             SERVER_NAME,
             title="TP test platform",
@@ -149,6 +150,9 @@ class TpServer(MCPServer[None]):
     def owner(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
         """Return the principal and the conversation of a request."""
         return self._identity.of(ctx)
+
+    def _task_keeper(self) -> TaskKeeper:
+        return WatchTasks(self._backend, self.owner, lambda: self._definitions)
 
     @functools.cached_property
     def _definitions(self) -> Mapping[str, ToolDefinition[Any]]:

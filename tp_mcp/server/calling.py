@@ -11,7 +11,7 @@ from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document
 from tp_mcp.results.fence import shown as redacted_text
-from tp_mcp.results.limits import INBOX_MAX_ENTRIES
+from tp_mcp.results.limits import INBOX_MAX_ENTRIES, TYPICAL_CHARACTERS
 from tp_mcp.results.text import nearest
 from tp_mcp.server.asking import question_result
 from tp_mcp.server.backend import Backend, closing_error
@@ -47,12 +47,11 @@ async def call_tool(
     Whatever goes wrong comes back as a result marked as an error, in plain words: the model can read it there.
     """
     definition = definitions.get(name)
-    if definition is None:
-        return tool_result(error_text(_unknown(name, definitions), Redactor()), is_error=True)
+    unknown = _unknown(name, definitions) if definition is None else None
     try:
         services = await backend.services()
     except TpMcpError as error:
-        return tool_result(error_text(error, Redactor()), is_error=True)
+        return tool_result(error_text(unknown or error, Redactor()), is_error=True)
     visit = await _begin(services, owner)
     reporter = ProgressReporter(send_progress, clock, lambda text: redactor_of(services).redact(text))
     call = Call(
@@ -63,10 +62,11 @@ async def call_tool(
         asker=asker,
         detached=begin_task is not None,
     )
-    outcome: Document | TpMcpError = closing_error()
+    outcome: Document | TpMcpError = unknown or closing_error()
     try:
-        with backend.call(only_reads=definition.read_only):
-            outcome = await _outcome(definition, arguments, call)
+        if definition is not None:
+            with backend.call(only_reads=definition.read_only):
+                outcome = await _outcome(definition, arguments, call)
     except QuestionForUser as question:
         # The plan has names from TP in it, and what a caller passed.
         return question_result(QuestionForUser(redacted_text(question.question, redactor_of(services)), question.code))
@@ -79,7 +79,8 @@ async def call_tool(
     async def keep(whole: str) -> str:
         return await services.shelf.keep(owner.principal, whole, what=f"a result of {name}")
 
-    text = await kept_text(outcome, inbox, redactor, max_characters=definition.typical_characters, keep=keep)
+    room = TYPICAL_CHARACTERS if definition is None else definition.typical_characters
+    text = await kept_text(outcome, inbox, redactor, max_characters=room, keep=keep)
     services.inbox.handed_over(visit, shown)
     return tool_result(text, is_error=isinstance(outcome, TpMcpError))
 

@@ -1,13 +1,21 @@
 """Listen streams, by which a client of the 2026-07-28 protocol is told of changes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
+import anyio
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
+from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
-from mcp.types import INTERNAL_ERROR, SubscriptionsListenRequestParams, SubscriptionsListenResult
+from mcp.types import (
+    INTERNAL_ERROR,
+    RequestId,
+    ServerNotification,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+)
 
 from tp_mcp.watch.owner import Owner
 
@@ -22,6 +30,10 @@ MAX_URIS = 256
 
 MAX_BACKLOG = 64
 """Events that wait for one reader; at the next one its stream is ended, and the client listens anew."""
+
+
+PUSH_SECONDS = 5.0
+"""How long a reader may take for one event; one that takes longer loses its stream."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +69,11 @@ class ListenStreams:
         uris = frozenset(params.notifications.resource_subscriptions or ())
         stream = _Stream(owner, uris, bus, handler)
         self._streams.add(stream)
+        timed = cast("ServerSession", _TimedSession(ctx.session))
         try:
-            return await handler(ctx, params)
+            return await handler(replace(ctx, session=timed), params)
+        except TimeoutError:
+            raise MCPError(INTERNAL_ERROR, "Nothing was read from this stream for too long; listen anew.") from None
         finally:
             self._streams.discard(stream)
 
@@ -84,3 +99,16 @@ class ListenStreams:
         """End every stream in order: each sends what waits, and its result."""
         for stream in tuple(self._streams):
             stream.handler.close()
+
+
+class _TimedSession:
+    """The session of a listen request, as its handler sees it: nothing it sends waits for a reader without end."""
+
+    def __init__(self, session: ServerSession) -> None:
+        self._session = session
+
+    async def send_notification(
+        self, notification: ServerNotification, related_request_id: RequestId | None = None
+    ) -> None:
+        with anyio.fail_after(PUSH_SECONDS):
+            await self._session.send_notification(notification, related_request_id)
