@@ -9,12 +9,14 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
+from tests.server.tasks.client import taking_tasks
 from tp_mcp.watch.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.alone
@@ -125,3 +127,20 @@ async def test_a_server_that_is_killed_before_the_end_was_seen_reports_it_again(
             setup.kill_server()
     async with Client(setup.server()) as client:
         assert watch_id in await call(client, "list_labs"), "its first showing may never have been read"
+
+
+@pytest.mark.timeout(150)
+async def test_a_task_is_answered_by_another_process_after_the_server_was_killed_in_the_middle(setup: Setup) -> None:
+    created: dict[str, Any] = {}
+    with contextlib.suppress(BaseExceptionGroup, Exception):
+        async with taking_tasks(setup.server()) as taker:
+            created = await taker.create("run_pytest", lab=LAB, testcase=["Tests_CLI/test_system.py"])
+            assert (await taker.ask("tasks/get", created["taskId"]))["status"] == "working"
+            setup.kill_server()
+    async with taking_tasks(setup.server()) as taker:
+        with anyio.fail_after(END_SECONDS):
+            done = await taker.until(created["taskId"], "completed")
+    [content] = done["result"]["content"]
+    assert "is done: passed (" in content["text"]
+    assert "Report: http" in content["text"]
+    assert (done["createdAt"], done["ttlMs"]) == (created["createdAt"], created["ttlMs"])

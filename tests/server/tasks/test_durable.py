@@ -1,18 +1,21 @@
 """Tasks over watches, as a client meets them that takes tasks."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
+from pydantic import JsonValue
 
 from tests.server.conftest import IDENTITY, text_of
 from tests.server.tasks.client import PATIENCE_SECONDS, TaskTaker, taking_tasks
-from tests.tools.world import LAB, World, hosted
+from tests.tools.world import LAB, World, hosted, open_world
 from tp_mcp.errors import StoreError
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
@@ -30,9 +33,8 @@ OWNER = Owner(IDENTITY.principal, "environment:chat-1", exact=True)
 Take = Callable[..., AbstractAsyncContextManager[TaskTaker]]
 
 
-@pytest.fixture
-def take(world: World) -> Take:
-    """Connect a client that takes tasks to a server of its own before the one world."""
+def taking_before(world: World) -> Take:
+    """Connect clients that take tasks, each to a server of its own, before a world."""
 
     @asynccontextmanager
     async def taken(*, identity: ProcessIdentity = IDENTITY, **options: Any) -> AsyncIterator[TaskTaker]:
@@ -46,6 +48,11 @@ def take(world: World) -> Take:
             yield taker
 
     return taken
+
+
+@pytest.fixture
+def take(world: World) -> Take:
+    return taking_before(world)
 
 
 @pytest.fixture
@@ -129,6 +136,19 @@ async def test_a_wait_becomes_a_task_over_all_that_it_waits_for(world: World, ta
     await world.advance(200)
     done = await taker.ask("tasks/get", created["taskId"])
     assert texts(done).startswith(f"1 of 2 watches ended; 1 going on.\n\n[{one}] upgrade of {LAB}")
+
+
+async def test_what_must_be_confirmed_is_confirmed_before_there_is_a_task(tmp_path: Path, tree: JsonValue) -> None:
+    async with (
+        open_world(tmp_path / "strict", tree=tree, confirm="upgrades") as strict,
+        taking_before(strict)() as taker,
+    ):
+        asked = await taker.client.call_tool("start_upgrade", BUILD)
+        assert (strict.written, taker.extension.created) == ([], [])
+        code = re.search(r"c_[0-9a-f]{12}", text_of(asked))
+        assert code is not None
+        created = await taker.create("start_upgrade", **BUILD, confirm=code[0])
+        assert (created["status"], strict.written) == ("working", ["start_upgrade"])
 
 
 async def test_what_needs_no_waiting_is_answered_at_once(world: World, taker: TaskTaker) -> None:
