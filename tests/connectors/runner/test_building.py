@@ -157,7 +157,18 @@ async def test_no_argument_chooses_the_host(server: Server, url: str) -> None:
 
 @pytest.mark.parametrize(
     "base_url",
-    ["lift.example", "ftp://x", "http://", "http://a b", "http://x\\y", "http://x\n", "http://x#", "http://u:p@x", ""],
+    [
+        "lift.example",
+        "ftp://x",
+        "http://",
+        "http://a b",
+        "http://x\\y",
+        "http://x\n",
+        "http://x#",
+        "http://u:p@x",
+        "",
+        "http://[x",
+    ],
 )
 def test_an_address_that_cannot_be_used_is_the_user_s_to_correct(base_url: str) -> None:
     with pytest.raises(ConfigurationError, match="address of the request"):
@@ -174,6 +185,27 @@ async def test_an_argument_that_the_address_needs_cannot_be_left_out(server: Ser
         with pytest.raises(InvalidArgumentError, match="address needs was left out"):
             await runner.run("call", {})
     assert server.requests == []
+
+
+@pytest.mark.parametrize("where", ["body", "body_form", "query", "headers", "url"])
+async def test_half_a_character_is_refused_wherever_it_is_put(server: Server, where: str) -> None:
+    request: dict[str, Any] = {"method": "POST", where: {"x": "{args.text}"}}
+    if where == "url":
+        request["url"] = "{settings.base_url}/{args.text}"
+    async with server.tool(request, parameters={"text": TEXT}) as runner:
+        with pytest.raises(InvalidArgumentError):
+            await runner.run("call", {"text": "a\ud800"})
+    assert server.requests == []
+
+
+async def test_an_argument_that_is_nested_without_end_is_refused(server: Server) -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    request = {"method": "POST", "body": {"x": "{args.data}"}}
+    async with server.tool(request, parameters={"data": {"type": "json"}}) as runner:
+        with pytest.raises(InvalidArgumentError, match="nested too deeply"):
+            await runner.run("call", {"data": deep})
 
 
 async def test_what_an_argument_says_is_never_read_as_a_template(server: Server) -> None:

@@ -77,6 +77,13 @@ async def test_an_answer_that_is_too_large_is_not_read_to_its_end(
             await runner.run("call", {})
 
 
+async def test_an_answer_that_is_nested_without_end_is_an_error(server: Server) -> None:
+    server.answers = [httpx2.Response(200, content=b"[" * 201 + b"]" * 201)]
+    async with server.tool({}) as runner:
+        with pytest.raises(ConnectorError, match="more than 200 levels"):
+            await runner.run("call", {})
+
+
 @pytest.mark.parametrize(
     ("template", "said"),
     [

@@ -9,10 +9,15 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.manifest import ToolManifest
 from tp_mcp.connectors.template import look_up
+from tp_mcp.errors import ConnectorError
 from tp_mcp.redaction import REDACTED, Redactor
 
 WORDS_MAX_CHARACTERS = 300
 """Longest part of an answer that an error repeats."""
+
+
+DEEPEST_LEVELS = 200
+"""How deep lists and objects of an answer may be nested in one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,21 @@ def shaped(tool: ToolManifest, value: JsonValue) -> JsonValue:
     return _kept(value, paths)
 
 
-def redacted(value: JsonValue, redactor: Redactor) -> JsonValue:
-    """Return a value with every secret in its texts and keys taken out."""
+def redacted(value: JsonValue, redactor: Redactor, *, levels: int = DEEPEST_LEVELS) -> JsonValue:
+    """Return a value with every secret in its texts, keys and numbers taken out.
+
+    Raises:
+        ConnectorError: it is nested more than `levels` deep.
+
+    """
+    if levels == 0:
+        raise ConnectorError(f"The answer is nested more than {DEEPEST_LEVELS} levels deep.")
     if isinstance(value, str):
         return redactor.redact(value)
     if isinstance(value, list):
-        return [redacted(item, redactor) for item in value]
+        return [redacted(item, redactor, levels=levels - 1) for item in value]
     if isinstance(value, dict):
-        return {redactor.redact(key): redacted(item, redactor) for key, item in value.items()}
+        return {redactor.redact(key): redacted(item, redactor, levels=levels - 1) for key, item in value.items()}
     if isinstance(value, int | float) and not isinstance(value, bool):
         # A secret of digits may come back as a number.
         text = json.dumps(value)

@@ -59,6 +59,20 @@ def prepared(request: Request, parameters: Mapping[str, Parameter], roots: Roots
         WatchSpecError: a text grows too long.
 
     """
+    try:
+        return _prepared(request, parameters, roots)
+    except UnicodeEncodeError:
+        raise InvalidArgumentError("An argument holds half a character, which cannot be sent.") from None
+    except RecursionError:
+        raise InvalidArgumentError("An argument is nested too deeply.") from None
+
+
+def as_text(value: object) -> str:
+    """Return a value as it stands in a URL, a header or a form: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _prepared(request: Request, parameters: Mapping[str, Parameter], roots: Roots) -> Prepared:
     headers = {name: _header(name, value) for name, value in _fields(request.headers, roots).items()}
     content: bytes | None = None
     if request.body is not None:
@@ -71,11 +85,6 @@ def prepared(request: Request, parameters: Mapping[str, Parameter], roots: Roots
         content = _form(form).encode()
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
     return Prepared(request.method, _url(request, parameters, roots), headers, content)
-
-
-def as_text(value: object) -> str:
-    """Return a value as it stands in a URL, a header or a form: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def filled_text(text: str, roots: Roots) -> str:
@@ -126,7 +135,12 @@ def _url(request: Request, parameters: Mapping[str, Parameter], roots: Roots) ->
         )
     _check_address(request.url, roots)
     url = render_each(request.url, roots, lambda path, value: _in_url(path, value, parameters))
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError(
+            "The address of the request cannot be read.", remedy="Check the connector's settings."
+        ) from None
     for segment in parts.path.split("/"):
         if unquote(segment) in {".", ".."}:
             raise UnsafeArgumentError(
