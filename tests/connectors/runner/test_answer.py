@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from tests.connectors.runner.conftest import Server
 from tp_mcp.connectors.manifest import Request, ToolManifest
-from tp_mcp.connectors.runner.answer import RawAnswer, ToolAnswer, redacted, shaped
+from tp_mcp.connectors.runner.answer import WORDS_MAX_BYTES, RawAnswer, ToolAnswer, redacted, shaped, words_of
 from tp_mcp.redaction import Redactor
 
 
@@ -107,3 +107,18 @@ def test_a_secret_of_digits_is_taken_out_where_it_comes_back_as_a_number() -> No
         "ok": True,
         "x": 1.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b" " * 99_000 + b"s3cret-token", "[redacted]"),
+        (b"x" * WORDS_MAX_BYTES + b"x", ""),
+        (b"", ""),
+        (b" <html>no</html>", ""),
+        ("a\u202eb\r\nc".encode(), "a b c"),
+    ],
+    ids=["spaces", "too long", "empty", "a page", "control characters"],
+)
+def test_what_an_error_repeats_is_one_short_line_without_secrets(body: bytes, said: str) -> None:
+    assert words_of(RawAnswer(400, (), body), Redactor((SecretStr("s3cret-token"),))) == said

@@ -16,6 +16,9 @@ WORDS_MAX_CHARACTERS = 300
 """Longest part of an answer that an error repeats."""
 
 
+WORDS_MAX_BYTES = 100_000
+"""Longest answer that an error repeats any part of."""
+
 DEEPEST_LEVELS = 200
 """How deep lists and objects of an answer may be nested in one another."""
 
@@ -115,8 +118,9 @@ def redacted(value: JsonValue, redactor: Redactor, *, levels: int = DEEPEST_LEVE
 
 
 def words_of(raw: RawAnswer, redactor: Redactor) -> str:
-    """Return what an answer says, in one short line; empty where it is a page or nothing."""
-    text = raw.body[: WORDS_MAX_CHARACTERS * 8].decode("utf-8", errors="replace").strip()
+    """Return what an answer says, in one short line; empty where it is a page, or nothing, or a document."""
+    # All of it or nothing is looked at: a part could end in the middle of a secret.
+    text = raw.body.decode("utf-8", errors="replace").strip() if len(raw.body) <= WORDS_MAX_BYTES else ""
     if text.startswith("<"):
         return ""
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())

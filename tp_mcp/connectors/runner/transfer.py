@@ -86,7 +86,7 @@ class Transfer:
                 remedy=_remedy(changes=changes),
                 may_have_acted=changes,
             ) from None
-        except (httpx2.InvalidURL, ValueError):
+        except httpx2.InvalidURL:
             raise ConnectorError(
                 "The address of the request cannot be used.", remedy="Check the connector's settings."
             ) from None
