@@ -134,11 +134,26 @@ async def test_no_argument_in_a_path_leads_a_request_elsewhere(
     assert url.query == b""
 
 
-@pytest.mark.parametrize("value", ["..", ".", "%2e%2e", "a/../b"])
-async def test_a_path_that_would_lead_upwards_is_refused_raw(server: Server, value: str) -> None:
-    async with server.tool({"url": "{settings.base_url}/x/{args.p}"}, parameters={"p": RAW}) as runner:
+@pytest.mark.parametrize(
+    ("value", "parameter"),
+    [
+        *((value, RAW) for value in ("..", ".", "%2e%2e", "a/../b", "%2F..%2F")),
+        *((value, TEXT) for value in ("..", ".", "a/../b", "..\\x")),
+    ],
+)
+async def test_a_path_that_would_lead_upwards_is_refused(server: Server, value: str, parameter: dict[str, Any]) -> None:
+    async with server.tool({"url": "{settings.base_url}/x/{args.p}"}, parameters={"p": parameter}) as runner:
         with pytest.raises(UnsafeArgumentError, match=r"'\.' or '\.\.'"):
             await runner.run("call", {"p": value})
+
+
+async def test_an_empty_argument_in_a_path_is_refused_because_it_would_mean_all(server: Server) -> None:
+    request = {"method": "DELETE", "url": "{settings.base_url}/items/{args.p}?q={args.q}"}
+    async with server.tool(request, parameters={"p": TEXT, "q": TEXT}) as runner:
+        with pytest.raises(UnsafeArgumentError, match="p is empty"):
+            await runner.run("call", {"p": "", "q": "x"})
+        await runner.run("call", {"p": "x", "q": ""})
+    assert [request.url.raw_path for request in server.requests] == [b"/items/x?q="]
 
 
 async def test_a_raw_argument_may_have_slashes_and_what_is_encoded_already(server: Server) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import JsonValue
 
 from tp_mcp.connectors.manifest import Parameter, Request
-from tp_mcp.connectors.template import lacks_value, render_each, render_value
+from tp_mcp.connectors.template import lacks_value, render_each, render_value, template_paths
 from tp_mcp.errors import ConfigurationError, InvalidArgumentError, UnsafeArgumentError
 
 Roots = Mapping[str, object]
@@ -22,6 +22,7 @@ Roots = Mapping[str, object]
 _ADDRESS = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _RAW = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/%-]*")
 _FIRST_ARGUMENT = re.compile(r"\{args\b")
+_SLASHES = re.compile(r"[/\\]")
 _DROPPED = object()
 
 
@@ -134,15 +135,17 @@ def _url(request: Request, parameters: Mapping[str, Parameter], roots: Roots) ->
             "An argument or a setting that the address needs was left out.", remedy=f"The address is {request.url}"
         )
     _check_address(request.url, roots)
-    url = render_each(request.url, roots, lambda path, value: _in_url(path, value, parameters))
+    in_path = template_paths(request.url.partition("?")[0])
+    url = render_each(request.url, roots, lambda path, value: _in_url(path, value, parameters, in_path=path in in_path))
     try:
         parts = urlsplit(url)
     except ValueError:
         raise ConfigurationError(
             "The address of the request cannot be read.", remedy="Check the connector's settings."
         ) from None
-    for segment in parts.path.split("/"):
-        if unquote(segment) in {".", ".."}:
+    # A server may take an encoded slash for a slash.
+    for segment in _SLASHES.split(unquote(parts.path)):
+        if segment in {".", ".."}:
             raise UnsafeArgumentError(
                 "The address would have a '.' or '..' in its path, which leads elsewhere.",
                 remedy="Pass a name without it.",
@@ -170,7 +173,7 @@ def _check_address(template: str, roots: Roots) -> None:
         raise ConfigurationError("The address of the request must not carry a user name or password.")
 
 
-def _in_url(path: str, value: object, parameters: Mapping[str, Parameter]) -> str:
+def _in_url(path: str, value: object, parameters: Mapping[str, Parameter], *, in_path: bool) -> str:
     root, _, name = path.partition(".")
     text = as_text(value)
     if root == "settings":
@@ -178,6 +181,10 @@ def _in_url(path: str, value: object, parameters: Mapping[str, Parameter]) -> st
         return text
     parameter = parameters.get(name.partition(".")[0])
     if parameter is None or parameter.url_encoding != "none":
+        if in_path and not text:
+            raise UnsafeArgumentError(
+                f"{name} is empty, and the address would be that of all there are.", remedy="Name one."
+            )
         return quote(text, safe="")
     if not _RAW.fullmatch(text) or "//" in text:
         raise UnsafeArgumentError(
