@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.connectors.products.stubs import IssueTracker, Stub, serving
+from tests.connectors.products.stubs import Answer, Asked, IssueTracker, Stub, serving
 from tp_mcp.cli.commands import app
 
 ISSUES = Path(__file__).parents[1] / "connectors" / "products" / "issues.yaml"
@@ -61,6 +61,17 @@ def test_what_is_wrong_is_told_and_the_command_fails(arguments: tuple[str, ...],
     assert result.exit_code == 1
     assert said in result.stderr
     assert stub.asked == []
+
+
+def test_what_a_server_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    def answer(_asked: Asked) -> Answer:
+        return 200, {"data": {"issues": [{"title": "\x9b2Ja\u202eb"}]}}, {"X-Total": "\x1b[2J1"}
+
+    with serving(answer) as stub:
+        result = run("call", str(ISSUES), "list_issues", "--settings", settings_in(tmp_path, stub))
+    assert result.exit_code == 0
+    assert not {"\x1b", "\x9b", "\u202e"} & set(result.stdout)
+    assert '"title"' in result.stdout
 
 
 def test_settings_that_are_missing_or_cannot_be_read_are_told(tmp_path: Path) -> None:

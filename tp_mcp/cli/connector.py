@@ -79,6 +79,7 @@ def _run(file: Path, settings: Path | None, use: "Callable[[ConnectorRunner], Aw
     from tp_mcp.connectors.loader import load_manifest
     from tp_mcp.connectors.runner import ConnectorRunner
     from tp_mcp.errors import TpMcpError
+    from tp_mcp.results.fence import clean
 
     async def used() -> str:
         manifest = load_manifest(file).manifest
@@ -86,7 +87,8 @@ def _run(file: Path, settings: Path | None, use: "Callable[[ConnectorRunner], Aw
             return await use(runner)
 
     try:
-        typer.echo(anyio.run(used))
+        # What a server says must not steer the terminal.
+        typer.echo(clean(anyio.run(used)))
     except TpMcpError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
