@@ -27,8 +27,14 @@ def test_the_version_is_the_packages() -> None:
 
 def test_the_help_names_every_command() -> None:
     said = run("--help")
-    for command in ("serve", "demo", "doctor", "simulate", "tools"):
+    for command in ("serve", "demo", "doctor", "simulate", "tools", "upgrade", "run", "wait", "report"):
         assert command in said
+
+
+@pytest.mark.parametrize("command", ["upgrade", "run", "wait", "report"])
+def test_the_help_of_what_scripts_use_tells_the_exit_codes(command: str) -> None:
+    said = " ".join(run(command, "--help").split())
+    assert "Exit codes: 0 passed, 1 failed, 2 could not say" in said
 
 
 def test_the_tools_are_listed_with_what_they_cost() -> None:

@@ -1,0 +1,121 @@
+"""The tests of a run as JUnit XML, as CI servers read it and pytest itself writes it.
+
+    <testsuites><testsuite name tests failures errors skipped time timestamp>
+      <testcase classname="Tests_CLI.test_a.TestA" name="test_x[1]" time>  <failure message>the log</failure>
+
+As pytest does it: an expected failure counts as skipped, an unexpected pass as passed. An earlier attempt of a test
+that was run again is no test case of its own; the property `reruns` counts them.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+
+from tp_mcp.triage.failing_line import failing_line
+from tp_mcp.triage.reported import ReportedTest
+
+# XML 1.0, section 2.2: the characters outside Char, which no escaping brings into a document.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SKIPPED = re.compile(r"\('.*', \d+, ['\"](?:Skipped: )?(.*)['\"]\)\s*", re.DOTALL)
+
+Clean = Callable[[str], str]
+
+
+def junit_xml(
+    tests: Sequence[ReportedTest],
+    *,
+    name: str,
+    timestamp: str,
+    properties: Sequence[tuple[str, str]] = (),
+    clean: Clean = str,
+) -> bytes:
+    """Return the XML document, UTF-8.
+
+    Args:
+        tests: the rows of a report.
+        name: of the test suite.
+        timestamp: when it began, as ISO 8601; empty where that is not known.
+        properties: further things to say of the suite. Where they or anything else hold characters that XML forbids,
+            those are left out.
+        clean: takes out of a text from the report what must not be shown.
+
+    """
+
+    def allowed(text: str) -> str:
+        return _FORBIDDEN.sub("", clean(text))
+
+    cases = [test for test in tests if test.outcome != "rerun"]
+    seconds = sum(test.duration_seconds or 0.0 for test in tests)
+    counts = {
+        "tests": str(len(cases)),
+        "failures": str(sum(test.outcome == "failed" for test in cases)),
+        "errors": str(sum(test.outcome == "error" for test in cases)),
+        "skipped": str(sum(test.outcome in {"skipped", "xfailed"} for test in cases)),
+        "time": f"{seconds:.3f}",
+    }
+    root = ElementTree.Element("testsuites", {"name": "tp-mcp"})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": allowed(name), **counts})
+    if timestamp:
+        suite.set("timestamp", timestamp)
+    reruns = len(tests) - len(cases)
+    said = ElementTree.SubElement(suite, "properties")
+    for key, value in (*properties, *((("reruns", str(reruns)),) if reruns else ())):
+        ElementTree.SubElement(said, "property", {"name": allowed(key), "value": allowed(value)})
+    for test in cases:
+        _add(suite, test, allowed)
+    ElementTree.indent(root)
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What a test case that did not pass has: an element with a message."""
+
+    tag: str
+    message: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def _add(suite: ElementTree.Element, test: ReportedTest, allowed: Clean) -> None:
+    class_name, name = _names(test.test_id)
+    case = ElementTree.SubElement(suite, "testcase", {"classname": allowed(class_name), "name": allowed(name)})
+    if test.duration_seconds is not None:
+        case.set("time", f"{test.duration_seconds:.3f}")
+    end = _end_of(test)
+    if end is not None:
+        element = ElementTree.SubElement(case, end.tag, {**end.attributes, "message": allowed(end.message)})
+        element.text = allowed(test.log)
+
+
+def _end_of(test: ReportedTest) -> _End | None:
+    match test.outcome:
+        case "failed":
+            return _End("failure", _message(test))
+        case "error":
+            where = "collection failure" if test.phase == "collect" else f"failed on {test.phase}"
+            return _End("error", f'{where} with "{_message(test)}"')
+        case "skipped":
+            found = _SKIPPED.match(test.log)
+            return _End("skipped", found[1] if found else _message(test), {"type": "pytest.skip"})
+        case "xfailed":
+            return _End("skipped", _message(test), {"type": "pytest.xfail"})
+        case _:
+            return None
+
+
+def _message(test: ReportedTest) -> str:
+    line = failing_line(test)
+    return line.message if line is not None else test.log.strip().split("\n", 1)[0]
+
+
+def _names(test_id: str) -> tuple[str, str]:
+    """Return the dotted name of what holds a test, and the test's own, as pytest does it."""
+    plain, bracket, parameters = test_id.partition("[")
+    path, *names = plain.split("::")
+    dotted = path.removesuffix(".py").replace("/", ".")
+    if not names:
+        # A file that could not be collected.
+        return "", dotted + bracket + parameters
+    return ".".join([dotted, *names[:-1]]), names[-1] + bracket + parameters
