@@ -27,17 +27,18 @@ LAYERS = {
     "jobs": 3,
     "access": 3,
     "webhooks": 3,
+    "history": 3,
     "tools": 4,
     "server": 5,
     "cli": 6,
 }
 """The layer of each part of the package; parts of one layer may not use each other, except where it is listed."""
 
-SAME_LAYER = {("settings", "errors"), ("triage", "results")}
+SAME_LAYER = {("settings", "errors"), ("triage", "results"), ("history", "jobs")}
 
 FENCES = {
     "apscheduler": {"tp_mcp.watch.timer"},
-    "sqlite3": {"tp_mcp.watch.sqlite", "tp_mcp.access.sqlite"},
+    "sqlite3": {"tp_mcp.watch.sqlite", "tp_mcp.access.sqlite", "tp_mcp.history.sqlite"},
     "httpx2": {"tp_mcp.api", "tp_mcp.connectors.runner", "tp_mcp.webhooks.sending", "tp_mcp.cli"},
     "mcp": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo", "tp_mcp.cli.tools"},
     "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
@@ -69,6 +70,7 @@ TOOL_HELPERS = {
     "services",
     "telling",
     "toolkit",
+    "triaging",
     "waiting",
     "wording",
 }

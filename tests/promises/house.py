@@ -20,6 +20,7 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.cli.assembly import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError
+from tp_mcp.history.sqlite import SqliteHistory
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.server.toolset import DEFAULT_TOOLS
@@ -176,7 +177,7 @@ class House:
     async def process(self) -> AsyncIterator[Process]:
         """Run a server process; at its end it dies without a chance to write anything."""
         login = PasswordLogin("demo", SecretStr("demo-password"))
-        timer, store = StepTimer(), await SqliteStore.open(self.state)
+        timer, store, history = StepTimer(), await SqliteStore.open(self.state), SqliteHistory(self.state)
         transport = httpx2.MockTransport(self.tp.handle)
         async with (
             TpClient(base_url=BASE_URL, credentials=login, clock=self.clock, transport=transport) as client,
@@ -188,6 +189,7 @@ class House:
                 server=BASE_URL,
                 store=store,
                 state_dir=self.state,
+                history=history,
                 manifest=load_builtin_manifest().manifest,
                 clock=self.clock,
                 timer=timer,

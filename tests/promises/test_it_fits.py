@@ -185,6 +185,8 @@ ERRORS: list[tuple[str, dict[str, Any]]] = [
     ("start_upgrade", {"testbed": LAB, "mode": "command", "command": "\N{PILE OF POO}" * 9_000}),
     ("get_execution", {"exec_id": "9" * 4_000}),
     ("get_test_results", {"exec_id": 1, "outcome": odd(4_000)}),
+    ("triage_execution", {"exec_id": 999}),
+    ("rerun_failed", {"exec_id": 999, "cluster": "s_" + "é" * 30}),
     ("cancel_execution", {"exec_id": 999}),
     ("wait_for_watch", {"watch_id": "w_00000000"}),
     ("cancel_watch", {"watch_id": "w_" + "\N{PILE OF POO}" * 9_000}),
@@ -230,6 +232,23 @@ async def test_hundreds_of_failures_fit_and_the_report_has_the_rest(monstrous: t
     assert "Failed or in error (800):\n<<<list " in text
     assert fences_are_closed(text)
     assert "more: the report has them all: http" in text
+
+
+async def test_a_triage_of_hundreds_of_reasons_fits_and_counts_the_rest(monstrous: tuple[World, Chat]) -> None:
+    world, call = monstrous
+    exec_id = world.ended_execution(counts=Counts(failed=300, total=300))
+    tests = {}
+    for number in range(300):
+        test_id = f"Tests_A/test_a.py::test_{number:03}_{'é' * 300}"
+        name = f"Odd{chr(65 + number % 26)}{chr(65 + number // 26)}Error"
+        log = f"E   {name}: {chr(0x1F4A9)}{' word' * 300}\n\na.py:1: X"
+        tests[test_id] = [{"result": "Failed", "testId": test_id, "log": log}]
+    blob = markupsafe.escape(json.dumps({"environment": {}, "tests": tests}))
+    world.write_report(exec_id, f'<html><div id="data-container" data-jsonblob="{blob}"></div></html>')
+    text = fitting(await call("triage_execution", exec_id=exec_id))
+    assert "Reasons (300)" in text
+    assert re.search(r"and \d+ more: ", text)
+    assert fences_are_closed(text)
 
 
 async def test_a_giant_log_fits_and_says_how_much_of_it_there_is(monstrous: tuple[World, Chat]) -> None:

@@ -96,6 +96,7 @@ async def test_what_only_reads_is_marked_so_and_what_cannot_be_undone_too(connec
         "list_testcases",
         "get_execution",
         "get_test_results",
+        "triage_execution",
         "list_watches",
         "wait_for_watch",
         "read_result",
@@ -103,6 +104,7 @@ async def test_what_only_reads_is_marked_so_and_what_cannot_be_undone_too(connec
     assert {name for name, mark in marks.items() if mark and mark.destructive_hint} == {
         "start_upgrade",
         "run_pytest",
+        "rerun_failed",
         "cancel_execution",
     }
     assert {name for name, mark in marks.items() if mark and mark.idempotent_hint} == {

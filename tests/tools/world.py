@@ -22,6 +22,7 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.cli.assembly import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError
+from tp_mcp.history.sqlite import SqliteHistory
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render, render_error
 from tp_mcp.server.toolset import ALL_TOOLS
@@ -219,7 +220,7 @@ async def open_world(
             simulator._tree = asyncio.create_task(_returned(tree))
         clock, timer = simulator.state.clock, StepTimer()
         login = PasswordLogin("demo", SecretStr(simulator.state.users["demo"].password))
-        store = await SqliteStore.open(state_dir)
+        store, history = await SqliteStore.open(state_dir), SqliteHistory(state_dir)
         async with (
             TpClient(
                 base_url=BASE_URL,
@@ -235,6 +236,7 @@ async def open_world(
                 server=BASE_URL,
                 store=store,
                 state_dir=state_dir,
+                history=history,
                 manifest=load_builtin_manifest().manifest,
                 clock=clock,
                 timer=timer,

@@ -14,6 +14,9 @@ from tp_mcp.access.sqlite import SqliteAuditLog, SqliteConfirmations
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.history.ports import History
+from tp_mcp.history.reading import ExecutionReader
+from tp_mcp.history.recorder import Recorder
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
 from tp_mcp.jobs.reader import TpReader
 from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
@@ -52,6 +55,7 @@ class Ground:
         server: TP's base URL.
         store: keeps watches.
         state_dir: where what did not fit into a result is kept.
+        history: keeps what executions came to.
         manifest: how jobs are watched.
         clock: the time.
         timer: calls the poller when something is due.
@@ -69,6 +73,7 @@ class Ground:
     server: str
     store: SqliteStore
     state_dir: Path
+    history: History
     manifest: Manifest
     clock: Clock
     timer: Timer
@@ -88,12 +93,14 @@ class Assembly:
         services: what tools work with.
         poller: to be started, and closed at the end.
         chains: the steps that follow ends.
+        recorder: keeps what ended.
 
     """
 
     services: Services
     poller: Poller
     chains: Chains
+    recorder: Recorder
 
 
 def assemble(settings: Settings, ground: Ground) -> Assembly:
@@ -101,7 +108,12 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
     changes = Changes()
     chains = Chains(store=ground.store, clock=ground.clock, server=ground.server, task_group=ground.polls)
 
+    reader = ExecutionReader(client=ground.client, history=ground.history, server=ground.server)
+    recorder = Recorder(reader=reader, store=ground.store, clock=ground.clock, task_group=ground.polls)
+
     def on_change(watch: Watch) -> None:
+        # First: who is waked by the end waits for its brief.
+        recorder.notice(watch)
         changes.tell(watch)
         chains.notice(watch)
 
@@ -141,6 +153,8 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
         deliveries=Deliveries(store=ground.store, clock=ground.clock),
         tasks=Tasks(store=ground.store, registry=registry, clock=ground.clock),
+        executions=reader,
+        recorder=recorder,
         manifest=ground.manifest,
         shelf=Shelf(ground.state_dir / SHELF_DIRECTORY, ground.clock, masked),
         clock=ground.clock,
@@ -160,7 +174,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         pace=ground.interval_factor,
     )
     chains.use(ToolStarter(services))
-    return Assembly(services, poller, chains)
+    return Assembly(services, poller, chains, recorder)
 
 
 def policy_of(settings: Settings) -> Policy:

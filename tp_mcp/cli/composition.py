@@ -14,6 +14,7 @@ from tp_mcp.clock import Clock
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.errors import TpMcpError
+from tp_mcp.history.sqlite import SqliteHistory
 from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Settings
 from tp_mcp.tools.services import Services
@@ -74,6 +75,7 @@ async def open_services(
             verify=access.verify,
         ) as client,
         _opened_store(state_dir, events := Events(settings.webhooks, redactor(client), clock)) as store,
+        _closing_history(state_dir) as history,
         anyio.create_task_group() as tasks,
     ):
         ground = Ground(
@@ -81,6 +83,7 @@ async def open_services(
             server=access.base_url,
             store=store,
             state_dir=state_dir,
+            history=history,
             manifest=manifest,
             clock=clock,
             timer=ApschedulerTimer(),
@@ -109,6 +112,7 @@ async def open_services(
                     claim_seconds=webhook_claim_seconds,
                 )
                 tasks.start_soon(courier.run, assembly.services.news, assembly.poller.polls)
+            tasks.start_soon(assembly.recorder.keep_looking)
             yield assembly.services
         finally:
             assembly.poller.stop()
@@ -140,6 +144,16 @@ async def _opened_store(state_dir: Path, events: Events) -> AsyncIterator[Sqlite
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
+
+
+@asynccontextmanager
+async def _closing_history(state_dir: Path) -> AsyncIterator[SqliteHistory]:
+    history = SqliteHistory(state_dir)
+    try:
+        yield history
+    finally:
+        with anyio.CancelScope(shield=True):
+            await history.close()
 
 
 def _manifest(connector: Path | None) -> Manifest:

@@ -6,7 +6,6 @@ import re
 import sys
 import tempfile
 import textwrap
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 LAB = "AT16_Combined_FSW"
 BAD_BUILD = "6957"
+CAUSE = "radiusd: server table not loaded"
+"""What was broken in that build on purpose."""
+
 TESTS = "Tests_CLI"
 WISH = f"Put build {BAD_BUILD} on AT16, run the CLI tests, and tell me what broke."
 UPGRADE_WAIT_SECONDS = 60
@@ -69,11 +71,11 @@ async def _conversation(conversation: "Conversation", console: Console, *, run_w
     run = await conversation.call("run_pytest", {"lab": LAB, "testcase": [TESTS]})
     await conversation.call("wait_for_watch", {"watch_id": watch_id(run), "max_wait_seconds": run_wait_seconds})
     told = await _ask_other_things_until(watch_id(run), conversation, console)
-    failures = await conversation.call("get_execution", {"exec_id": execution_id(run)})
-    if " is done" not in upgraded or told is None or "FAILED" not in failures:
+    triage = await conversation.call("triage_execution", {"exec_id": execution_id(run)})
+    if " is done" not in upgraded or told is None or CAUSE not in triage:
         console.print("[bold red]The conversation did not go as it should.[/]")
         return 1
-    console.print(f"[bold cyan]Assistant:[/] {escape(_answer(failures))}", soft_wrap=True)
+    console.print(f"[bold cyan]Assistant:[/] {escape(_answer(triage))}", soft_wrap=True)
     return 0
 
 
@@ -156,10 +158,6 @@ def _found(pattern: str, text: str) -> str:
     return match[1]
 
 
-def _answer(failures: str) -> str:
-    """Return what an assistant would make of the list of failures: how many, and what most of them say."""
-    lines = failures.split("\n")
-    broken = [number for number, line in enumerate(lines) if line.startswith("- ")]
-    said = Counter(lines[number + 1].strip() for number in broken if number + 1 < len(lines))
-    reason, times = said.most_common(1)[0]
-    return f"Build {BAD_BUILD} is on {LAB}, and {len(broken)} of {TESTS} broke, {times} of them with: {reason}"
+def _answer(triage: str) -> str:
+    """Return what an assistant would make of a triage: its verdict."""
+    return f"Build {BAD_BUILD} is on {LAB}. Of {TESTS}, {triage.splitlines()[0].partition(': ')[2]}"

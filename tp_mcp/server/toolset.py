@@ -17,6 +17,7 @@ from tp_mcp.tools import (
     results_of_tests,
     runs,
     testcases,
+    triage,
     upgrades,
     watches,
     watching,
@@ -32,12 +33,13 @@ DEFAULT_TOOLS: Tools = (
     *runs.TOOLS,
     *executions.TOOLS,
     *results_of_tests.TOOLS,
+    *triage.TOOLS,
     *watches.TOOLS,
     *watching.TOOLS,
     *kept.TOOLS,
 )
 
-TOOLSETS: Mapping[str, Tools] = {"labs": (*locks.TOOLS, *recent.TOOLS)}
+TOOLSETS: Mapping[str, Tools] = {"labs": (*locks.TOOLS, *recent.TOOLS), "triage": triage.NOTE_TOOLS}
 """What can be added, by name."""
 
 ALL_TOOLS: Tools = (*DEFAULT_TOOLS, *(tool for tools in TOOLSETS.values() for tool in tools))

@@ -1,5 +1,7 @@
 """Running pytest on a lab."""
 
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from pydantic import Field, JsonValue
@@ -7,21 +9,24 @@ from pydantic import Field, JsonValue
 from tp_mcp.access.policy import Action
 from tp_mcp.api.guard import intended_ids
 from tp_mcp.api.requests import PytestRequest
-from tp_mcp.errors import TpNotFoundError, TpNotJsonError, TpServerFaultError
+from tp_mcp.errors import StoreError, TpNotFoundError, TpNotJsonError, TpServerFaultError
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job, highest_exec_id, run_title
 from tp_mcp.jobs.groups import run_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.results.document import Document
-from tp_mcp.results.text import shorten
+from tp_mcp.results.text import count_of, shorten
 from tp_mcp.tools import repeats
 from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
 from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.permission import Change, Confirm, DryRun, permitted
 from tp_mcp.tools.sending import accepted, start
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.triaging import tests_to_rerun, triaged
 from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
 from tp_mcp.watch.registry import Accepted, Intent
-from tp_mcp.watch.states import Origin
+from tp_mcp.watch.states import Origin, Watch
+
+logger = logging.getLogger(__name__)
 
 RUN_TOOL = "run_pytest"
 TESTS_IN_TITLE = 2
@@ -58,8 +63,49 @@ class RunPytestArguments(ToolArguments):
     confirm: Confirm = None
 
 
+class RerunArguments(ToolArguments):
+    """What `rerun_failed` takes."""
+
+    exec_id: Annotated[int, Field(description="Execution id.", examples=[446], gt=0)]
+    cluster: Annotated[
+        str | None, Field(description="A reason's id (s_...) from triage_execution: all its tests.", max_length=40)
+    ] = None
+    confirm: Confirm = None
+
+
 async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     """Start a run and watch it."""
+    return await _run(arguments, call)
+
+
+async def rerun_failed(arguments: RerunArguments, call: Call) -> Document:
+    """Run again what tells most of an execution's failures."""
+    told = await triaged(arguments.exec_id, call)
+    tests = tests_to_rerun(told, arguments.cluster)
+
+    async def remember(watch: Watch) -> None:
+        try:
+            await call.services.executions.history.add_rerun(
+                watch.server, watch.id, arguments.exec_id, now=call.services.clock.now()
+            )
+        except StoreError as error:
+            logger.warning("That %s repeats execution %d was not kept: %s", watch.id, arguments.exec_id, error)
+
+    run = RunPytestArguments(lab=told.read.execution.lab, testcase=list(tests), confirm=arguments.confirm)
+    note = (
+        f"It runs {count_of(len(tests), 'test')} of execution {arguments.exec_id} again; its end says what changed "
+        "against it."
+    )
+    return await _run(run, call, note=note, on_started=remember)
+
+
+async def _run(
+    arguments: RunPytestArguments,
+    call: Call,
+    *,
+    note: str = "",
+    on_started: Callable[[Watch], Awaitable[None]] | None = None,
+) -> Document:
     services = call.services
     request = _checked(arguments, call)
     check_wait(arguments.max_wait_seconds, call)
@@ -116,12 +162,14 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
     watch = await start(intent, send, call)
     if watch.id != intent.id:
         return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
+    if on_started is not None:
+        await on_started(watch)
     unchecked = (
         "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked.",
         "" if tests_checked else "TP could not tell which tests there are, so the test ids were not checked.",
     )
     return await started(
-        watch, call, arguments.max_wait_seconds, notes=(*others, *(note for note in unchecked if note))
+        watch, call, arguments.max_wait_seconds, notes=tuple(text for text in (note, *others, *unchecked) if text)
     )
 
 
@@ -188,5 +236,17 @@ TOOLS = (
         destructive=True,
         check=check_run,
         likely={"lab": "T", "testcase": ["Tests"], "argument": "", "extra_pytest_options": ""},
+    ),
+    ToolDefinition(
+        name="rerun_failed",
+        title="Run failed tests again",
+        description=(
+            "Run again the fewest failed tests of an execution that tell more: two of each reason, or all of one "
+            "cluster. Watched like any run; its end says what changed."
+        ),
+        arguments=RerunArguments,
+        run=rerun_failed,
+        read_only=False,
+        destructive=True,
     ),
 )

@@ -10,6 +10,8 @@ from tp_mcp.access.control import AccessControl
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.history.reading import ExecutionReader
+from tp_mcp.history.recorder import Recorder
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
@@ -38,6 +40,8 @@ class Services:
         news: tells what happens to watches.
         deliveries: what was done to tell of ends besides the inbox.
         tasks: handles by which clients ask for results later.
+        executions: reads ended executions, and keeps what they came to.
+        recorder: does so in the background.
         manifest: how jobs are watched.
         shelf: keeps what did not fit into a result.
         clock: the time.
@@ -60,6 +64,8 @@ class Services:
     news: News
     deliveries: Deliveries
     tasks: Tasks
+    executions: ExecutionReader
+    recorder: Recorder
     manifest: Manifest
     shelf: Shelf
     clock: Clock

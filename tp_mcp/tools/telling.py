@@ -20,7 +20,7 @@ USUAL_UPGRADE = "An upgrade usually takes 2 to 15 minutes."
 
 
 _AFTER_A_RUN: Mapping[Outcome | None, str] = {
-    Outcome.FAILED: "lists what failed, with the lines that failed",
+    Outcome.FAILED: "says why it failed, and what of it is new",
     Outcome.NO_TEST_RAN: "shows the log; look at -k, -m and the test ids before you run it again",
     Outcome.LISTING: "shows the end of the log, where the tests are listed",
 }
@@ -122,6 +122,8 @@ def next_step(watch: Watch) -> str:
     if words.is_doubtful(watch) and look:
         return f"{look} shows what TP knows of it."
     if kind == "execution":
+        if watch.outcome is Outcome.FAILED:
+            look = call_words("triage_execution", exec_id=int(subject))
         return f"{look} {_AFTER_A_RUN.get(watch.outcome, 'shows it, with its report or log')}."
     if kind == "upgrade" and watch.state is WatchState.DONE:
         return f"Tests can run on it now: {call_words('run_pytest', lab=subject, testcase=['...'])}."

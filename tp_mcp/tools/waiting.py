@@ -53,7 +53,9 @@ async def waited_for(watch: Watch, call: Call, seconds: float) -> Watch:
     """Return a watch that this call made, or found, once it has ended or the time is over."""
     if not seconds or call.detached or watch.state.ended:
         return watch
-    return await call.services.registry.wait(watch.id, call.owner, seconds=seconds, report=call.report)
+    waited = await call.services.registry.wait(watch.id, call.owner, seconds=seconds, report=call.report)
+    [briefed] = await call.services.recorder.briefed([waited])
+    return briefed
 
 
 async def started(

@@ -119,7 +119,7 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
         call.awaits.append(Awaited(tuple(watch for watch in before if watch.id in here), until))
     seconds = 0.0 if call.detached else arguments.max_wait_seconds
     waited = await services.registry.wait_for_first(here, call.owner, seconds=seconds, until=until, report=call.report)
-    after = {watch.id: watch for watch in waited}
+    after = {watch.id: watch for watch in await services.recorder.briefed(waited)}
     stand = [after.get(watch.id, watch) for watch in before]
     return waiting.told([stand_of(watch) for watch in before], stand, call, seconds=seconds, until=until)
 

@@ -231,6 +231,14 @@ class Store(Protocol):
         """Drop a process's heartbeat and all its leases."""
         ...
 
+    async def amend(self, watch_id: str, brief: str) -> Watch | None:
+        """Add what a report says to an ended watch, and to its entry; return the watch, None where there is none."""
+        ...
+
+    async def ended_since(self, server: str, *, since: float, limit: int) -> tuple[Watch, ...]:
+        """Return the newest watches of one TP that ended since a time, the newest first."""
+        ...
+
     async def unended(self, server: str | None) -> tuple[Watch, ...]:
         """Return the watches of one TP, or of all, that have not ended, oldest first."""
         ...

@@ -105,6 +105,7 @@ class Watch:
         revision: counts the writes; a write with an older one is refused by the store.
         usual: how long such jobs usually take, as it was known at the start.
         call_key: the same for each call that would start the same again; see `tp_mcp.watch.repeats`.
+        brief: what the job's report says of it, in a few sentences; added after the end, where there is a report.
         unwritten: that its end is known, and why it could not be written yet, in a sentence. In memory only.
 
     """
@@ -140,6 +141,7 @@ class Watch:
     revision: int = 0
     call_key: str = ""
     usual: Usual | None = None
+    brief: str = ""
     unwritten: str = ""
 
     @property

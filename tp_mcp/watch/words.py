@@ -26,6 +26,7 @@ ANSWERED_WITHIN_SECONDS = 10.0
 FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the one that was asked for."
 MIN_FINISHED_FOR_PACE = 5
 """Fewer finished tests tell no pace: the first ones also stand for what comes before the tests."""
+BRIEF_MAX_CHARACTERS = 700
 END_MAX_CHARACTERS = 1_200
 """Longest end message: a few of them have to fit into the inbox of one result."""
 
@@ -125,6 +126,7 @@ def end_message(watch: Watch) -> str:
         lines.append(last_known(watch))
     if watch.settled:
         lines.append(FOUND_BY_READING)
+    lines.append(_line(watch.brief, BRIEF_MAX_CHARACTERS))
     # Before the message, whose length is not ours: what comes next must not be cut.
     lines.append(end_line(watch.chain))
     lines.append(message or f"Asked as: {request_words(watch.origin)}")

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,8 +27,16 @@ Result = TypeVar("Result")
 class Connection:
     """Runs functions on the one thread that owns the connection."""
 
-    def __init__(self, path: Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
+        migrations: Sequence[str] | None = None,
+    ) -> None:
+        """Prepare for a file whose tables are made by `migrations`; by those of the watches' store where it is None."""
         self._path = path
+        self._migrations = migrations
         self._busy_timeout_seconds = busy_timeout_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tp-mcp-store")
         self._db: sqlite3.Connection | None = None
@@ -121,7 +129,7 @@ class Connection:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
                 db.execute("PRAGMA foreign_keys = ON")
-                migrate(db, self._path)
+                migrate(db, self._path, self._migrations)
             except BaseException:
                 db.close()
                 raise
@@ -138,28 +146,30 @@ def _told(left: asyncio.Future[Any]) -> None:
         logger.warning("What a caller who left had asked of the store failed: %s", error)
 
 
-def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the tables up to date.
+def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str] | None = None) -> None:
+    """Bring the tables up to date: those of the watches' store, or those of other migrations.
 
     Raises:
         StoreVersionError: the file was written by a newer version.
 
     """
-    if _version(db) == VERSION:
+    steps = MIGRATIONS if migrations is None else migrations
+    known = VERSION if migrations is None else len(migrations)
+    if _version(db) == known:
         # Nothing to write, so a process that holds the file, or a full disk, does not keep it from being read.
         return
     with transaction(db):
         version = _version(db)
-        if version > VERSION:
+        if version > known:
             raise StoreVersionError(
-                f"The store {path} was written by a newer tp-mcp (store version {version}, this one knows {VERSION}).",
+                f"The store {path} was written by a newer tp-mcp (store version {version}, this one knows {known}).",
                 remedy="Update tp-mcp, or set TP_MCP_STATE_DIR to another directory.",
             )
-        for step in MIGRATIONS[version:]:
+        for step in steps[version:]:
             for statement in _statements(step):
                 db.execute(statement)
-        # A pragma takes no parameters; VERSION is a number of ours.
-        db.execute(f"PRAGMA user_version = {VERSION:d}")
+        # A pragma takes no parameters; this is a number of ours.
+        db.execute(f"PRAGMA user_version = {known:d}")
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -34,6 +34,7 @@ class _Record:
     counted_at: float | None = None
     settled: bool = False
     usual: Usual | None = None
+    brief: str = ""
 
 
 _ORIGIN = TypeAdapter(Origin)
@@ -58,6 +59,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         settled=watch.settled,
         silent_since=watch.silent_since,
         usual=watch.usual,
+        brief=watch.brief,
     )
     return {
         "id": watch.id,
@@ -128,6 +130,7 @@ def _row_to_watch(row: Row) -> Watch:
         settled=record.settled,
         silent_since=record.silent_since,
         usual=record.usual,
+        brief=record.brief,
         polls=row["polls"],
         chain=None if row["chain"] is None else _CHAIN.validate_json(row["chain"]),
         revision=row["revision"],

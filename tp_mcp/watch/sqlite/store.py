@@ -14,7 +14,7 @@ from tp_mcp.watch.outgoing import EventsOfEnd, no_events
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.ports import LeastShown
 from tp_mcp.watch.repeats import REPEAT_SECONDS
-from tp_mcp.watch.sqlite import deliveries, inbox_tables, lease_tables, tasks
+from tp_mcp.watch.sqlite import briefs, deliveries, inbox_tables, lease_tables, tasks
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.ends import ends_after
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
@@ -294,6 +294,15 @@ class SqliteStore:
     async def end_task(self, task_id: str, end: TaskEnd) -> WatchTask | None:
         """End a task unless it has ended; return it as it stands then."""
         return await self._connection.write(lambda db: tasks.end(db, task_id, end))
+
+    async def amend(self, watch_id: str, brief: str) -> Watch | None:
+        """Add a brief to an ended watch and to its entry; return the watch, None where there is none."""
+        return await self._connection.write(lambda db: briefs.add_brief(db, watch_id, brief))
+
+    async def ended_since(self, server: str, *, since: float, limit: int) -> tuple[Watch, ...]:
+        """Return the newest watches of one TP that ended since a time; one that cannot be read is left out."""
+        rows = await self._connection.run(lambda db: briefs.ended_since(db, server, since=since, limit=limit))
+        return _readable(rows)
 
     async def close(self) -> None:
         """Close the store; it cannot be used afterwards."""

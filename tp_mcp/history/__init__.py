@@ -1,0 +1,1 @@
+"""What executions came to, kept to compare later ones with; and what people noted of their failures."""

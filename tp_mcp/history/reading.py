@@ -1,0 +1,160 @@
+"""Reading an ended execution: its report, the reasons of its failures, and the build under test."""
+
+from dataclasses import dataclass, field
+
+import anyio.to_thread
+
+from tp_mcp.api.client import TpClient
+from tp_mcp.api.models import Execution
+from tp_mcp.errors import ReportError, TpError
+from tp_mcp.history.builds import shown_upgrade
+from tp_mcp.history.ports import History
+from tp_mcp.history.records import Run
+from tp_mcp.jobs.answers import word
+from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, lab_words
+from tp_mcp.triage.clusters import Cluster, clusters_of
+from tp_mcp.triage.past import EXECUTIONS_LOOKED_AT, PastExecution, outcomes_by_test
+from tp_mcp.triage.report import Report, parse_report
+from tp_mcp.triage.verdict import Triage
+
+REPORT_MAX_BYTES = 100_000_000
+BACKGROUND_REPORT_MAX_BYTES = 30_000_000
+"""Largest report that is read without having been asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadExecution:
+    """An ended execution, read.
+
+    Attributes:
+        exec_id: its number.
+        execution: as TP shows it.
+        build: the build under test; empty where it is not known.
+        run: what is kept of it.
+        clusters: its failures by reason.
+        left_out: how many rows of its report were not read.
+
+    """
+
+    exec_id: int
+    execution: Execution
+    build: str
+    run: Run
+    clusters: tuple[Cluster, ...] = field(repr=False)
+    left_out: int = 0
+
+    def triage(self, earlier: tuple[PastExecution, ...] = ()) -> Triage:
+        """Return it taken apart, to be compared with earlier executions."""
+        return Triage(self.exec_id, self.build, self.run.outcomes, self.clusters, earlier)
+
+
+class ExecutionReader:
+    """Reads ended executions of one TP, and keeps what they came to."""
+
+    def __init__(self, *, client: TpClient, history: History, server: str) -> None:
+        """Prepare.
+
+        Args:
+            client: speaks to TP.
+            history: keeps what executions came to.
+            server: TP's base URL.
+
+        """
+        self._client = client
+        self._history = history
+        self._server = server
+
+    @property
+    def server(self) -> str:
+        """Return the base URL of the TP that is read."""
+        return self._server
+
+    @property
+    def history(self) -> History:
+        """Return what keeps the executions."""
+        return self._history
+
+    async def read(
+        self,
+        exec_id: int,
+        *,
+        principal: str,
+        execution: Execution | None = None,
+        max_bytes: int = REPORT_MAX_BYTES,
+    ) -> ReadExecution:
+        """Read an ended execution and keep it.
+
+        Raises:
+            InputError: TP shows no report of it, or one elsewhere.
+            ReportError: it has not ended, or its report cannot be read.
+            TpError: TP did not give it.
+            StoreError: it was read, but the history cannot be used.
+
+        """
+        if execution is None:
+            execution = await self._client.get_execution(exec_id)
+        if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
+            raise ReportError(f"Execution {exec_id} has not ended.", remedy="Wait for its end first.")
+        content = await self._client.get_report(execution.report_file_path, max_bytes=max_bytes)
+        # On a thread: a large report takes seconds to read, and watches go on meanwhile.
+        report, clusters = await anyio.to_thread.run_sync(_taken_apart, content)
+        build = await self.build_of(execution)
+        ended = execution.end_timestamp or execution.start_timestamp
+        run = Run(
+            server=self._server,
+            exec_id=exec_id,
+            lab=lab_words(execution.lab),
+            build=build,
+            ended_at=ended.timestamp() if ended is not None else 0.0,
+            outcomes=outcomes_by_test(report.tests),
+        )
+        await self._history.add(run, principal)
+        return ReadExecution(exec_id, execution, build, run, clusters, report.left_out)
+
+    async def build_of(self, execution: Execution) -> str:
+        """Return the build that an execution ran on; empty where neither TP nor the history tells it.
+
+        Raises:
+            StoreError: the history cannot be used.
+
+        """
+        lab = lab_words(execution.lab)
+        if not lab or execution.start_timestamp is None:
+            return ""
+        try:
+            shown = shown_upgrade(self._server, lab, await self._client.without_retries().get_upgrade(execution.lab))
+        except TpError:
+            shown = None
+        if shown is not None:
+            await self._history.add_upgrade(shown)
+        return await self._history.build_at(self._server, lab, execution.start_timestamp.timestamp())
+
+    async def earlier(
+        self, read: ReadExecution, principal: str, baseline: int | None = None
+    ) -> tuple[PastExecution, ...]:
+        """Return what to compare an execution with: a chosen one, or the lab's earlier ones, the latest first.
+
+        Raises:
+            InputError, ReportError, TpError: the chosen one cannot be read.
+            StoreError: the history cannot be used.
+
+        """
+        if baseline is None:
+            return await self._history.earlier(
+                self._server, read.run.lab, before=read.exec_id, principal=principal, limit=EXECUTIONS_LOOKED_AT
+            )
+        kept = await self._history.one(self._server, baseline, principal)
+        if kept is not None:
+            return (kept,)
+        other = await self.read(baseline, principal=principal)
+        return (PastExecution(baseline, other.build, other.run.outcomes),)
+
+
+def _taken_apart(content: bytes) -> tuple[Report, tuple[Cluster, ...]]:
+    report = parse_report(content)
+    return report, clusters_of(report.tests)
+
+
+def build_words(build: str) -> str:
+    """Return a build for a sentence."""
+    return f"build {word(build)}" if build else "a build that is not known"

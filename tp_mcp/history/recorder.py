@@ -1,0 +1,191 @@
+"""Filling the history: after each end, in the background, and again at a later look where that failed.
+
+Nothing here holds up a poll or an end: an end is written first, and what its report says is added to it afterwards.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+from anyio.abc import TaskGroup
+
+from tp_mcp.api.models import Execution
+from tp_mcp.clock import Clock
+from tp_mcp.errors import StoreError, TpMcpError
+from tp_mcp.history.builds import watched_upgrade
+from tp_mcp.history.reading import BACKGROUND_REPORT_MAX_BYTES, ExecutionReader
+from tp_mcp.jobs.answers import parsed
+from tp_mcp.jobs.execution import EXECUTION_RULE
+from tp_mcp.jobs.upgrade import UPGRADE_RULE
+from tp_mcp.triage.rerun import rerun_words
+from tp_mcp.triage.verdict import brief
+from tp_mcp.watch.ports import Store
+from tp_mcp.watch.readings import Outcome
+from tp_mcp.watch.states import Watch, WatchState
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 2
+"""How many reports are read at the same time."""
+
+WAITING_MAX = 500
+"""How many ends wait to be read at most; what comes on top is read at a later look."""
+
+READ_SECONDS = 120.0
+"""How long one execution may take to be read."""
+
+BRIEF_WAIT_SECONDS = 3.0
+"""How long who tells an end waits for its brief."""
+
+LOOK_SECONDS = 600.0
+LOOK_BACK_SECONDS = 3 * 24 * 3600.0
+"""How old an end may be that is read at a later look."""
+
+LOOK_LIMIT = 100
+ATTEMPTS_MAX = 3
+
+_UNTOLD = frozenset({Outcome.LISTING, Outcome.NO_TEST_RAN})
+"""Outcomes of runs that tell nothing of any test."""
+
+
+class Recorder:
+    """Reads what ended, keeps it, and adds a brief of it to the end."""
+
+    def __init__(self, *, reader: ExecutionReader, store: Store, clock: Clock, task_group: TaskGroup) -> None:
+        """Prepare.
+
+        Args:
+            reader: reads executions and keeps them.
+            store: where watches are kept.
+            clock: the time.
+            task_group: where reports are read.
+
+        """
+        self._reader = reader
+        self._store = store
+        self._clock = clock
+        self._task_group = task_group
+        self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        self._under_way: dict[str, anyio.Event] = {}
+        self._attempts: dict[str, int] = {}
+
+    def notice(self, watch: Watch) -> None:
+        """Take in that a watch changed: what ended is read."""
+        if not watch.state.ended or watch.server != self._reader.server:
+            return
+        if watch.spec.rule == UPGRADE_RULE:
+            self._begin(watch.id, lambda: self._keep_upgrade(watch))
+        elif _is_readable(watch):
+            self._begin(watch.id, lambda: self._keep_execution(watch))
+
+    def saw(self, exec_id: int, principal: str) -> None:
+        """Take in that somebody looked at an ended execution: it is kept, once."""
+        self._begin(f"{exec_id} {principal}", lambda: self._keep_seen(exec_id, principal))
+
+    async def briefed(self, watches: Sequence[Watch]) -> tuple[Watch, ...]:
+        """Return watches, the ended ones with their briefs, where those are there within `BRIEF_WAIT_SECONDS`."""
+        reading = {watch.id: done for watch in watches if (done := self._under_way.get(watch.id)) is not None}
+        if not reading:
+            return tuple(watches)
+        with anyio.move_on_after(BRIEF_WAIT_SECONDS):
+            for done in reading.values():
+                await done.wait()
+        try:
+            stored = {watch.id: watch for watch in await self._store.get_many(list(reading))}
+        except StoreError as error:
+            logger.info("Ends are told without their briefs: %s", error)
+            return tuple(watches)
+        return tuple(stored.get(watch.id, watch) for watch in watches)
+
+    async def look(self) -> None:
+        """Read what ended and was not read yet, such as what a process left that was killed."""
+        since = self._clock.now() - LOOK_BACK_SECONDS
+        try:
+            ended = await self._store.ended_since(self._reader.server, since=since, limit=LOOK_LIMIT)
+            for watch in ended:
+                if not await self._is_kept(watch):
+                    self.notice(watch)
+        except StoreError as error:
+            logger.warning("What ended could not be looked at: %s", error)
+
+    async def keep_looking(self) -> None:
+        """Look, and look again every `LOOK_SECONDS`, until it is cancelled."""
+        while True:
+            await self.look()
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def _is_kept(self, watch: Watch) -> bool:
+        if not _is_readable(watch):
+            return True
+        exec_id, principal = _exec_id(watch), watch.owner.principal
+        return exec_id in await self._reader.history.known(self._reader.server, [exec_id], principal)
+
+    def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        if name in self._under_way or self._attempts.get(name, 0) >= ATTEMPTS_MAX:
+            return
+        if len(self._under_way) >= WAITING_MAX:
+            logger.info("%s is read at a later look: too many have just ended", name)
+            return
+        self._under_way[name] = anyio.Event()
+        self._task_group.start_soon(self._carry_out, name, work)
+
+    async def _carry_out(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with self._limiter:
+                with anyio.fail_after(READ_SECONDS):
+                    await work()
+        except (TpMcpError, TimeoutError) as error:
+            self._failed(name)
+            logger.info("What %s came to could not be kept: %s", name, error)
+        except Exception:
+            self._failed(name)
+            logger.exception("Keeping what %s came to failed unexpectedly", name)
+        finally:
+            self._under_way.pop(name).set()
+
+    def _failed(self, name: str) -> None:
+        self._attempts[name] = self._attempts.get(name, 0) + 1
+        if len(self._attempts) > WAITING_MAX:
+            self._attempts.pop(next(iter(self._attempts)))
+
+    async def _keep_upgrade(self, watch: Watch) -> None:
+        upgrade = watched_upgrade(watch)
+        if upgrade is not None:
+            await self._reader.history.add_upgrade(upgrade)
+
+    async def _keep_seen(self, exec_id: int, principal: str) -> None:
+        history = self._reader.history
+        if exec_id not in await history.known(self._reader.server, [exec_id], principal):
+            await self._reader.read(exec_id, principal=principal, max_bytes=BACKGROUND_REPORT_MAX_BYTES)
+
+    async def _keep_execution(self, watch: Watch) -> None:
+        principal = watch.owner.principal
+        read = await self._reader.read(
+            _exec_id(watch),
+            principal=principal,
+            execution=parsed(Execution, watch.last_answer),
+            max_bytes=BACKGROUND_REPORT_MAX_BYTES,
+        )
+        parts = [brief(read.triage(await self._reader.earlier(read, principal)))]
+        repeated = await self._reader.history.rerun_of(watch.server, watch.id)
+        before = None if repeated is None else await self._reader.history.one(watch.server, repeated, principal)
+        if before is not None:
+            parts.insert(0, rerun_words(before, read.run.outcomes))
+        told = " ".join(part for part in parts if part)
+        if told:
+            await self._store.amend(watch.id, told)
+
+
+def _is_readable(watch: Watch) -> bool:
+    """Return whether an ended watch is one of an execution whose report tells of tests."""
+    return (
+        watch.spec.rule == EXECUTION_RULE
+        and watch.state is WatchState.DONE
+        and watch.outcome not in _UNTOLD
+        and _exec_id(watch) > 0
+    )
+
+
+def _exec_id(watch: Watch) -> int:
+    kind, _, number = watch.job.partition(":")
+    return int(number) if kind == "execution" and number.isdecimal() else 0

@@ -1,0 +1,227 @@
+"""Why an execution failed, and what people noted of failures."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from tp_mcp.errors import InvalidArgumentError
+from tp_mcp.history.reading import build_words
+from tp_mcp.history.records import Note
+from tp_mcp.jobs.answers import word
+from tp_mcp.jobs.execution import execution_job
+from tp_mcp.results.document import Document, ItemList, Paragraph, Section
+from tp_mcp.results.text import count_of
+from tp_mcp.tools import telling
+from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.triaging import Triaged, cluster_item, compared_with, next_step, note_words, triaged
+from tp_mcp.triage.past import fixed
+from tp_mcp.triage.rerun import rerun_words
+from tp_mcp.triage.verdict import verdict
+
+FIXED_SHOWN = 5
+CLUSTERS_SHOWN = 12
+NOTE_TEXT_MAX_CHARACTERS = 500
+BUILD_MAX_CHARACTERS = 40
+
+Signature = Annotated[
+    str,
+    Field(
+        description="The id before a reason in triage_execution.",
+        pattern="^s_[0-9a-f]{10}$",
+        examples=["s_5f0c2a91be"],
+    ),
+]
+
+
+class TriageArguments(ToolArguments):
+    """What `triage_execution` takes."""
+
+    exec_id: Annotated[int, Field(description="Execution id.", examples=[446], gt=0)]
+    baseline: Annotated[
+        int | None, Field(description="Execution id to compare with, instead of the lab's earlier ones.", gt=0)
+    ] = None
+
+
+class NoteArguments(ToolArguments):
+    """What `note_failure` takes."""
+
+    signature: Signature
+    text: Annotated[
+        str,
+        Field(
+            description="What is known of it.",
+            examples=["known, MANTIS-123"],
+            min_length=1,
+            max_length=NOTE_TEXT_MAX_CHARACTERS,
+        ),
+    ]
+    until_build: Annotated[
+        str,
+        Field(description="It holds for builds before this one.", examples=["6990"], max_length=BUILD_MAX_CHARACTERS),
+    ] = ""
+    until_date: Annotated[
+        str, Field(description="It holds to the end of this day.", examples=["2026-12-31"], max_length=10)
+    ] = ""
+
+
+class SignatureArguments(ToolArguments):
+    """What `forget_failure_note` takes."""
+
+    signature: Signature
+
+
+class NoArguments(ToolArguments):
+    """Nothing."""
+
+
+async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
+    """Tell why an execution failed: the verdict, the reasons with their evidence, and what is new."""
+    exec_id = arguments.exec_id
+    await call.services.inbox.name(call.visit, job=execution_job(exec_id))
+    told = await triaged(exec_id, call, arguments.baseline)
+    triage = told.triage
+    where = (
+        f"Execution {exec_id} on {word(told.read.execution.lab) or 'an unknown lab'}, {build_words(told.read.build)}"
+    )
+    known = sum(told.is_known(cluster) for cluster in triage.clusters)
+    noted = f" {known} of {count_of(len(triage.clusters), 'reason')} noted as known." if known else ""
+    sections: list[Section] = []
+    if repeated := await _repeated(told, call):
+        sections.append(Paragraph(repeated))
+    if triage.clusters:
+        # What nobody knows yet comes first.
+        ordered = sorted(triage.clusters, key=told.is_known)
+        items = tuple(cluster_item(told, cluster) for cluster in ordered)
+        sections.append(
+            ItemList(
+                f"Reasons ({len(items)}), each with its id, tests and line",
+                items,
+                rest="narrow the run, or look at the report",
+                source="TP's report",
+            )
+        )
+    mended = fixed(triage.outcomes, triage.earlier)
+    if mended:
+        more = f" and {len(mended) - FIXED_SHOWN} more" if len(mended) > FIXED_SHOWN else ""
+        sections.append(
+            ItemList(f"Fixed ({len(mended)})", (f"{', '.join(mended[:FIXED_SHOWN])}{more}",), source="TP's report")
+        )
+    sections.append(Paragraph(compared_with(triage.earlier, arguments.baseline)))
+    if told.read.left_out:
+        sections.append(Paragraph(f"{count_of(told.read.left_out, 'row')} of the report could not be read."))
+    if triage.clusters:
+        whole = telling.call_words("get_execution", exec_id=exec_id)
+        sections.append(Paragraph(f"Every failed test with its line: {whole}."))
+    return Document(f"{where}: {verdict(triage)}{noted}", tuple(sections), next_step(told))
+
+
+async def note_failure(arguments: NoteArguments, call: Call) -> Document:
+    """Keep what a person says of a signature."""
+    executions = call.services.executions
+    note = Note(
+        principal=call.owner.principal,
+        server=executions.server,
+        signature=arguments.signature,
+        text=arguments.text,
+        made_at=call.services.clock.now(),
+        until_build=arguments.until_build,
+        until_at=_end_of(arguments.until_date),
+    )
+    await executions.history.note(note)
+    return Document(
+        f"{arguments.signature} is {note_words(note, now=note.made_at)}.",
+        (Paragraph("Your later triages show it, and rerun_failed leaves it out while it holds."),),
+    )
+
+
+async def list_failure_notes(_arguments: NoArguments, call: Call) -> Document:
+    """List the caller's notes."""
+    executions, now = call.services.executions, call.services.clock.now()
+    notes = await executions.history.notes(call.owner.principal, executions.server)
+    items = tuple(f"{note.signature} {note_words(note, now=now)}" for note in notes)
+    return Document(f"You have {count_of(len(notes), 'note')}.", (ItemList("Newest first", items),) if items else ())
+
+
+async def forget_failure_note(arguments: SignatureArguments, call: Call) -> Document:
+    """Drop a note."""
+    executions = call.services.executions
+    found = await executions.history.forget_note(call.owner.principal, executions.server, arguments.signature)
+    if not found:
+        raise InvalidArgumentError(
+            f"You have no note on {arguments.signature}.", remedy="list_failure_notes shows those you have."
+        )
+    return Document(f"The note on {arguments.signature} is gone.")
+
+
+async def _repeated(told: Triaged, call: Call) -> str:
+    """Return what a rerun changed; empty for a run that repeats none."""
+    services = call.services
+    history, server = services.executions.history, services.executions.server
+    job = execution_job(told.read.exec_id)
+    for watch in await services.registry.list(call.owner, all_conversations=True):
+        if watch.job != job or (exec_id := await history.rerun_of(server, watch.id)) is None:
+            continue
+        before = await history.one(server, exec_id, call.owner.principal)
+        return "" if before is None else rerun_words(before, told.triage.outcomes)
+    return ""
+
+
+def _end_of(day: str) -> float | None:
+    if not day:
+        return None
+    try:
+        parsed = date.fromisoformat(day)
+    except ValueError:
+        raise InvalidArgumentError(
+            f"until_date is {day!r}, which is no day.", remedy="Write it as 2026-12-31."
+        ) from None
+    return datetime.combine(parsed, time(), UTC).timestamp() + timedelta(days=1).total_seconds()
+
+
+TOOLS = (
+    ToolDefinition(
+        name="triage_execution",
+        title="Say why a run failed",
+        description=(
+            "Say why an ended run failed: the verdict, failures grouped by reason with evidence, whether product, test "
+            "or environment broke, what is new, known, flaky or fixed against earlier runs there, and the next step."
+        ),
+        arguments=TriageArguments,
+        run=triage_execution,
+        read_only=True,
+    ),
+)
+
+NOTE_TOOLS = (
+    ToolDefinition(
+        name="note_failure",
+        title="Note what is known of a failure",
+        description=(
+            "Note a person's verdict on a failure signature, shown and used in later triages, until a build or a day. "
+            'Example: {"signature": "s_5f0c2a91be", "text": "known, MANTIS-123", "until_build": "6990"}'
+        ),
+        arguments=NoteArguments,
+        run=note_failure,
+        read_only=False,
+        idempotent=True,
+    ),
+    ToolDefinition(
+        name="list_failure_notes",
+        title="List notes on failures",
+        description="List your notes on failure signatures.",
+        arguments=NoArguments,
+        run=list_failure_notes,
+        read_only=True,
+    ),
+    ToolDefinition(
+        name="forget_failure_note",
+        title="Drop a note on a failure",
+        description="Drop your note on a failure signature.",
+        arguments=SignatureArguments,
+        run=forget_failure_note,
+        read_only=False,
+        idempotent=True,
+    ),
+)
+"""What only those need who keep notes; the toolset `triage`."""
