@@ -22,7 +22,8 @@ from tp_mcp.triage.clusters import clusters_of
 from tp_mcp.triage.past import PastExecution, outcomes_by_test
 from tp_mcp.triage.report import ReportedTest
 from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.readings import Outcome
+from tp_mcp.watch.readings import Outcome, Verdict
+from tp_mcp.watch.readings import Reading as Look
 from tp_mcp.watch.spec import WatchSpec
 from tp_mcp.watch.sqlite.store import SqliteStore
 from tp_mcp.watch.states import InboxEntry, Origin, Watch, WatchState
@@ -82,6 +83,7 @@ class Desk:
             ended_at=now,
             outcome=Outcome.FAILED,
             last_answer={"exec_id": exec_id, "status": "Done"},
+            reading=Look(Verdict.DONE, "Done", report_url=f"{TP}/data/report.html"),
         )
         watch = replace(watch, **changes)
         await self.store.add(watch, InboxEntry(watch.id, ALICE, "it ended", watch.job, now))
@@ -182,6 +184,8 @@ async def test_an_end_is_told_without_its_brief_where_the_store_is_away(
         {"outcome": Outcome.NO_TEST_RAN},
         {"server": "http://other"},
         {"job": "run:AT16"},
+        {"reading": None},
+        {"reading": Look(Verdict.DONE, "Done")},
         {"spec": WatchSpec("list_labs", {}, "match", 30, 900)},
     ],
 )

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import LAB, World
+from tests.tools.world import ALICE, BASE_URL, LAB, World
 from tp_mcp.errors import StoreError
 from tp_mcp.simulator.executions import Counts
+from tp_mcp.tools import triaging
 from tp_mcp.watch.owner import Owner
 
 BOB = Owner("local:bob", "environment:two", exact=True)
@@ -59,6 +60,12 @@ async def test_a_bad_build_is_triaged_against_the_good_one_before(world: World) 
     assert "  at fswlib/cli.py:" in text
     assert f"Compared with execution {good} (build 6955)." in text
     assert len(text) < 2_000
+    read = text.partition("under its reason's id: read_result(")[2].partition(")")[0]
+    handle, search = re.findall(r'(?:handle|search)="(\w+)"', read)
+    kept = await world.call("read_result", handle=handle, search=search, context=20)
+    assert re.match(r"[1-8] lines match 's_", kept)
+    assert f"=== [{search}] {RADIUS}::TestServerTable::test_table_survives_reboot (in call)" in kept
+    assert "CommandError" in await world.call("read_result", handle=handle, search="CommandError")
     await upgraded(world, "6955")
     mended, _ = await ended_run(world, RADIUS)
     text = await world.call("triage_execution", exec_id=mended)
@@ -201,8 +208,6 @@ async def test_looking_at_an_execution_keeps_it_to_compare_with(world: World, mo
     await world.call("get_execution", exec_id=exec_id)
     await world.polls.idle()
     history = world.services.executions.history
-    from tests.tools.world import ALICE, BASE_URL
-
     assert await history.known(BASE_URL, [exec_id], ALICE.principal) == {exec_id}
     reads = world.asked.count("get_report")
     await world.call("get_execution", exec_id=exec_id)
@@ -219,3 +224,32 @@ async def test_a_rerun_goes_on_where_it_cannot_be_remembered(world: World, monke
 
     monkeypatch.setattr(world.services.executions.history, "add_rerun", broken)
     assert f"It runs 1 test of execution {bad} again" in await world.call("rerun_failed", exec_id=bad)
+
+
+async def test_evidence_that_cannot_be_kept_is_pointed_to_elsewhere(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await upgraded(world, "6957")
+    bad, _ = await ended_run(world, POE)
+
+    async def full(*_: object, **__: object) -> None:
+        raise StoreError("no room")
+
+    monkeypatch.setattr(type(world.services.shelf), "keep", full)
+    text = await world.call("triage_execution", exec_id=bad)
+    assert f"Every failed test with its line: get_execution(exec_id={bad})." in text
+
+
+async def test_evidence_is_bounded_and_counts_what_it_leaves_out(
+    world: World, report_html: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triaging, "EVIDENCE_MAX_CHARACTERS", 300)
+    exec_id = world.ended_execution(counts=Counts(failed=3, total=3))
+    logs = ("E   Boom: x", f"E   Bang: {'y' * 400}", "E   Puff: z")
+    world.write_report(exec_id, report_html([(f"a.py::b{number}", "Failed", log) for number, log in enumerate(logs)]))
+    text = await world.call("triage_execution", exec_id=exec_id)
+    handle = re.findall(r'handle="(\w+)"', text)[0]
+    kept = await world.call("read_result", handle=handle)
+    assert "E   Boom: x" in kept
+    assert "E   Puff: z" in kept
+    assert "=== 1 failure left out: too many, or too long" in kept

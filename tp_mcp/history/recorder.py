@@ -182,6 +182,8 @@ def _is_readable(watch: Watch) -> bool:
         watch.spec.rule == EXECUTION_RULE
         and watch.state is WatchState.DONE
         and watch.outcome not in _UNTOLD
+        and watch.reading is not None
+        and watch.reading.report_url is not None
         and _exec_id(watch) > 0
     )
 

@@ -66,10 +66,8 @@ class RunPytestArguments(ToolArguments):
 class RerunArguments(ToolArguments):
     """What `rerun_failed` takes."""
 
-    exec_id: Annotated[int, Field(description="Execution id.", examples=[446], gt=0)]
-    cluster: Annotated[
-        str | None, Field(description="A reason's id (s_...) from triage_execution: all its tests.", max_length=40)
-    ] = None
+    exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
+    cluster: Annotated[str, Field(description="A reason's id (s_...) from triage_execution.")] = ""
     confirm: Confirm = None
 
 
@@ -81,7 +79,7 @@ async def run_pytest(arguments: RunPytestArguments, call: Call) -> Document:
 async def rerun_failed(arguments: RerunArguments, call: Call) -> Document:
     """Run again what tells most of an execution's failures."""
     told = await triaged(arguments.exec_id, call)
-    tests = tests_to_rerun(told, arguments.cluster)
+    tests = tests_to_rerun(told, arguments.cluster or None)
 
     async def remember(watch: Watch) -> None:
         try:
@@ -241,8 +239,7 @@ TOOLS = (
         name="rerun_failed",
         title="Run failed tests again",
         description=(
-            "Run again the fewest failed tests of an execution that tell more: two of each reason, or all of one "
-            "cluster. Watched like any run; its end says what changed."
+            "Run the failed tests again that tell most: two of each reason, or all of one. Its end says what changed."
         ),
         arguments=RerunArguments,
         run=rerun_failed,

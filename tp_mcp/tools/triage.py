@@ -1,11 +1,13 @@
 """Why an execution failed, and what people noted of failures."""
 
+import logging
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
+import anyio.to_thread
 from pydantic import Field
 
-from tp_mcp.errors import InvalidArgumentError
+from tp_mcp.errors import InvalidArgumentError, StoreError
 from tp_mcp.history.reading import build_words
 from tp_mcp.history.records import Note
 from tp_mcp.jobs.answers import word
@@ -14,13 +16,25 @@ from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.text import count_of
 from tp_mcp.tools import telling
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.triaging import Triaged, cluster_item, compared_with, next_step, note_words, triaged
+from tp_mcp.tools.triaging import (
+    Triaged,
+    cluster_item,
+    compared_with,
+    evidence,
+    next_step,
+    note_words,
+    triaged,
+)
 from tp_mcp.triage.past import fixed
 from tp_mcp.triage.rerun import rerun_words
 from tp_mcp.triage.verdict import verdict
 
+logger = logging.getLogger(__name__)
+
 FIXED_SHOWN = 5
-CLUSTERS_SHOWN = 12
+EVIDENCE_LINES = 20
+"""How many lines around each heading are proposed to be read."""
+
 NOTE_TEXT_MAX_CHARACTERS = 500
 BUILD_MAX_CHARACTERS = 40
 
@@ -37,10 +51,8 @@ Signature = Annotated[
 class TriageArguments(ToolArguments):
     """What `triage_execution` takes."""
 
-    exec_id: Annotated[int, Field(description="Execution id.", examples=[446], gt=0)]
-    baseline: Annotated[
-        int | None, Field(description="Execution id to compare with, instead of the lab's earlier ones.", gt=0)
-    ] = None
+    exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
+    baseline: Annotated[int, Field(description="Execution id to compare with; 0: the lab's earlier ones.", ge=0)] = 0
 
 
 class NoteArguments(ToolArguments):
@@ -79,7 +91,8 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
     """Tell why an execution failed: the verdict, the reasons with their evidence, and what is new."""
     exec_id = arguments.exec_id
     await call.services.inbox.name(call.visit, job=execution_job(exec_id))
-    told = await triaged(exec_id, call, arguments.baseline)
+    baseline = arguments.baseline or None
+    told = await triaged(exec_id, call, baseline)
     triage = told.triage
     where = (
         f"Execution {exec_id} on {word(told.read.execution.lab) or 'an unknown lab'}, {build_words(told.read.build)}"
@@ -107,12 +120,11 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
         sections.append(
             ItemList(f"Fixed ({len(mended)})", (f"{', '.join(mended[:FIXED_SHOWN])}{more}",), source="TP's report")
         )
-    sections.append(Paragraph(compared_with(triage.earlier, arguments.baseline)))
+    sections.append(Paragraph(compared_with(triage.earlier, baseline)))
     if told.read.left_out:
         sections.append(Paragraph(f"{count_of(told.read.left_out, 'row')} of the report could not be read."))
     if triage.clusters:
-        whole = telling.call_words("get_execution", exec_id=exec_id)
-        sections.append(Paragraph(f"Every failed test with its line: {whole}."))
+        sections.append(Paragraph(await _evidence(told, call)))
     return Document(f"{where}: {verdict(triage)}{noted}", tuple(sections), next_step(told))
 
 
@@ -154,6 +166,19 @@ async def forget_failure_note(arguments: SignatureArguments, call: Call) -> Docu
     return Document(f"The note on {arguments.signature} is gone.")
 
 
+async def _evidence(told: Triaged, call: Call) -> str:
+    """Keep the log of every failure, and return how to read it, in a sentence."""
+    exec_id = told.read.exec_id
+    try:
+        text = await anyio.to_thread.run_sync(evidence, told)
+        handle = await call.services.shelf.keep(call.owner.principal, text, what=f"the failures of execution {exec_id}")
+    except StoreError as error:
+        logger.warning("The failures of execution %d could not be kept: %s", exec_id, error)
+        return f"Every failed test with its line: {telling.call_words('get_execution', exec_id=exec_id)}."
+    first = telling.call_words("read_result", handle=handle, search=told.triage.clusters[0].id, context=EVIDENCE_LINES)
+    return f"The log of every failure, under its reason's id: {first}."
+
+
 async def _repeated(told: Triaged, call: Call) -> str:
     """Return what a rerun changed; empty for a run that repeats none."""
     services = call.services
@@ -184,8 +209,8 @@ TOOLS = (
         name="triage_execution",
         title="Say why a run failed",
         description=(
-            "Say why an ended run failed: the verdict, failures grouped by reason with evidence, whether product, test "
-            "or environment broke, what is new, known, flaky or fixed against earlier runs there, and the next step."
+            "Say why an ended run failed: verdict, reasons with evidence, what broke (product, test, environment), "
+            "what is new, known, flaky or fixed since earlier runs, next step."
         ),
         arguments=TriageArguments,
         run=triage_execution,

@@ -22,6 +22,10 @@ EXAMPLES = 2
 
 SHARED_EXAMPLES = 3
 RERUN_MAX_TESTS = 100
+EVIDENCE_MAX_CHARACTERS = 2_000_000
+EVIDENCE_LOG_MAX_CHARACTERS = 20_000
+"""Longest log of one failure that is kept; of a longer one the middle is left out, with a mark."""
+
 TEST_MAX_CHARACTERS = 160
 LINE_MAX_CHARACTERS = 220
 NOTE_MAX_CHARACTERS = 200
@@ -108,6 +112,25 @@ def cluster_item(told: Triaged, cluster: Cluster) -> str:
     if note is not None:
         lines.append(note_words(note, build=told.read.build, now=told.now))
     return "\n".join(lines)
+
+
+def evidence(told: Triaged) -> str:
+    """Return the log of every failure under its reason's id, the largest reason first, as far as there is room."""
+    parts: list[str] = []
+    room = EVIDENCE_MAX_CHARACTERS
+    left_out = 0
+    for cluster in told.triage.clusters:
+        for failure in cluster.failures:
+            heading = f"=== [{cluster.id}] {one_line(failure.test.test_id)} (in {failure.test.phase})"
+            part = f"{heading}\n{shorten(failure.test.log, EVIDENCE_LOG_MAX_CHARACTERS)}\n"
+            if len(part) > room:
+                left_out += 1
+                continue
+            room -= len(part)
+            parts.append(part)
+    if left_out:
+        parts.append(f"=== {count_of(left_out, 'failure')} left out: too many, or too long\n")
+    return "\n".join(parts)
 
 
 def note_words(note: Note, *, build: str = "", now: float) -> str:

@@ -98,7 +98,7 @@ async def test_a_failed_run_tells_what_failed_and_where_its_report_is(world: Wor
     assert "is done: failed (" in text
     assert "Report: http" in text
     assert f"FAILED {test}::" in text
-    assert "get_execution(exec_id=446) lists what failed" in text
+    assert "triage_execution(exec_id=446) says why it failed" in text
     assert all(len(each["statusMessage"]) <= MESSAGE_MAX_CHARACTERS for each in (created, done))
 
 
