@@ -6,7 +6,6 @@ quotation marks, which the JSON needs, are decoded here, and of the JSON only wh
 in it are still escaped as in an attribute, and `html.unescape` decodes those that are looked at.
 """
 
-import html
 import json
 import mmap
 import re
@@ -23,12 +22,13 @@ from tp_mcp.triage.reported import (
     Report,
     ReportedTest,
     cut_id,
+    id_from_html,
     outcome_named,
     phase_of,
     worst_first,
 )
 
-LENIENT_MAX_BYTES = 16_000_000
+LENIENT_MAX_BYTES = 8_000_000
 """Most data that is read piece by piece where it is not quite what pytest-html writes."""
 
 QUOTES_UNCOUNTED = 4_000_000
@@ -61,7 +61,7 @@ class _Data(msgspec.Struct):
     tests: dict[str, list[_Row]]
 
 
-_TEXTS = ("testId", "result", "log")
+_NO_ROW = _Row("")
 _DECODER = msgspec.json.Decoder(_Data)
 
 
@@ -131,7 +131,8 @@ def _read_leniently(data: bytearray, form: LogForm) -> Report:
     read = _Rows(form)
     for key, rows in tests.items():
         if isinstance(rows, list):
-            read.add_group(key, [_row(row) for row in rows])
+            read.add_group(key, [_row(row) for row in rows[:TESTS_MAX]])
+            read.left_out += max(len(rows) - TESTS_MAX, 0)
         else:
             read.left_out += 1
     return read.report(len(data))
@@ -139,9 +140,10 @@ def _read_leniently(data: bytearray, form: LogForm) -> Report:
 
 def _row(row: object) -> _Row:
     """Return a row with nothing in it that is not of its type."""
-    fields = row if isinstance(row, dict) else {}
-    row_id, result, log = (value if isinstance(value := fields.get(name), str) else "" for name in _TEXTS)
-    return _Row(result, row_id, fields.get("duration"), msgspec.Raw(json.dumps(log)))
+    if not isinstance(row, dict) or not isinstance(result := row.get("result"), str):
+        return _NO_ROW
+    row_id, log = (value if isinstance(value := row.get(name), str) else "" for name in ("testId", "log"))
+    return _Row(result, row_id, row.get("duration"), msgspec.Raw(json.dumps(log)))
 
 
 class _Rows:
@@ -156,15 +158,14 @@ class _Rows:
         self._durations: dict[object, float | None] = {}
 
     def add_group(self, key: str, rows: list[_Row]) -> None:
-        test_id = cut_id(html.unescape(key) if "&" in key else key)
+        test_id = cut_id(id_from_html(key))
         group = [
             ReportedTest(test_id, outcome, phase_of(row.testId, key), self._seconds(row.duration), row.log, self._form)
-            for row in rows
+            for row in rows[: TESTS_MAX - len(self._read)]
             if (outcome := self._outcome(row.result)) is not None
         ]
-        fitting = worst_first(group)[: TESTS_MAX - len(self._read)]
-        self._read.extend(fitting)
-        self.left_out += len(rows) - len(fitting)
+        self._read.extend(worst_first(group))
+        self.left_out += len(rows) - len(group)
 
     def report(self, size_bytes: int) -> Report:
         return Report(tuple(self._read), self.left_out, size_bytes)

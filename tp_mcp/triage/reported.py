@@ -1,5 +1,6 @@
 """What a report says of tests: the model that everything reads, whichever generation wrote the file."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -88,12 +89,19 @@ def phase_of(row_id: str, test_id: str) -> Phase:
     The row's own id is the test's with the phase behind it. Where odd characters in it confused the report it may be
     cut; then it counts as the call.
     """
-    return "call" if row_id == test_id else _PHASE_OF.get(row_id.removeprefix(f"{test_id}::"), "call")
+    if len(row_id) == len(test_id) or not row_id.startswith(test_id):
+        return "call"
+    return _PHASE_OF.get(row_id[len(test_id) :].removeprefix("::"), "call")
 
 
 def worst_first(rows: list[ReportedTest]) -> Sequence[ReportedTest]:
     """Return the rows of one test, the one that says most first."""
     return sorted(rows, key=lambda row: OUTCOMES.index(row.outcome)) if len(rows) > 1 else rows
+
+
+def id_from_html(escaped: str) -> str:
+    """Return a test's id from its HTML; one that is far too long is cut as it stands, for decoding takes its time."""
+    return html.unescape(escaped) if "&" in escaped and len(escaped) <= 10 * TEST_ID_MAX_CHARACTERS else escaped
 
 
 def cut_id(test_id: str) -> str:

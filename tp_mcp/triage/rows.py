@@ -10,7 +10,6 @@ parser, which would look at each tag of each log.
 """
 
 import contextlib
-import html
 import re
 
 from tp_mcp.errors import ReportError
@@ -23,6 +22,7 @@ from tp_mcp.triage.reported import (
     Report,
     ReportedTest,
     cut_id,
+    id_from_html,
     outcome_named,
     worst_first,
 )
@@ -77,7 +77,7 @@ def _test(result: str, row: bytes) -> ReportedTest | None:
     outcome = outcome_named(result)
     if name is None or outcome is None:
         return None
-    test_id, phase = _id_and_phase(html.unescape(name[1].decode("utf-8", "replace")))
+    test_id, phase = _id_and_phase(id_from_html(name[1].decode("utf-8", "replace")))
     duration = _DURATION.search(head)
     return ReportedTest(
         test_id=cut_id(test_id),
