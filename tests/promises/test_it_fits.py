@@ -231,7 +231,7 @@ async def test_hundreds_of_failures_fit_and_the_report_has_the_rest(monstrous: t
     text = fitting(await call("get_execution", exec_id=exec_id))
     assert "Failed or in error (800):\n<<<list " in text
     assert fences_are_closed(text)
-    assert "more: the report has them all: http" in text
+    assert f"more: get_test_results(exec_id={exec_id}) lists them page by page" in text
 
 
 async def test_a_triage_of_hundreds_of_reasons_fits_and_counts_the_rest(monstrous: tuple[World, Chat]) -> None:

@@ -5,6 +5,7 @@ from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
 from tp_mcp.jobs.execution import DONE
 from tp_mcp.results.document import ItemList, Paragraph, Section
 from tp_mcp.results.text import count_of
+from tp_mcp.tools import telling
 from tp_mcp.tools.services import Services
 from tp_mcp.triage.failing_line import failing_line
 from tp_mcp.triage.report import Report, ReportedTest
@@ -30,10 +31,10 @@ async def report_sections(exec_id: int, execution: Execution, services: Services
         return (Paragraph(f"TP has no report of it at {url}, so {none_told}."),)
     except (TpError, ReportError) as error:
         return (where, Paragraph(f"Its report could not be read, so {none_told}: {error}"))
-    return (where, *_listed(report, url))
+    return (where, *_listed(report, exec_id))
 
 
-def _listed(report: Report, url: str) -> tuple[Section, ...]:
+def _listed(report: Report, exec_id: int) -> tuple[Section, ...]:
     unread = f"{count_of(report.left_out, 'row')} of the report could not be read." if report.left_out else ""
     notes = (Paragraph(unread),) if unread else ()
     if not report.failures:
@@ -41,7 +42,7 @@ def _listed(report: Report, url: str) -> tuple[Section, ...]:
     failed = ItemList(
         heading=f"Failed or in error ({len(report.failures)})",
         items=tuple(row_line(test) for test in report.failures),
-        rest=f"the report has them all: {url}",
+        rest=f"{telling.call_words('get_test_results', exec_id=exec_id)} lists them page by page",
         source="TP's report",
     )
     return (*notes, failed)
