@@ -168,7 +168,7 @@ def _with_services(work: Callable[[Follower], Awaitable[int | Plan]], profile: s
 
 
 async def _opened(work: Callable[[Follower], Awaitable[int | Plan]], profile: str | None) -> int | Plan:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, emoji=False, soft_wrap=True)
     outcome: int | Plan = UNKNOWN
     async with (
         open_configured(ServeOptions(profile=profile), SystemClock()) as services,

@@ -83,10 +83,10 @@ def _write(
         case ReportFormat.JUNIT:
             _put(as_junit(exec_id, execution, told, report_url=url, clean=clean) + b"\n", output)
         case ReportFormat.TABLE if output is None:
-            print_table(told, Console(highlight=False, soft_wrap=not sys.stdout.isatty()), clean=clean)
+            print_table(told, Console(highlight=False, emoji=False), clean=clean)
         case ReportFormat.TABLE:
             with output.open("w", encoding="utf-8") as file:
-                print_table(told, Console(file=file, highlight=False, soft_wrap=True), clean=clean)
+                print_table(told, Console(file=file, highlight=False, emoji=False), clean=clean)
 
 
 def _put(data: bytes, output: Path | None) -> None:
