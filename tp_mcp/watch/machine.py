@@ -215,7 +215,8 @@ def _limits(watch: Watch, now: float) -> Step | None:
 
 def _advise(before: Watch, watch: Watch, reading: Reading, now: float) -> Step:
     advisory, reason = _advisory(watch, reading, now)
-    after = replace(watch, advisory=advisory, reason=reason)
+    unchanged = advisory is watch.advisory and reason == watch.reason
+    after = watch if unchanged else replace(watch, advisory=advisory, reason=reason)
     notes: tuple[str, ...] = ()
     if advisory is not before.advisory:
         ended = () if before.advisory is None else (no_longer(watch, before.advisory),)
