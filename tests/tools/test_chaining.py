@@ -119,8 +119,8 @@ async def test_a_cancelled_watch_is_followed_by_nothing_and_says_so(world: World
 async def test_a_later_step_can_be_named_and_the_answer_says_what_it_waits_for(world: World) -> None:
     text = await world.call("start_upgrade", **UPGRADE, on_done=RUN)
     first, second = ids(text)
-    for tool in ("wait_for_watch", "cancel_watch"):
-        said = await world.refused(tool, watch_id=second)
+    for tool, more in (("wait_for_watch", {"max_wait_seconds": 0}), ("cancel_watch", {})):
+        said = await world.refused(tool, watch_id=second, **more)
         assert f"{second} is a later step of the chain of {first} and has not begun." in said
     await world.call("run_pytest", lab="AT33_New_NAC", testcase=[TESTS])
     assert "There is no watch 'w_zzzzzzzz'" in await world.refused("wait_for_watch", watch_id="w_zzzzzzzz")
@@ -134,7 +134,7 @@ async def test_a_step_that_tp_is_away_for_says_that_it_is_being_started(world: W
     await world.call("start_upgrade", testbed="AT33_New_NAC", mode="build", build_number="6957", on_done=RUN)
     world.fault("list_labs", "drop")
     await world.advance(600)
-    said = await world.refused("wait_for_watch", watch_id=second)
+    said = await world.refused("wait_for_watch", watch_id=second, max_wait_seconds=0)
     assert f"{second} follows {first}, which has ended, and is just being started." in said
     assert world.written == ["start_upgrade", "start_upgrade"]
 

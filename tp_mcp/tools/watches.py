@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from tp_mcp.results.document import Document, ItemList, Paragraph
 from tp_mcp.results.text import count_of, format_duration
 from tp_mcp.tools import telling, waiting
+from tp_mcp.tools.beginning import waited_to_begin
 from tp_mcp.tools.chaining import begun
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch import words
@@ -111,13 +112,16 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
     waiting.check_wait(arguments.max_wait_seconds, call)
     watch_ids = tuple(dict.fromkeys(arguments.watch_id))
     await services.inbox.name(call.visit, watch_ids=watch_ids)
+    max_wait_seconds = arguments.max_wait_seconds
+    if len(watch_ids) == 1 and not call.detached:
+        max_wait_seconds = await waited_to_begin(watch_ids[0], call, max_wait_seconds)
     before = [await begun(watch_id, call) for watch_id in watch_ids]
     here = [watch.id for watch in before if watch.state.ended or services.registry.looks_at(watch)]
     if not here:
         return telling.elsewhere(before[0])
     if arguments.max_wait_seconds:
         call.awaits.append(Awaited(tuple(watch for watch in before if watch.id in here), until))
-    seconds = 0.0 if call.detached else arguments.max_wait_seconds
+    seconds = 0.0 if call.detached else max_wait_seconds
     waited = await services.registry.wait_for_first(here, call.owner, seconds=seconds, until=until, report=call.report)
     after = {watch.id: watch for watch in await services.recorder.briefed(waited)}
     stand = [after.get(watch.id, watch) for watch in before]
