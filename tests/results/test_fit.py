@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.fence import new_marker
-from tp_mcp.results.fit import render, render_error
-from tp_mcp.results.limits import ERROR_MAX_CHARACTERS, MINIMUM_LIMIT, RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
+from tp_mcp.results.fit import render
+from tp_mcp.results.limits import MINIMUM_LIMIT, RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
 
 
 def test_a_small_document_is_written_whole_with_the_conclusion_first_and_the_next_step_last(marker: str) -> None:
@@ -145,15 +145,6 @@ def test_limits_that_nothing_fits_into_are_refused(marker: str) -> None:
     for limits in ({"max_characters": MINIMUM_LIMIT - 1}, {"max_bytes": MINIMUM_LIMIT - 1}):
         with pytest.raises(ValueError, match="800 characters and bytes at least"):
             render(Document("x"), marker=marker, **limits)
-
-
-def test_an_error_says_what_was_wrong_and_what_to_do() -> None:
-    assert render_error("No lab AT61.", "The nearest is AT16.") == "No lab AT61.\n\nThe nearest is AT16."
-    assert render_error("No lab AT61.") == "No lab AT61."
-    long = render_error("語" * 50_000, "Do this.")
-    assert len(long) <= ERROR_MAX_CHARACTERS
-    assert long.endswith("\n\nDo this.")
-    assert len(render_error("x" * 9_000, max_characters=1_000)) <= 1_000
 
 
 TEXTS = st.one_of(

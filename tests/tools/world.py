@@ -23,8 +23,10 @@ from tp_mcp.cli.assembly import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError
 from tp_mcp.history.sqlite import SqliteHistory
+from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import new_marker
-from tp_mcp.results.fit import render, render_error
+from tp_mcp.results.fit import render
+from tp_mcp.server.results import error_text
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
@@ -128,7 +130,7 @@ class World:
         try:
             text = await self.call(name, **arguments)
         except TpMcpError as error:
-            return render_error(error.message, error.remedy)
+            return error_text(error, Redactor())
         raise AssertionError(f"{name} was not refused: {text}")
 
     async def advance(self, seconds: float) -> None:

@@ -7,8 +7,7 @@ Each cut says what was left out. The conclusion and the next step always stay.
 from typing import NamedTuple
 
 from tp_mcp.results.document import Document, Section
-from tp_mcp.results.fence import new_marker
-from tp_mcp.results.limits import ERROR_MAX_CHARACTERS, MINIMUM_LIMIT, RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
+from tp_mcp.results.limits import MINIMUM_LIMIT, RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
 from tp_mcp.results.sections import SECTION_MINIMUM, cleaned, whole, within
 from tp_mcp.results.text import Size, count_of, shorten_middle, size_of
 
@@ -58,22 +57,6 @@ def render(
     if limit.holds(size_of(everything)):
         return everything
     return _fit(document, parts, limit, marker)
-
-
-def render_error(message: str, remedy: str = "", *, max_characters: int = ERROR_MAX_CHARACTERS) -> str:
-    """Return an error as text: what was wrong, and what to do next.
-
-    Args:
-        message: what was wrong.
-        remedy: what would be right, or what to do next.
-        max_characters: limit in code points, `MINIMUM_LIMIT` at least; `RESULT_MAX_BYTES` holds besides.
-
-    Raises:
-        ValueError: the limit is below `MINIMUM_LIMIT`.
-
-    """
-    document = Document(conclusion=message, next_step=remedy)
-    return render(document, max_characters=max_characters, marker=new_marker())
 
 
 def _fit(document: Document, parts: list[_Part], limit: Size, marker: str) -> str:
