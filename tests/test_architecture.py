@@ -58,6 +58,7 @@ FENCES = {
 TOOL_HELPERS = {
     "asking",
     "auditing",
+    "beginning",
     "catalogue",
     "chaining",
     "failures",

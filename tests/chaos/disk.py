@@ -47,11 +47,12 @@ async def fill(process_id: int, seconds: float) -> bool:
 
 @contextmanager
 def _full(process_id: int) -> Iterator[None]:
-    before = resource.prlimit(process_id, resource.RLIMIT_FSIZE)
-    resource.prlimit(process_id, resource.RLIMIT_FSIZE, (FULL_AT_BYTES, before[1]))
+    _, most = resource.prlimit(process_id, resource.RLIMIT_FSIZE)
+    resource.prlimit(process_id, resource.RLIMIT_FSIZE, (FULL_AT_BYTES, most))
     try:
         yield
     finally:
         # It may have been killed meanwhile.
         with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(process_id, resource.RLIMIT_FSIZE, before)
+            # Not to what it was: another fault of the same disk may have been there then.
+            resource.prlimit(process_id, resource.RLIMIT_FSIZE, (most, most))

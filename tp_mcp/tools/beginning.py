@@ -1,8 +1,8 @@
 """Waiting for a later step of a chain, which has an id before it begins."""
 
 from tp_mcp.errors import WatchNotFoundError
+from tp_mcp.tools.chaining import chains_with
 from tp_mcp.tools.toolkit import Call
-from tp_mcp.watch.chain import names_step
 from tp_mcp.watch.states import Watch
 
 BEGINS_SECONDS = 0.5
@@ -28,13 +28,13 @@ async def _before(watch_id: str, call: Call) -> Watch | None:
     """Return the watch that a step waits for, itself or through a step between; None where it waits for none."""
     if await _there(watch_id, call):
         return None
-    found = await call.services.registry.list(call.owner, all_conversations=True, about=watch_id)
-    steps = [watch for watch in found if watch.chain is not None and names_step(watch.chain, watch_id)]
-    latest = max(steps, key=lambda watch: watch.created_at, default=None)
-    if latest is None or not latest.state.ended:
+    found = await chains_with(watch_id, call)
+    if not found:
+        return None
+    latest, chain = max(found, key=lambda each: each[0].created_at)
+    if not latest.state.ended:
         return latest
-    following = latest.chain.next if latest.chain is not None else None
-    return None if following is None or await _there(following.id, call) else latest
+    return None if chain.next is None or await _there(chain.next.id, call) else latest
 
 
 async def _there(watch_id: str, call: Call) -> bool:

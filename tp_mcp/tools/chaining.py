@@ -175,6 +175,12 @@ class ToolStarter:
         await definition.call(dict(link.args), call)
 
 
+async def chains_with(watch_id: str, call: Call) -> list[tuple[Watch, Chain]]:
+    """Return the watches in whose chain a later step has this id, newest first, each with its chain."""
+    found = await call.services.registry.list(call.owner, all_conversations=True, about=watch_id)
+    return [(each, each.chain) for each in found if each.chain is not None and names_step(each.chain, watch_id)]
+
+
 async def begun(watch_id: str, call: Call) -> Watch:
     """Return a watch; for a later step of a chain, say what it waits for.
 
@@ -185,15 +191,13 @@ async def begun(watch_id: str, call: Call) -> Watch:
     try:
         return await call.services.registry.get(watch_id, call.owner)
     except WatchNotFoundError:
-        for watch in await call.services.registry.list(call.owner, all_conversations=True, about=watch_id):
-            if watch.chain is None or not names_step(watch.chain, watch_id):
-                continue
+        for watch, chain in await chains_with(watch_id, call):
             if not watch.state.ended:
                 raise WatchNotFoundError(
                     f"{watch_id} is a later step of the chain of {watch.id} and has not begun.",
                     remedy=f"Wait for {watch.id}; to stop the chain, cancel {watch.id}.",
                 ) from None
-            if watch.chain.next is not None and watch.chain.next.id == watch_id:
+            if chain.next is not None and chain.next.id == watch_id:
                 raise WatchNotFoundError(
                     f"{watch_id} follows {watch.id}, which has ended, and is just being started.",
                     remedy="Call again in a moment. Do not start it yourself.",
