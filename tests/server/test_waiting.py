@@ -10,17 +10,24 @@ import pytest
 from tests.server.conftest import Chat, text_of
 from tests.tools.world import LAB, PATIENCE_SECONDS
 from tp_mcp.server.results import INBOX_HEADING
+from tp_mcp.watch.states import WatchState
 
 UPGRADE: dict[str, Any] = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 Told = list[tuple[float, float | None, str | None]]
 T = TypeVar("T")
 
 
+async def is_watched(chat: Chat) -> bool:
+    found = await chat.world.services.inbox._store.unended(None)
+    return any(watch.state is WatchState.ACTIVE for watch in found)
+
+
 async def while_time_passes(chat: Chat, calling: Awaitable[T]) -> T:
     """Return what a call returns while the time goes by, second by second."""
     call = asyncio.ensure_future(calling)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not chat.world.written:
+        # The disk may be slow, and no time is to pass before it is watched.
+        while not await is_watched(chat):
             await asyncio.sleep(0)
         while not call.done():
             for _ in range(50):
