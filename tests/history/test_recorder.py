@@ -127,7 +127,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def test_an_end_gets_its_brief_afterwards_and_so_does_its_entry(desk: Desk) -> None:
     watch = await desk.ended()
-    told = "Triage: 1 failed test, 1 reason: 1 x device lost for good (unknown)."
+    told = "Triage: 1 failed test, 1 reason: 1 x CliError: device lost for good (unknown)."
     assert await desk.brief(watch) == told
     [entry] = await desk.store.unseen(ALICE)
     assert told in entry.text

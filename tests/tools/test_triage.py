@@ -178,7 +178,9 @@ async def test_a_lab_that_was_down_is_one_finding(world: World) -> None:
 
 async def test_what_cannot_be_triaged_says_why(world: World, report_html: Any) -> None:
     no_report = world.ended_execution(counts=Counts(failed=1, total=1))
-    assert "TP has no report" in await world.refused("triage_execution", exec_id=no_report)
+    refused = await world.refused("triage_execution", exec_id=no_report)
+    assert "TP has no report of it, and the end of its log names no test that failed" in refused
+    assert f"get_execution(exec_id={no_report})" in refused
     rows = world.ended_execution(counts=Counts(failed=1, total=2))
     world.write_report(rows, report_html([("a.py::b", "Failed", "E   Boom: x"), ("x", "Sideways", "")]))
     assert "1 row of the report could not be read." in await world.call("triage_execution", exec_id=rows)
@@ -253,3 +255,14 @@ async def test_evidence_is_bounded_and_counts_what_it_leaves_out(
     assert "E   Boom: x" in kept
     assert "E   Puff: z" in kept
     assert "=== 1 failure left out: too many, or too long" in kept
+
+
+async def test_without_a_report_the_end_of_the_log_serves_and_says_so(world: World) -> None:
+    lines = "FAILED a.py::b - CliError: device lost for good\nFAILED a.py::c - CliError: device lost for good\n"
+    log = f"=== short test summary info ===\n{lines}=== 2 failed, 40 passed in 3.00s ==="
+    counts = Counts(failed=2, passed=40, total=42)
+    exec_id = world.ended_execution(counts=counts, log_tail=log, log_size=len(log))
+    text = await world.call("triage_execution", exec_id=exec_id)
+    assert ": 2 tests of 42 failed for one reason: CliError: device lost for good (unknown)." in text
+    assert "TP has no report of it, so this rests on the summary at the end of its log." in text
+    assert await world.services.executions.history.known(BASE_URL, [exec_id], ALICE.principal) == frozenset()

@@ -138,3 +138,8 @@ def test_the_largest_cluster_comes_first() -> None:
 def test_only_what_follows_the_first_colons_of_a_line_is_looked_at() -> None:
     far = f"AssertionError: a: b: c: d: e: {LOST.format(3)}"
     assert together(failing("t.py::a", f"CliError: {LOST.format(1)}"), failing("t.py::b", far)) == [["a"], ["b"]]
+
+
+def test_without_a_line_of_trouble_the_first_line_tells() -> None:
+    [cluster] = clusters_of([failing("t.py::a", "OddThing: hm\nit said ''")])
+    assert cluster.telling_line == "OddThing: hm"

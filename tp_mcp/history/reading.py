@@ -1,5 +1,6 @@
 """Reading an ended execution: its report, the reasons of its failures, and the build under test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import anyio.to_thread
@@ -14,7 +15,8 @@ from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, lab_words
 from tp_mcp.triage.clusters import Cluster, clusters_of
 from tp_mcp.triage.past import EXECUTIONS_LOOKED_AT, PastExecution, outcomes_by_test
-from tp_mcp.triage.report import Report, parse_report
+from tp_mcp.triage.report import parse_report
+from tp_mcp.triage.reported import ReportedTest
 from tp_mcp.triage.verdict import Triage
 
 REPORT_MAX_BYTES = 100_000_000
@@ -33,6 +35,7 @@ class ReadExecution:
         run: what is kept of it.
         clusters: its failures by reason.
         left_out: how many rows of its report were not read.
+        counted: how many tests ran by TP's counts, where only those that broke are known; else None.
 
     """
 
@@ -42,10 +45,11 @@ class ReadExecution:
     run: Run
     clusters: tuple[Cluster, ...] = field(repr=False)
     left_out: int = 0
+    counted: int | None = None
 
     def triage(self, earlier: tuple[PastExecution, ...] = ()) -> Triage:
         """Return it taken apart, to be compared with earlier executions."""
-        return Triage(self.exec_id, self.build, self.run.outcomes, self.clusters, earlier)
+        return Triage(self.exec_id, self.build, self.run.outcomes, self.clusters, earlier, self.counted)
 
 
 class ExecutionReader:
@@ -93,11 +97,29 @@ class ExecutionReader:
         """
         if execution is None:
             execution = await self._client.get_execution(exec_id)
-        if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
-            raise ReportError(f"Execution {exec_id} has not ended.", remedy="Wait for its end first.")
+        require_ended(exec_id, execution)
         content = await self._client.get_report(execution.report_file_path, max_bytes=max_bytes)
         # On a thread: a large report takes seconds to read, and watches go on meanwhile.
-        report, clusters = await anyio.to_thread.run_sync(_taken_apart, content)
+        report = await anyio.to_thread.run_sync(parse_report, content)
+        return await self.take_in(exec_id, execution, report.tests, principal=principal, left_out=report.left_out)
+
+    async def take_in(
+        self,
+        exec_id: int,
+        execution: Execution,
+        tests: Sequence[ReportedTest],
+        *,
+        principal: str,
+        left_out: int = 0,
+        whole: bool = True,
+    ) -> ReadExecution:
+        """Take an ended execution apart whose tests are known; keep it where these are all its tests.
+
+        Raises:
+            StoreError: the history cannot be used.
+
+        """
+        clusters = await anyio.to_thread.run_sync(clusters_of, tests)
         build = await self.build_of(execution)
         ended = execution.end_timestamp or execution.start_timestamp
         run = Run(
@@ -106,10 +128,13 @@ class ExecutionReader:
             lab=lab_words(execution.lab),
             build=build,
             ended_at=ended.timestamp() if ended is not None else 0.0,
-            outcomes=outcomes_by_test(report.tests),
+            outcomes=outcomes_by_test(tests),
         )
-        await self._history.add(run, principal)
-        return ReadExecution(exec_id, execution, build, run, clusters, report.left_out)
+        if whole:
+            await self._history.add(run, principal)
+            return ReadExecution(exec_id, execution, build, run, clusters, left_out)
+        counts = (execution.pass_count, execution.fail_count, execution.error_count)
+        return ReadExecution(exec_id, execution, build, run, clusters, left_out, sum(count or 0 for count in counts))
 
     async def build_of(self, execution: Execution) -> str:
         """Return the build that an execution ran on; empty where neither TP nor the history tells it.
@@ -150,9 +175,15 @@ class ExecutionReader:
         return (PastExecution(baseline, other.build, other.run.outcomes),)
 
 
-def _taken_apart(content: bytes) -> tuple[Report, tuple[Cluster, ...]]:
-    report = parse_report(content)
-    return report, clusters_of(report.tests)
+def require_ended(exec_id: int, execution: Execution) -> None:
+    """Check that an execution has ended.
+
+    Raises:
+        ReportError: it has not.
+
+    """
+    if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
+        raise ReportError(f"Execution {exec_id} has not ended.", remedy="Wait for its end first.")
 
 
 def build_words(build: str) -> str:

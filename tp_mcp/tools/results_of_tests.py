@@ -63,6 +63,7 @@ async def get_test_results(arguments: TestResultsArguments, call: Call) -> Docum
             f"{where} is {status_words(execution.status) or 'of unknown status'}: its report is written at its end.",
             next_step=f"{telling.look_call(execution_job(exec_id))} shows how it stands.",
         )
+    call.services.recorder.saw(exec_id, call.owner.principal)
     told = await call.services.reports.tests(exec_id, execution, client=call.services.client, owner=call.owner)
     notes = _notes(told)
     # On a thread: to find words in thousands of failing lines takes a while.

@@ -121,6 +121,8 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
             ItemList(f"Fixed ({len(mended)})", (f"{', '.join(mended[:FIXED_SHOWN])}{more}",), source="TP's report")
         )
     sections.append(Paragraph(compared_with(triage.earlier, baseline)))
+    if told.problem:
+        sections.append(Paragraph(f"{told.problem}, so this rests on the summary at the end of its log."))
     if told.read.left_out:
         sections.append(Paragraph(f"{count_of(told.read.left_out, 'row')} of the report could not be read."))
     if triage.clusters:

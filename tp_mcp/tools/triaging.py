@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tp_mcp.api.guard import intended_ids
-from tp_mcp.errors import InputError, InvalidArgumentError
-from tp_mcp.history.reading import ReadExecution
+from tp_mcp.errors import InputError, InvalidArgumentError, ReportError
+from tp_mcp.history.reading import ReadExecution, require_ended
 from tp_mcp.history.records import Note
 from tp_mcp.jobs.answers import word
+from tp_mcp.jobs.execution import execution_job
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import count_of, shorten
 from tp_mcp.tools import telling
@@ -40,6 +41,7 @@ class Triaged:
         triage: it taken apart.
         notes: what the caller noted, by signature.
         now: the time, in seconds since the epoch.
+        problem: why it rests on the end of the log, as the beginning of a sentence; empty where it rests on the report.
 
     """
 
@@ -47,6 +49,7 @@ class Triaged:
     triage: Triage
     notes: Mapping[str, Note]
     now: float
+    problem: str = ""
 
     def note_on(self, cluster: Cluster) -> Note | None:
         """Return the note on one of a cluster's signatures."""
@@ -84,11 +87,26 @@ async def triaged(exec_id: int, call: Call, baseline: int | None = None) -> Tria
 
     """
     services, principal = call.services, call.owner.principal
-    read = await services.executions.read(exec_id, principal=principal)
+    execution = await services.client.get_execution(exec_id)
+    require_ended(exec_id, execution)
+    tests = await services.reports.tests(exec_id, execution, client=services.client, owner=call.owner)
+    if tests.source == "log" and not tests.tests:
+        raise ReportError(
+            f"{tests.problem}, and the end of its log names no test that failed, so it cannot be triaged.",
+            remedy=f"{telling.look_call(execution_job(exec_id))} shows its counts and the end of its log.",
+        )
+    read = await services.executions.take_in(
+        exec_id,
+        execution,
+        tests.tests,
+        principal=principal,
+        left_out=tests.left_out,
+        whole=tests.source == "report",
+    )
     earlier = await services.executions.earlier(read, principal, baseline)
     notes = await services.executions.history.notes(principal, services.executions.server)
     by_signature = {note.signature: note for note in notes}
-    return Triaged(read, read.triage(earlier), by_signature, services.clock.now())
+    return Triaged(read, read.triage(earlier), by_signature, services.clock.now(), tests.problem)
 
 
 def cluster_item(told: Triaged, cluster: Cluster) -> str:

@@ -101,7 +101,7 @@ class Cluster:
         """Return the line of its first failure that says most, as it stood there. Data from outside."""
         failure = self.failures[0]
         lines = [line.strip() for line in failure.traceback.message.split("\n") if line.strip()]
-        for line in lines:
+        for line in lines[1:] if self.trouble else ():
             if self.trouble in map(_line, _parts(without_parameters(line, failure.test))):
                 return line
         name = failure.traceback.exception

@@ -34,6 +34,7 @@ class Triage:
         outcomes: the outcome of each test.
         clusters: the failures by reason, the largest first.
         earlier: executions to compare with, the latest first.
+        counted: how many tests ran, where `outcomes` has only those that broke; else None.
 
     """
 
@@ -42,6 +43,7 @@ class Triage:
     outcomes: OutcomesByTest
     clusters: tuple[Cluster, ...]
     earlier: tuple[PastExecution, ...] = ()
+    counted: int | None = None
 
     @property
     def failed(self) -> int:
@@ -51,7 +53,8 @@ class Triage:
     @property
     def ran(self) -> int:
         """Return how many tests ran."""
-        return sum(outcome in _RAN for outcome in self.outcomes.values())
+        known = sum(outcome in _RAN for outcome in self.outcomes.values())
+        return known if self.counted is None else max(known, self.counted)
 
     @property
     def shared(self) -> Cluster | None:
