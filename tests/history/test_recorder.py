@@ -12,7 +12,7 @@ import pytest
 from tests.triage.rows import failing, row
 from tp_mcp.api.models import Execution
 from tp_mcp.clock import SystemClock
-from tp_mcp.errors import ReportError, StoreError, TpUnreachableError
+from tp_mcp.errors import ReportError, StoreError, TpNotFoundError, TpUnreachableError
 from tp_mcp.history import recorder as recorders
 from tp_mcp.history.reading import ExecutionReader, ReadExecution
 from tp_mcp.history.recorder import ATTEMPTS_MAX, Recorder
@@ -196,15 +196,25 @@ async def test_what_tells_nothing_of_tests_is_not_read(desk: Desk, changes: dict
     assert desk.reading.read_ids == []
 
 
-@pytest.mark.parametrize("error", [TpUnreachableError("away"), ReportError("cut"), ValueError("a fault of ours")])
-async def test_what_cannot_be_read_is_tried_again_at_a_later_look_a_few_times(desk: Desk, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [
+        (TpUnreachableError("away"), ATTEMPTS_MAX),
+        (ValueError("a fault of ours"), ATTEMPTS_MAX),
+        (ReportError("cut"), 1),
+        (TpNotFoundError("gone"), 1),
+    ],
+)
+async def test_what_cannot_be_read_is_tried_again_at_later_looks_where_that_may_help(
+    desk: Desk, error: Exception, times: int
+) -> None:
     desk.reading.error = error
     watch = await desk.ended()
     for _ in range(ATTEMPTS_MAX + 2):
         await desk.idle()
         await desk.recorder.look()
     await desk.idle()
-    assert len(desk.reading.read_ids) == ATTEMPTS_MAX
+    assert len(desk.reading.read_ids) == times
     assert await desk.brief(watch) == ""
 
 

@@ -217,6 +217,15 @@ async def test_looking_at_an_execution_keeps_it_to_compare_with(world: World, mo
     assert world.asked.count("get_report") == reads
 
 
+async def test_what_get_test_results_read_is_kept_without_reading_it_again(world: World) -> None:
+    exec_id = world.rival_runs(POE)
+    await world.run_to_its_end(exec_id)
+    await world.call("get_test_results", exec_id=exec_id)
+    await world.polls.idle()
+    assert await world.services.executions.history.known(BASE_URL, [exec_id], ALICE.principal) == {exec_id}
+    assert world.asked.count("get_report") == 1
+
+
 async def test_a_rerun_goes_on_where_it_cannot_be_remembered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await upgraded(world, "6957")
     bad, _ = await ended_run(world, POE)

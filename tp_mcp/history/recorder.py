@@ -11,12 +11,13 @@ from anyio.abc import TaskGroup
 
 from tp_mcp.api.models import Execution
 from tp_mcp.clock import Clock
-from tp_mcp.errors import StoreError, TpMcpError
+from tp_mcp.errors import InputError, ReportError, StoreError, TpMcpError, TpNotFoundError
 from tp_mcp.history.builds import watched_upgrade
 from tp_mcp.history.reading import BACKGROUND_REPORT_MAX_BYTES, ExecutionReader
 from tp_mcp.jobs.answers import parsed
 from tp_mcp.jobs.execution import EXECUTION_RULE
 from tp_mcp.jobs.upgrade import UPGRADE_RULE
+from tp_mcp.triage.reported import ReportedTest
 from tp_mcp.triage.rerun import rerun_words
 from tp_mcp.triage.verdict import brief
 from tp_mcp.watch.ports import Store
@@ -78,9 +79,15 @@ class Recorder:
         elif _is_readable(watch):
             self._begin(watch.id, lambda: self._keep_execution(watch))
 
-    def saw(self, exec_id: int, principal: str) -> None:
-        """Take in that somebody looked at an ended execution: it is kept, once."""
-        self._begin(f"{exec_id} {principal}", lambda: self._keep_seen(exec_id, principal))
+    def saw(
+        self,
+        exec_id: int,
+        principal: str,
+        execution: Execution | None = None,
+        tests: Sequence[ReportedTest] | None = None,
+    ) -> None:
+        """Take in that somebody looked at an ended execution: it is kept, once; read where its tests are not given."""
+        self._begin(f"{exec_id} {principal}", lambda: self._keep_seen(exec_id, principal, execution, tests))
 
     async def briefed(self, watches: Sequence[Watch]) -> tuple[Watch, ...]:
         """Return watches, the ended ones with their briefs, where those are there within `BRIEF_WAIT_SECONDS`."""
@@ -135,7 +142,8 @@ class Recorder:
                 with anyio.fail_after(READ_SECONDS):
                     await work()
         except (TpMcpError, TimeoutError) as error:
-            self._failed(name)
+            # A report that is not there, or is none, does not come by asking again.
+            self._failed(name, for_good=isinstance(error, TpNotFoundError | ReportError | InputError))
             logger.info("What %s came to could not be kept: %s", name, error)
         except Exception:
             self._failed(name)
@@ -143,8 +151,8 @@ class Recorder:
         finally:
             self._under_way.pop(name).set()
 
-    def _failed(self, name: str) -> None:
-        self._attempts[name] = self._attempts.get(name, 0) + 1
+    def _failed(self, name: str, *, for_good: bool = False) -> None:
+        self._attempts[name] = ATTEMPTS_MAX if for_good else self._attempts.get(name, 0) + 1
         if len(self._attempts) > WAITING_MAX:
             self._attempts.pop(next(iter(self._attempts)))
 
@@ -153,10 +161,16 @@ class Recorder:
         if upgrade is not None:
             await self._reader.history.add_upgrade(upgrade)
 
-    async def _keep_seen(self, exec_id: int, principal: str) -> None:
-        history = self._reader.history
-        if exec_id not in await history.known(self._reader.server, [exec_id], principal):
-            await self._reader.read(exec_id, principal=principal, max_bytes=BACKGROUND_REPORT_MAX_BYTES)
+    async def _keep_seen(
+        self, exec_id: int, principal: str, execution: Execution | None, tests: Sequence[ReportedTest] | None
+    ) -> None:
+        reader = self._reader
+        if exec_id in await reader.history.known(reader.server, [exec_id], principal):
+            return
+        if execution is None or tests is None:
+            await reader.read(exec_id, principal=principal, max_bytes=BACKGROUND_REPORT_MAX_BYTES)
+        else:
+            await reader.take_in(exec_id, execution, tests, principal=principal)
 
     async def _keep_execution(self, watch: Watch) -> None:
         principal = watch.owner.principal

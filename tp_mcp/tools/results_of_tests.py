@@ -63,8 +63,9 @@ async def get_test_results(arguments: TestResultsArguments, call: Call) -> Docum
             f"{where} is {status_words(execution.status) or 'of unknown status'}: its report is written at its end.",
             next_step=f"{telling.look_call(execution_job(exec_id))} shows how it stands.",
         )
-    call.services.recorder.saw(exec_id, call.owner.principal)
     told = await call.services.reports.tests(exec_id, execution, client=call.services.client, owner=call.owner)
+    if told.source == "report":
+        call.services.recorder.saw(exec_id, call.owner.principal, execution, told.tests)
     notes = _notes(told)
     # On a thread: to find words in thousands of failing lines takes a while.
     found = await anyio.to_thread.run_sync(_found, told.tests, arguments)
