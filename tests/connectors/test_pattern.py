@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tp_mcp.connectors.pattern import (
     PATTERN_MAX_CHARACTERS,
     SEARCHED_MAX_CHARACTERS,
+    finder,
     is_found,
     pattern_problem,
 )
@@ -117,3 +118,14 @@ def test_characters_beyond_ascii_and_halves_of_them_are_searched() -> None:
 def test_an_accepted_pattern_never_fails_on_any_text(pattern: str, text: str) -> None:
     if pattern_problem(pattern) is None:
         assert is_found(pattern, text) in {True, False}
+
+
+def test_where_in_a_line_a_pattern_is_found_is_told_also_far_into_a_long_line() -> None:
+    find = finder("ne+dle")
+    assert find("a needle") == 2
+    assert find("a thread") is None
+    assert find("") is None
+    for before in (0, 4_090, 50_000, 99_000):
+        assert find("語" * before + "needle" + "x" * 9_000) == before
+    assert find("x" * 200_000 + "needle") is None
+    assert finder("x.b")("x\ud800b") == 0

@@ -1,11 +1,13 @@
 """What did not fit is read by its handle."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, World
+from tests.tools.world import ALICE, BASE_URL, LAB, World
+from tp_mcp.results.kept_logs import KeptLogs, LogLimits, Tail
 from tp_mcp.tools import kept
 from tp_mcp.watch.owner import Owner
 
@@ -57,6 +59,10 @@ async def test_its_head_and_its_tail_are_shown(world: World) -> None:
     tail = await world.call("read_result", handle=handle, tail=2)
     assert body(tail) == "01999 all is well\n02000 ERROR: it broke"
     assert tail.startswith("Lines 1,999 to 2,000 of 2,000 (")
+    cursor = re.findall(r'cursor="(\d+)"\) shows what comes before\.$', tail)[0]
+    assert "\n01998 all is well\n" in await world.call("read_result", handle=handle, cursor=cursor)
+    whole = await world.call("read_result", handle=await keep(world, "one\ntwo"), tail=9)
+    assert whole.endswith("That is all of it.")
 
 
 async def test_it_is_searched_with_lines_around_each_match(world: World) -> None:
@@ -100,7 +106,7 @@ async def test_a_search_that_takes_too_long_stops_and_says_so(world: World, monk
         ({"head": 1, "cursor": "5"}, "head and cursor cannot be combined."),
         ({"search": "(a"}, "search cannot be used: the pattern '(a' cannot be used (missing ): (a)"),
         ({"search": "a" * 300}, "the pattern has 300 characters, and 200 are allowed"),
-        ({"cursor": "x"}, "cursor is 'x', which is not one that this handle gave."),
+        ({"cursor": "x"}, "cursor is 'x', which is not one that this handle gives now."),
         ({"cursor": "99999999"}, "cursor is '99999999'"),
         ({"head": -1}, "head is -1, but must be at least 0"),
     ],
@@ -116,6 +122,80 @@ async def test_what_is_not_there_and_what_is_another_principals_are_told_alike(w
     assert told.replace(handle, "...") == never.replace("r_0000000000000000", "...")
     assert told.startswith("Nothing is kept under '")
     assert "Make that call again." in told
+
+
+def running(log: str, size: int, status: str = "Running") -> dict[str, Any]:
+    return {
+        "exec_id": 7,
+        "lab": "AT16",
+        "status": status,
+        "log_tail": log[max(0, size - 4_096) : size],
+        "log_size": size,
+    }
+
+
+async def test_the_log_of_a_run_that_was_watched_is_searched_from_its_beginning(world: World) -> None:
+    executions = world.simulator.state.executions
+    exec_id = world.ended_execution(status="Running", ended_at=None, worker_died=True)
+    await world.call("start_watch", tool="get_execution", args={"exec_id": exec_id}, interval_sec=5)
+    for size in (*range(3_000, len(TEXT), 3_000), len(TEXT)):
+        status = "Failed" if size == len(TEXT) else "Running"
+        tail = TEXT[max(0, size - 4_096) : size]
+        executions.put(replace(executions.get(exec_id), status=status, log_size=size, log_tail=tail))
+        await world.advance(6)
+    text = await world.call("get_execution", exec_id=exec_id)
+    assert f'read_result(handle="log-{exec_id}") reads or searches its log, as far as it was seen.' in text
+    found = await world.call("read_result", handle=f"log-{exec_id}", search="ERROR", context=0)
+    where = f"in lines 1 to 2,000 of the log of execution {exec_id}, {len(TEXT):,} bytes seen."
+    assert found.startswith(f"8 lines match 'ERROR' {where}")
+    assert "250: 00250 ERROR: it broke" in found
+
+
+async def test_a_log_that_nobody_watched_has_gaps_that_are_said(world: World) -> None:
+    world.answers("get_execution", running(TEXT, 3_000))
+    await world.call("get_execution", exec_id=7)
+    world.answers("get_execution", running(TEXT, 30_000))
+    await world.call("get_execution", exec_id=7)
+    text = await world.call("read_result", handle="log-7", search="missing here", context=0)
+    assert re.search(r"\[\.\.\. [\d,]+ bytes of the log are missing here", text)
+    assert re.search(r"bytes seen, [\d,]+ never shown\.", text)
+
+
+async def test_a_log_is_read_by_who_watched_or_saw_the_run_and_by_nobody_else(world: World) -> None:
+    world.answers("get_execution", running(TEXT, 3_000, "Failed"))
+    assert "Nothing is kept under 'log-7'." in await world.refused("read_result", handle="log-7")
+    await world.call("get_execution", exec_id=7)
+    assert "Nothing is kept under 'log-7'." in await world.refused("read_result", handle="log-7", owner=BOB)
+    assert "00001 all is well" in await world.call("read_result", handle="log-7")
+    exec_id = world.rival_runs("Tests_CLI")
+    watched = running(TEXT, 3_000, "Failed") | {"exec_id": exec_id}
+    world.answers("get_execution", watched)
+    assert "Nothing is kept" in await world.refused("read_result", handle=f"log-{exec_id}", owner=BOB)
+    await world.call("start_watch", tool="get_execution", args={"exec_id": exec_id}, owner=BOB)
+    assert "00001 all is well" in await world.call("read_result", handle=f"log-{exec_id}", owner=BOB)
+
+
+async def test_a_cursor_of_a_log_whose_middle_was_dropped_since_begins_anew(world: World) -> None:
+    logs = KeptLogs(world.services.logs._root, BASE_URL, world.services.clock, str, LogLimits(5_000, 5_000, 1_000))
+    for size in range(0, len(TEXT), 3_000):
+        await logs.take_in(7, Tail(TEXT[max(0, size - 4_096) : size], size, final=False), reader=ALICE.principal)
+    text = await world.call("read_result", handle="log-7")
+    cursor = re.findall(r'cursor="(\d+-\d+)"\) goes on\.$', text)[0]
+    assert "bytes seen, " in text
+    assert " not kept." in text
+    assert "00001" not in await world.call("read_result", handle="log-7", cursor=cursor)
+    await logs.take_in(7, Tail(TEXT[-4_096:], len(TEXT) + 9_000, final=True))
+    await logs.take_in(7, Tail(TEXT[-4_096:], len(TEXT) + 19_000, final=True))
+    refused = await world.refused("read_result", handle="log-7", cursor=cursor)
+    assert "which is not one that this handle gives now." in refused
+
+
+async def test_somebody_who_watches_a_run_may_read_its_log_without_having_looked(world: World) -> None:
+    watch = await world.call("run_pytest", lab=LAB, testcase=["Tests_CLI/test_poe.py"], owner=BOB)
+    exec_id = int(re.findall(r"execution (\d+)", watch)[0])
+    await world.run_to_its_end(exec_id)
+    assert "test session starts" in await world.call("read_result", handle=f"log-{exec_id}", owner=BOB)
+    assert "Nothing is kept" in await world.refused("read_result", handle=f"log-{exec_id}")
 
 
 @pytest.mark.parametrize("pattern", ["(.*)*x", "(a|aa)+$", ".{0,50}z"])

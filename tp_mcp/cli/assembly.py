@@ -18,10 +18,12 @@ from tp_mcp.history.ports import History
 from tp_mcp.history.reading import ExecutionReader
 from tp_mcp.history.recorder import Recorder
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
+from tp_mcp.jobs.keeping import KeepingReader
 from tp_mcp.jobs.reader import TpReader
 from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import shown
+from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.server.toolset import CHAINED_TOOLS
 from tp_mcp.settings import Settings
@@ -44,6 +46,7 @@ from tp_mcp.watch.tasks import Tasks
 from tp_mcp.watch.waiting import Changes
 
 SHELF_DIRECTORY = "shelf"
+LOGS_DIRECTORY = "logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Ground:
         client: speaks to TP.
         server: TP's base URL.
         store: keeps watches.
-        state_dir: where what did not fit into a result is kept.
+        state_dir: where what did not fit into a result is kept, and the logs of executions.
         history: keeps what executions came to.
         manifest: how jobs are watched.
         clock: the time.
@@ -121,10 +124,11 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         # Made anew each time: the client goes on learning, such as the password of a command.
         return shown(text, Redactor((*ground.secrets, *ground.client.secrets)))
 
+    logs = KeptLogs(ground.state_dir / LOGS_DIRECTORY, ground.server, ground.clock, masked)
     execution_rule, upgrade_rule = ExecutionRule(ground.server), UpgradeRule()
     poller = Poller(
         store=ground.store,
-        reader=TpReader(ground.client),
+        reader=KeepingReader(TpReader(ground.client), logs),
         rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
         settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
         clock=ground.clock,
@@ -157,6 +161,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         recorder=recorder,
         manifest=ground.manifest,
         shelf=Shelf(ground.state_dir / SHELF_DIRECTORY, ground.clock, masked),
+        logs=logs,
         clock=ground.clock,
         allowed_pytest_options=settings.allowed_pytest_options,
         image_hosts=settings.image_hosts,

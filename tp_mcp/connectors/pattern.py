@@ -27,6 +27,9 @@ some 10 microseconds."""
 WINDOW_OVERLAP_CHARACTERS = 512
 """How much two windows of one long line have in common."""
 
+LINE_SEARCHED_MAX_CHARACTERS = 100_000
+"""How much of one line is searched where it can be found: the worst pattern takes some seconds for so much."""
+
 _WINDOW_STEP = SEARCHED_MAX_CHARACTERS - WINDOW_OVERLAP_CHARACTERS
 
 
@@ -65,12 +68,13 @@ def finder(pattern: str) -> Callable[[str], int | None]:
     """Return what tells where in a line a pattern that has no problem is found first.
 
     Of a line longer than `SEARCHED_MAX_CHARACTERS` one window after the other is searched, each overlapping the one
-    before; what is longer than the overlap may be missed there.
+    before; what is longer than the overlap may be missed there. Of one longer than `LINE_SEARCHED_MAX_CHARACTERS` only
+    the beginning is searched.
     """
     compiled = _compiled(pattern)
 
     def find(line: str) -> int | None:
-        readable = line.encode("utf-8", "replace").decode("utf-8")
+        readable = line[:LINE_SEARCHED_MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
         for begin in range(0, max(len(readable) - WINDOW_OVERLAP_CHARACTERS, 1), _WINDOW_STEP):
             found = compiled.search(readable[begin : begin + SEARCHED_MAX_CHARACTERS])
             if found is not None:

@@ -1,26 +1,20 @@
 """Cutting a log: its head, its tail, and the lines that matter between them."""
 
-import re
-
+from tp_mcp.results.structure import shorten_structure
 from tp_mcp.results.text import Size, cut_mark, shorten_middle, size_of
+from tp_mcp.results.tracebacks import telling_lines
 
 LINE_MAX_CHARACTERS = 400
 """Longest line of a log of many lines that had to be cut, in characters and in bytes."""
 
 _SMALLEST = 200
 
-# Tracebacks and assertion lines of pytest, its headings and its summary, and what programs say when they fail.
-_MATTERS = re.compile(
-    r"^E  |^> |^={3,} .*={3,}$|^Traceback|\.py:\d+: |^(?:FAILED|ERROR) "
-    r"|(?:Error|Exception|ERROR|CRITICAL|FATAL|FAILED|FAILURE)\b|\b(?:error|fatal|failed|panic)\b"
-)
-
 
 def cut_log(text: str, limit: Size) -> str:
     """Return a log within a limit, with a mark wherever lines were left out.
 
     Long lines are shortened in their middle first. Then about a third of the room goes to the tail, a sixth to the
-    head, and the rest to the lines that matter, from the first on; what these do not need extends the tail.
+    head, and the rest to the lines that matter, the most telling first; what these do not need extends the tail.
     """
     if limit.holds(size_of(text)):
         return text
@@ -32,7 +26,7 @@ def cut_log(text: str, limit: Size) -> str:
     room = limit.minus(mark).minus(mark)
     # Where there are few lines each may be longer than usual.
     longest = max(min(LINE_MAX_CHARACTERS, min(limit) // 4), min(room) // len(original) - 1)
-    lines = [shorten_middle(line, Size(longest, longest)) for line in original]
+    lines = [shorten_structure(line, Size(longest, longest)) for line in original]
     return _assemble(original, lines, _choose(lines, room, mark))
 
 
@@ -42,10 +36,9 @@ def _choose(lines: list[str], room: Size, mark: Size) -> set[int]:
     chosen = {len(lines) - 1}
     room = room.minus(costs[-1])
     forwards, backwards = range(len(lines)), range(len(lines) - 1, -1, -1)
-    important = [index for index in forwards if _MATTERS.search(lines[index])]
     room = _take(backwards, costs, chosen, room, share=room.part(3))
     room = _take(forwards, costs, chosen, room, share=room.part(4))
-    for index in important:
+    for index in telling_lines(lines):
         cost = costs[index] if chosen & {index - 1, index + 1} else costs[index].plus(mark)
         if index not in chosen and room.holds(cost):
             chosen.add(index)

@@ -1,8 +1,11 @@
 """Writing one section, whole or within a limit."""
 
+from tp_mcp.results.code_fences import closed, room_to_close
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.fence import clean, fence, mask, one_line
+from tp_mcp.results.json_fit import fit_json
 from tp_mcp.results.logs import cut_log
+from tp_mcp.results.structure import shorten_structure
 from tp_mcp.results.text import Size, shorten_middle, size_of
 
 SECTION_MINIMUM = 240
@@ -52,13 +55,21 @@ def whole(section: Section, marker: str) -> str:
 def within(section: Section, limit: Size, marker: str) -> str:
     """Return a cleaned section within a limit of `SECTION_MINIMUM` at least, saying what was left out."""
     if isinstance(section, Paragraph):
-        return shorten_middle(section.text, limit)
+        return shorten_structure(section.text, limit)
     if isinstance(section, ItemList):
         return _list_within(section, limit, marker)
     heading = shorten_middle(section.heading, limit.part(6))
     source = shorten_middle(section.source, limit.part(6))
     frame = whole(LogExcerpt(heading, "-", source), marker)
-    return whole(LogExcerpt(heading, cut_log(section.text, limit.minus(size_of(frame))), source), marker)
+    return whole(LogExcerpt(heading, _log_within(section.text, limit.minus(size_of(frame))), source), marker)
+
+
+def _log_within(text: str, limit: Size) -> str:
+    if (cut := fit_json(text, limit)) is not None:
+        return cut
+    closing = room_to_close(text)
+    cut = cut_log(text, limit.minus(closing))
+    return closed(cut) if closing.characters else cut
 
 
 def _list_within(section: ItemList, limit: Size, marker: str) -> str:
@@ -66,7 +77,7 @@ def _list_within(section: ItemList, limit: Size, marker: str) -> str:
     share = limit.part(6 if section.source else 4)
     heading = _heading(shorten_middle(section.heading, share), empty=not section.items)
     source = shorten_middle(section.source, share)
-    items = [shorten_middle(_item(item), limit.part(4)) for item in section.items]
+    items = [_item_within(item, limit.part(4)) for item in section.items]
     everything = "\n".join([*heading, *_items(items, source, marker)])
     if limit.holds(size_of(everything)):
         return everything
@@ -92,6 +103,12 @@ def _items(items: list[str], source: str, marker: str) -> list[str]:
 
 def _item(item: str) -> str:
     return "- " + item.replace("\n", "\n  ")
+
+
+def _item_within(item: str, limit: Size) -> str:
+    bullet = _item("")
+    cut = fit_json(item, limit.minus(size_of(bullet))) if not limit.holds(size_of(_item(item))) else None
+    return bullet + cut if cut is not None else shorten_structure(_item(item), limit)
 
 
 def _more(count: int, rest: str) -> str:

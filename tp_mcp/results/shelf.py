@@ -26,6 +26,9 @@ from tp_mcp.results.text import cut_mark, shorten
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 
+ENTRY_MAX_BYTES = 8_000_000
+"""The largest text that is kept whole."""
+
 HANDLE_PREFIX = "r_"
 _HANDLE_CHARACTERS = 16
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -47,7 +50,7 @@ class ShelfLimits:
 
     """
 
-    entry_bytes: int = 8_000_000
+    entry_bytes: int = ENTRY_MAX_BYTES
     principal_entries: int = 500
     principal_bytes: int = 64_000_000
     all_bytes: int = 256_000_000
@@ -61,11 +64,13 @@ class Kept:
     Attributes:
         what: what it is, in a few words.
         text: the whole of it.
+        version: changes when places in the text change.
 
     """
 
     what: str
     text: str
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +220,7 @@ def no_such_handle(handle: str) -> InvalidArgumentError:
     """Return the error of a handle under which the caller has nothing."""
     return InvalidArgumentError(
         f"Nothing is kept under {shorten(handle, _SHOWN_CHARACTERS)!r}.",
-        remedy="A handle is told by the result that was cut, and lives a week at most. Make that call again.",
+        remedy="Handles are told by results, and what is under them is not kept for ever. Make that call again.",
     )
 
 

@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import assert_never
+from functools import partial
+from typing import TypeVar, assert_never
 
+import anyio.to_thread
 from mcp.types import CallToolResult, TextContent
 
 from tp_mcp.errors import StoreError, TpMcpError
@@ -19,16 +21,22 @@ from tp_mcp.results.limits import (
     RESULT_MAX_BYTES,
     RESULT_MAX_CHARACTERS,
 )
+from tp_mcp.results.shelf import ENTRY_MAX_BYTES
 from tp_mcp.results.text import Size, shorten, size_of
 from tp_mcp.watch.states import InboxEntry
 
 INBOX_HEADING = "--- Ended since you last looked (reported until seen) ---"
 INBOX_CUT = "wait_for_watch tells an end in full."
 KEPT = 'read_result(handle="{handle}") has the whole.'
+IN_PART = 'read_result(handle="{handle}") has its beginning and its end; it is too large to be kept whole.'
 NOT_KEPT = "The rest could not be kept: {reason}."
 CUT_MAX_CHARACTERS = 240
 """Longest line that says where the whole is kept, with the gap before it."""
 
+THREAD_FROM_CHARACTERS = 50_000
+"""From here on a result is written on a thread."""
+
+T = TypeVar("T")
 Keep = Callable[[str], Awaitable[str]]
 
 
@@ -58,18 +66,20 @@ async def kept_text(
     else:
         most = Size(RESULT_MAX_CHARACTERS, RESULT_MAX_BYTES).minus(size_of(appended))
         limit = most.within(Size(max_characters, RESULT_MAX_BYTES))
-    document = _redacted(outcome, redactor)
-    full = document if outcome.full is None else _redacted(outcome.full, redactor)
     marker = new_marker()
-    whole = render(full, max_characters=sys.maxsize, max_bytes=sys.maxsize, marker=marker)
-    if document is full and limit.holds(size_of(whole)):
+    # On a thread where there is much of it: taking secrets out of megabytes takes seconds, and watches go on meanwhile.
+    run = anyio.to_thread.run_sync if _weight(outcome.full or outcome) > THREAD_FROM_CHARACTERS else _here
+    document, whole = await run(partial(_whole, outcome, redactor, marker))
+    if outcome.full is None and limit.holds(size_of(whole)):
         return whole + appended
+    where = IN_PART if size_of(whole).octets > ENTRY_MAX_BYTES else KEPT
     try:
-        where = KEPT.format(handle=await keep(whole))
+        where = where.format(handle=await keep(whole))
     except StoreError as error:
         where = NOT_KEPT.format(reason=error.message)
     limit = limit.minus(Size(CUT_MAX_CHARACTERS, CUT_MAX_CHARACTERS))
-    body = render(document, max_characters=limit.characters, max_bytes=limit.octets, marker=marker)
+    fit = partial(render, document, max_characters=limit.characters, max_bytes=limit.octets, marker=marker)
+    body = await run(fit)
     cut = f"[Shown: {len(body):,} of {len(whole):,} characters. {where}]"
     return f"{body}\n\n{shorten(cut, CUT_MAX_CHARACTERS - 2)}{appended}"
 
@@ -97,6 +107,24 @@ def inbox_text(entries: Sequence[InboxEntry], *, total: int | None = None) -> tu
 def tool_result(text: str, *, is_error: bool = False) -> CallToolResult:
     """Return text as a tool's result. There is no structured twin: some clients would read both."""
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=is_error)
+
+
+def _whole(outcome: Document, redactor: Redactor, marker: str) -> tuple[Document, str]:
+    """Return a document without secrets, and the whole of it as text."""
+    document = _redacted(outcome, redactor)
+    full = document if outcome.full is None else _redacted(outcome.full, redactor)
+    return document, render(full, max_characters=sys.maxsize, max_bytes=sys.maxsize, marker=marker)
+
+
+async def _here(work: Callable[[], T]) -> T:
+    return work()
+
+
+def _weight(document: Document) -> int:
+    """Return about how many characters a document has."""
+    return sum(
+        sum(map(len, each.items)) if isinstance(each, ItemList) else len(each.text) for each in document.sections
+    )
 
 
 def _as_document(error: TpMcpError) -> Document:

@@ -9,6 +9,7 @@ from tp_mcp.access.policy import Action
 from tp_mcp.api.models import Execution
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
+from tp_mcp.jobs.keeping import log_handle, read_execution
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph, Section
 from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import format_duration
@@ -41,7 +42,7 @@ class CancelExecutionArguments(ExecutionArguments):
 
 async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
     """Tell how a run stands; once it has ended, with what failed."""
-    execution = await call.services.client.get_execution(arguments.exec_id)
+    execution = await _read(arguments.exec_id, call)
     job = execution_job(arguments.exec_id)
     await call.services.inbox.name(call.visit, job=job)
     watch = await _watch_of(call, job)
@@ -56,7 +57,7 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     """Ask TP to end a run."""
     services = call.services
     exec_id = arguments.exec_id
-    execution = await services.client.get_execution(exec_id)
+    execution = await _read(exec_id, call)
     job = execution_job(exec_id)
     await services.inbox.name(call.visit, job=job)
     where = _where(exec_id, execution)
@@ -102,7 +103,7 @@ async def _ended(where: str, execution: Execution, watch: Watch | None, call: Ca
         ended = status_words(execution.status)
         conclusion = f"{where} ended as {ended}: pytest did not run to its end ({counts}){_took(execution)}."
     sections = await report_sections(exec_id, execution, call.services, call.owner)
-    log = _log_sections(execution) if needs_log else ()
+    log = _log_sections(execution, exec_id) if needs_log else _log_note(execution, exec_id)
     return Document(conclusion, (*sections, *log), step)
 
 
@@ -120,7 +121,7 @@ async def _going_on(where: str, execution: Execution, watch: Watch | None, call:
         step = f"{telling.call_words('start_watch', tool=POLL_TOOL, args={'exec_id': exec_id})} watches it to its end."
     else:
         step = f"It is watched; {telling.wait_call(watch)} waits for its end."
-    return Document(conclusion, (*notes, *_log_sections(execution)), f"Do not start it again. {step}")
+    return Document(conclusion, (*notes, *_log_sections(execution, exec_id)), f"Do not start it again. {step}")
 
 
 def _where(exec_id: int, execution: Execution) -> str:
@@ -158,12 +159,23 @@ def _took(execution: Execution) -> str:
     return f", in {format_duration((execution.end_timestamp - execution.start_timestamp).total_seconds())}"
 
 
-def _log_sections(execution: Execution) -> tuple[Section, ...]:
+async def _read(exec_id: int, call: Call) -> Execution:
+    return await read_execution(call.services.client, call.services.logs, exec_id, call.owner.principal)
+
+
+def _log_sections(execution: Execution, exec_id: int) -> tuple[Section, ...]:
     if not execution.log_tail.strip():
         return (Paragraph("Its log is empty." if _has_ended(execution) else "Its log is empty so far."),)
     size = "" if execution.log_size is None else f" of {execution.log_size:,} bytes"
     heading = f"End of the log{size} (TP shows the last 4 KB)"
-    return (LogExcerpt(heading=heading, text=execution.log_tail),)
+    return (LogExcerpt(heading=heading, text=execution.log_tail), *_log_note(execution, exec_id))
+
+
+def _log_note(execution: Execution, exec_id: int) -> tuple[Section, ...]:
+    if not execution.log_tail.strip():
+        return ()
+    read = telling.call_words("read_result", handle=log_handle(exec_id))
+    return (Paragraph(f"{read} reads or searches its log, as far as it was seen."),)
 
 
 TOOLS = (

@@ -7,16 +7,20 @@ from functools import partial
 from typing import Annotated
 
 import anyio.to_thread
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from tp_mcp.connectors.pattern import finder, pattern_problem
 from tp_mcp.errors import InvalidArgumentError
+from tp_mcp.jobs.execution import execution_job
+from tp_mcp.jobs.keeping import execution_of
 from tp_mcp.results import reading
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
-from tp_mcp.results.shelf import Kept
+from tp_mcp.results.shelf import Kept, no_such_handle
 from tp_mcp.results.text import Size, count_of
 from tp_mcp.tools import telling
+from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.watch.owner import Owner
 
 READ_TOOL = "read_result"
 READ_TYPICAL_CHARACTERS = 8_000
@@ -30,7 +34,7 @@ SEARCH_SECONDS = 2.0
 
 CONTEXT = 2
 MAX_CONTEXT = 20
-_CURSOR = re.compile(r"[0-9]{1,12}")
+_CURSOR = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,6}))?")
 
 
 class ReadResultArguments(ToolArguments):
@@ -54,12 +58,44 @@ async def read_result(arguments: ReadResultArguments, call: Call) -> Document:
         )
     if arguments.search and (problem := pattern_problem(arguments.search)) is not None:
         raise InvalidArgumentError(f"search cannot be used: {problem}.")
-    kept = await call.services.shelf.get(call.owner.principal, arguments.handle)
+    kept = await kept_under(arguments.handle, call.owner, call.services)
     begin = _begin(arguments.cursor, kept)
     # On a thread: a kept text may have megabytes, and watches go on meanwhile.
     if arguments.search:
         return await anyio.to_thread.run_sync(partial(_searched, arguments, kept, begin, _until(SEARCH_SECONDS)))
     return await anyio.to_thread.run_sync(partial(_page, arguments, kept, begin))
+
+
+async def kept_under(handle: str, owner: Owner, services: Services) -> Kept:
+    """Return what an owner may read under a handle.
+
+    Raises:
+        InvalidArgumentError: there is nothing, or it is another principal's.
+
+    """
+    exec_id = execution_of(handle)
+    if exec_id is None:
+        return await services.shelf.get(owner.principal, handle)
+    log = await services.logs.get(exec_id) if await _may_read(exec_id, owner, services) else None
+    if log is None:
+        raise no_such_handle(handle)
+    lost = [f"{log.missing:,} never shown" if log.missing else "", f"{log.dropped:,} not kept" if log.dropped else ""]
+    words = "".join(f", {each}" for each in lost if each)
+    return Kept(f"the log of execution {exec_id}, {log.size:,} bytes seen{words}", log.text, log.generation)
+
+
+async def _may_read(exec_id: int, owner: Owner, services: Services) -> bool:
+    """Return whether somebody has watched an execution, or looked at it."""
+    if await services.logs.admits(exec_id, owner.principal):
+        return True
+    job = execution_job(exec_id)
+    watches = await services.registry.list(owner, all_conversations=True, about=job)
+    return any(watch.job == job for watch in watches)
+
+
+def first_page(handle: str, kept: Kept) -> Document:
+    """Return the first page of what is kept."""
+    return _page(ReadResultArguments(handle=handle), kept, 0)
 
 
 def _page(arguments: ReadResultArguments, kept: Kept, begin: int) -> Document:
@@ -75,7 +111,10 @@ def _page(arguments: ReadResultArguments, kept: Kept, begin: int) -> Document:
         f"(characters {shown.begin:,} to {shown.end:,} of {total:,}) of {kept.what}."
     )
     if shown.end < total:
-        step = f"{_call(arguments, shown.end)} goes on."
+        step = f"{_call(arguments, kept, shown.end)} goes on."
+    elif shown.begin and arguments.tail:
+        before = max(shown.begin - PAGE_MAX.characters, 0)
+        step = f"That is its end; {_call(arguments, kept, before)} shows what comes before."
     else:
         step = "That is its end." if shown.begin else "That is all of it."
     return Document(where, (_excerpt(shown.text),), step)
@@ -88,7 +127,7 @@ def _searched(arguments: ReadResultArguments, kept: Kept, begin: int, goes_on: C
     last = found.first_line + found.searched - 1
     where = f"in lines {found.first_line:,} to {last:,} of {kept.what}"
     matching = count_of(found.count, "line matches", "lines match") if found.count else "No line matches"
-    step = f"{_call(arguments, found.end)} goes on." if found.end is not None else "Everything was searched."
+    step = f"{_call(arguments, kept, found.end)} goes on." if found.end is not None else "Everything was searched."
     sections = (_excerpt(found.text),) if found.text else ()
     return Document(f"{matching} {arguments.search!r} {where}.", sections, step)
 
@@ -96,11 +135,12 @@ def _searched(arguments: ReadResultArguments, kept: Kept, begin: int, goes_on: C
 def _begin(cursor: str, kept: Kept) -> int:
     if not cursor:
         return 0
-    if not _CURSOR.fullmatch(cursor) or int(cursor) >= len(kept.text):
+    given = _CURSOR.fullmatch(cursor)
+    if given is None or int(given[1]) >= len(kept.text) or int(given[2] or 0) != kept.version:
         raise InvalidArgumentError(
-            f"cursor is {cursor!r}, which is not one that this handle gave.", remedy="Leave it out to begin anew."
+            f"cursor is {cursor!r}, which is not one that this handle gives now.", remedy="Leave it out to begin anew."
         )
-    return int(cursor)
+    return int(given[1])
 
 
 def _excerpt(text: str) -> LogExcerpt | Paragraph:
@@ -109,16 +149,12 @@ def _excerpt(text: str) -> LogExcerpt | Paragraph:
     return LogExcerpt("", body, source="what was kept", exact=True) if text else Paragraph("It is empty.")
 
 
-def _call(arguments: ReadResultArguments, begin: int) -> str:
-    if not arguments.search:
-        return telling.call_words(READ_TOOL, handle=arguments.handle, cursor=str(begin))
-    return telling.call_words(
-        READ_TOOL,
-        handle=arguments.handle,
-        search=arguments.search,
-        **({} if arguments.context == CONTEXT else {"context": arguments.context}),
-        cursor=str(begin),
-    )
+def _call(arguments: ReadResultArguments, kept: Kept, begin: int) -> str:
+    cursor = f"{begin}-{kept.version}" if kept.version else str(begin)
+    search: dict[str, JsonValue] = {"search": arguments.search} if arguments.search else {}
+    if arguments.search and arguments.context != CONTEXT:
+        search["context"] = arguments.context
+    return telling.call_words(READ_TOOL, handle=arguments.handle, **search, cursor=cursor)
 
 
 def _until(seconds: float) -> Callable[[], bool]:
@@ -132,7 +168,7 @@ TOOLS = (
         name=READ_TOOL,
         title="Read what was cut",
         description=(
-            "Read what did not fit into a result: in pages, or by search, head or tail. Example: "
+            "Read what did not fit into a result, or a run's log: in pages, or by search, head or tail. Example: "
             '{"handle": "r_...", "search": "(?i)error"}'
         ),
         arguments=ReadResultArguments,

@@ -13,6 +13,7 @@ from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.history.reading import ExecutionReader
 from tp_mcp.history.recorder import Recorder
 from tp_mcp.redaction import Redactor
+from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.catalogue import Catalogue
@@ -44,6 +45,7 @@ class Services:
         recorder: does so in the background.
         manifest: how jobs are watched.
         shelf: keeps what did not fit into a result.
+        logs: keeps the logs of executions.
         clock: the time.
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
         image_hosts: hosts that a restore command may load an image from; with none there is no such command.
@@ -68,6 +70,7 @@ class Services:
     recorder: Recorder
     manifest: Manifest
     shelf: Shelf
+    logs: KeptLogs
     clock: Clock
     allowed_pytest_options: frozenset[str]
     image_hosts: tuple[str, ...]

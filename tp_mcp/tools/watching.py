@@ -26,6 +26,7 @@ from tp_mcp.connectors.match import check_match
 from tp_mcp.errors import InvalidArgumentError, ManifestError
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job
+from tp_mcp.jobs.keeping import read_execution
 from tp_mcp.jobs.specs import async_block, spec_of
 from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document
@@ -197,7 +198,8 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
         case "get_execution":
             exec_id = guard_execution_id(_only(args, "exec_id"))
             # Read once now, so that a wrong number is told here and not at the end.
-            execution = await call.services.client.get_execution(exec_id)
+            services = call.services
+            execution = await read_execution(services.client, services.logs, exec_id, call.owner.principal)
             return _Subject(
                 title=f"execution {exec_id} on {execution.lab}",
                 job=execution_job(exec_id),

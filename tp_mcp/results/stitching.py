@@ -1,0 +1,250 @@
+r"""Making one growing log of the ends of it that are shown from time to time.
+
+    end of the log at 4,096 bytes    |..............|
+    at 6,000 bytes                            |..............|     overlaps: what follows the known part is new
+    at 20,000 bytes                                                       |..............|     9,904 bytes are missing
+
+Where the tails meet is told by the log's size, which counts bytes, and checked by the lines before that place: the size
+may have been read a moment before the tail, and what was no UTF-8 has become another number of bytes on the way.
+
+Only whole lines are taken, and only up to a place where no secret is cut in two: what stands after it comes again with
+the next tail. So a secret that one tail begins and the next one ends is seen as a whole before it is written.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+TAIL_MAX_CHARACTERS = 65_536
+"""How much of a tail is looked at, from its end; TP shows 4 KB."""
+
+KNOWN_MAX_CHARACTERS = 8_192
+"""How much of what is known is compared with a tail."""
+
+HELD_BACK_CHARACTERS = 256
+"""How much of a tail's end waits for the next one: a secret that goes on there is longer only where it has no end."""
+
+LINES_COMPARED = 3
+_SPLITS_TRIED = 20
+_ODDITY = "\ufffd"
+_BYTES_OF_ODDITY = 3
+_SIZE_SLACK = 16
+
+PERHAPS_A_GAP = "[... some of the log may be missing here ...]\n"
+ANEW = "[--- here the log begins anew on TP ---]\n"
+
+Shown = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a log.
+
+    Attributes:
+        end: bytes of TP's log up to the place from which on nothing is known.
+        last: the last lines of what is kept, as they are kept.
+        whole_line: whether that place is between two lines.
+
+    """
+
+    end: int = 0
+    last: str = ""
+    whole_line: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What a tail adds.
+
+    Attributes:
+        text: whole lines to append, marks of what is missing among them.
+        end: as in `Known`, afterwards.
+        missing: bytes that were never seen.
+        whole_line: as in `Known`.
+
+    """
+
+    text: str
+    end: int
+    missing: int = 0
+    whole_line: bool = True
+
+
+def gap_mark(missing: int) -> str:
+    """Return the line that stands where bytes of the log were never shown."""
+    return f"[... {missing:,} bytes of the log are missing here: TP shows no more than its end ...]\n"
+
+
+def stitch(known: Known, tail: str, size: int | None, shown: Shown, *, final: bool) -> Addition | None:
+    """Return what a tail adds to what is known of a log; None where that is nothing.
+
+    Args:
+        known: what there is already.
+        tail: the end of the log, as TP shows it; what was no UTF-8 has become U+FFFD.
+        size: bytes of the whole log; None where TP does not tell.
+        shown: makes lines fit to be kept: without secrets and control sequences.
+        final: nothing follows: a last line without an end is taken too, and nothing waits for the next tail.
+
+    """
+    raw = tail[-TAIL_MAX_CHARACTERS:]
+    if size is None:
+        return _by_its_lines(raw, known, shown, final=final)
+    raw, size, unsure = _without_halves(raw, size, final=final)
+    begin = max(size - octets_of(raw), 0)
+    for likely in (0, known.end):
+        if likely < begin <= likely + unsure:
+            begin, size = likely, size - (begin - likely)
+    if size < known.end - _SIZE_SLACK:
+        return None if _is_older(raw, begin, known, shown) else _anew(raw, begin, shown, final=final)
+    if begin > known.end:
+        return _after_gap(raw, 0, begin, known, shown, final=final)
+    return _overlapping(raw, begin, size, known, shown, final=final)
+
+
+def _overlapping(raw: str, begin: int, size: int, known: Known, shown: Shown, *, final: bool) -> Addition | None:
+    expected = _position(raw, known.end - begin)
+    if not known.end or not expected:
+        return _taken(raw, expected, size, shown, final=final)
+    if known.whole_line:
+        expected = _line_end_near(raw, expected)
+    agrees = _agrees(raw, expected, begin, known, shown)
+    # Without a whole line to compare, the size is all there is to go by.
+    if agrees is not False and (raw[expected - 1] in "\n\r" or not known.whole_line):
+        return _taken(raw, expected, size, shown, final=final)
+    if agrees is None:
+        return _after_gap(raw, expected, begin, known, shown, final=final)
+    places = _places(raw, begin, known, shown)
+    if not places:
+        return _anew(raw, begin, shown, final=final)
+    return _taken(raw, min(places, key=lambda place: abs(place - expected)), size, shown, final=final)
+
+
+def octets_of(text: str) -> int:
+    """Return how many bytes of TP's log a text stands for: what was no UTF-8 counts as one byte each."""
+    return len(text.encode("utf-8", "replace")) - (_BYTES_OF_ODDITY - 1) * text.count(_ODDITY)
+
+
+def _without_halves(raw: str, size: int, *, final: bool) -> tuple[str, int, int]:
+    """Return a tail without the halves of characters that it was cut from, and the size of the log up to its end.
+
+    The last number is by how much that size may be too large: half a character may be one byte or three.
+    """
+    unsure = 0
+    whole = raw if final else raw.rstrip(_ODDITY)
+    halves = len(raw) - len(whole)
+    if 0 < halves <= _BYTES_OF_ODDITY:
+        raw, size, unsure = whole, size - halves, _BYTES_OF_ODDITY - halves
+    whole = raw.lstrip(_ODDITY)
+    if len(raw) - len(whole) <= _BYTES_OF_ODDITY and size > octets_of(raw):
+        raw = whole
+    return raw, size, unsure
+
+
+def _by_its_lines(raw: str, known: Known, shown: Shown, *, final: bool) -> Addition | None:
+    """Return what a tail adds where TP does not tell the log's size."""
+    places = _places(raw, known.end, known, shown) if known.last else [0]
+    at = max(places, default=0)
+    taken = _taken(raw, at, known.end + octets_of(raw[at:]), shown, final=final)
+    if taken is None or places:
+        return taken
+    return Addition(PERHAPS_A_GAP + taken.text, taken.end, whole_line=taken.whole_line)
+
+
+def _places(raw: str, begin: int, known: Known, shown: Shown) -> list[int]:
+    """Return the places in a tail before which the last known lines stand."""
+    return [place for place in _line_ends(raw) if _agrees(raw, place, begin, known, shown)]
+
+
+def _agrees(raw: str, place: int, begin: int, known: Known, shown: Shown) -> bool | None:
+    """Return whether the lines before a place are the last known ones; None where there is no whole line before it."""
+    lines = _whole_lines(raw[:place], begin)[-LINES_COMPARED:]
+    if not lines:
+        return None
+    last = known.last if known.whole_line else known.last.removesuffix("\n").rpartition("\n")[0] + "\n"
+    compared = shown("\n".join(lines)) + "\n"
+    return last == compared or last.endswith("\n" + compared)
+
+
+def _line_end_near(raw: str, place: int) -> int:
+    """Return the end of a line up to two bytes from a place, as half a character leaves it unsure, or the place."""
+    for away in (0, -1, 1, -2, 2):
+        if 0 < place + away <= len(raw) and raw[place + away - 1] in "\n\r":
+            return place + away
+    return place
+
+
+def _whole_lines(raw: str, begin: int) -> list[str]:
+    # Where the tail is not the whole log, its first line may have lost its beginning.
+    return raw.split("\n")[1 if begin else 0 : -1]
+
+
+def _line_ends(raw: str) -> Iterator[int]:
+    place = raw.find("\n") + 1
+    while place:
+        yield place
+        place = raw.find("\n", place) + 1
+
+
+def _position(raw: str, octets: int) -> int:
+    """Return the character of a text before which so many bytes of TP's log stand."""
+    if raw.isascii():
+        return min(octets, len(raw))
+    low, high = 0, len(raw)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if octets_of(raw[:middle]) < octets else (low, middle)
+    return low
+
+
+def _is_older(raw: str, begin: int, known: Known, shown: Shown) -> bool:
+    """Return whether a tail shows what is known already, or nothing: it was read before, and came later."""
+    lines = _whole_lines(raw, begin)
+    return not lines or shown("\n".join(lines[-LINES_COMPARED:])) in known.last
+
+
+def _anew(raw: str, begin: int, shown: Shown, *, final: bool) -> Addition | None:
+    fresh = _after_gap(raw, 0, begin, Known(), shown, final=final)
+    if fresh is None:
+        return None
+    return Addition(ANEW + fresh.text, fresh.end, fresh.missing, fresh.whole_line)
+
+
+def _after_gap(raw: str, at: int, begin: int, known: Known, shown: Shown, *, final: bool) -> Addition | None:
+    if begin:
+        # What a line begins with may be the end of a secret whose beginning is not there: it goes, to the line's end.
+        at = raw.find("\n", at) + 1 or len(raw)
+    taken = _taken(raw, at, begin + octets_of(raw), shown, final=final)
+    missing = begin + octets_of(raw[:at]) - known.end
+    if taken is None or not missing:
+        return taken
+    return Addition(gap_mark(missing) + taken.text, taken.end, missing, taken.whole_line)
+
+
+def _taken(raw: str, at: int, size: int, shown: Shown, *, final: bool) -> Addition | None:
+    """Return what of a tail from a place on is taken."""
+    new = raw[at:]
+    if final:
+        if not new:
+            return None
+        text = shown(new)
+        return Addition(text if text.endswith("\n") else text + "\n", size, whole_line=new.endswith("\n"))
+    split, text = _split(new, shown)
+    return Addition(text, size - octets_of(new[split:])) if split else None
+
+
+def _split(new: str, shown: Shown) -> tuple[int, str]:
+    """Return how much of what is new is taken now, and the text of it; 0 where all of it waits for the next tail."""
+    latest = max(len(new) - HELD_BACK_CHARACTERS, 0)
+    place = new.rfind("\n", 0, latest) + 1
+    if not place:
+        # A progress bar that is drawn anew and anew: only its last state will be kept, which comes after this one.
+        place = new.rfind("\r", 0, latest) + 1
+        return (place, "") if place and shown(new[place:]) == shown(new) else (0, "")
+    whole = shown(new)
+    for _ in range(_SPLITS_TRIED):
+        text = shown(new[:place])
+        if text + shown(new[place:]) == whole:
+            return place, text
+        place = new.rfind("\n", 0, place - 1) + 1
+        if not place:
+            break
+    return 0, ""
