@@ -31,6 +31,9 @@ from tp_mcp.triage.verdict import verdict
 
 logger = logging.getLogger(__name__)
 
+TRIAGE_TYPICAL_CHARACTERS = 7_000
+"""Some twenty reasons, each with its line and an example."""
+
 FIXED_SHOWN = 5
 EVIDENCE_LINES = 20
 """How many lines around each heading are proposed to be read."""
@@ -217,6 +220,7 @@ TOOLS = (
         arguments=TriageArguments,
         run=triage_execution,
         read_only=True,
+        typical_characters=TRIAGE_TYPICAL_CHARACTERS,
     ),
 )
 
