@@ -153,15 +153,6 @@ def test_an_exact_excerpt_keeps_the_blank_lines_at_its_ends(marker: str) -> None
     assert "instructions)\n a\n3f9a" in render(Document("x", (LogExcerpt("", "\n\n a \n\n"),)), marker=marker)
 
 
-def test_an_error_says_what_was_wrong_and_what_to_do() -> None:
-    assert render_error("No lab AT61.", "The nearest is AT16.") == "No lab AT61.\n\nThe nearest is AT16."
-    assert render_error("No lab AT61.") == "No lab AT61."
-    long = render_error("語" * 50_000, "Do this.")
-    assert len(long) <= ERROR_MAX_CHARACTERS
-    assert long.endswith("\n\nDo this.")
-    assert len(render_error("x" * 9_000, max_characters=1_000)) <= 1_000
-
-
 TEXTS = st.one_of(
     st.text(st.characters(), max_size=200),
     st.builds(
