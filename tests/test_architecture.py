@@ -70,6 +70,7 @@ TOOL_HELPERS = {
     "sending",
     "services",
     "telling",
+    "told",
     "toolkit",
     "triaging",
     "waiting",

@@ -72,6 +72,14 @@ async def test_an_end_that_the_result_itself_tells_is_not_appended_to_it(chat: C
     text = await chat.call("wait_for_watch", watch_id=watch_id)
     assert "is done" in text
     assert INBOX_HEADING not in text
+    assert INBOX_HEADING in await chat.call("list_labs"), "the client may have dropped the result that told it"
+    assert INBOX_HEADING not in await chat.call("list_labs")
+
+
+async def test_a_call_that_names_a_watch_after_its_end_was_told_has_seen_it(chat: Chat) -> None:
+    watch_id = await upgraded(chat)
+    await chat.call("wait_for_watch", watch_id=watch_id)
+    assert INBOX_HEADING not in await chat.call("get_upgrade", testbed=LAB)
     assert INBOX_HEADING not in await chat.call("list_labs")
 
 

@@ -31,6 +31,7 @@ from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
 from tp_mcp.watch.chains import Chains
+from tp_mcp.watch.conversations import Conversations
 from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.elsewhere import Elsewhere
 from tp_mcp.watch.inbox import Inbox
@@ -155,6 +156,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         registry=registry,
         inbox=Inbox(store=ground.store, clock=ground.clock),
         news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
+        conversations=Conversations(store=ground.store, poller=poller),
         deliveries=Deliveries(store=ground.store, clock=ground.clock),
         tasks=Tasks(store=ground.store, registry=registry, clock=ground.clock),
         executions=reader,

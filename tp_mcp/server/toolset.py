@@ -9,6 +9,7 @@ from typing import Any
 
 from tp_mcp.errors import ConfigurationError
 from tp_mcp.tools import (
+    conversations,
     executions,
     kept,
     labs,
@@ -39,7 +40,11 @@ DEFAULT_TOOLS: Tools = (
     *kept.TOOLS,
 )
 
-TOOLSETS: Mapping[str, Tools] = {"labs": (*locks.TOOLS, *recent.TOOLS), "triage": triage.NOTE_TOOLS}
+TOOLSETS: Mapping[str, Tools] = {
+    "labs": (*locks.TOOLS, *recent.TOOLS),
+    "triage": triage.NOTE_TOOLS,
+    "watches": conversations.TOOLS,
+}
 """What can be added, by name."""
 
 ALL_TOOLS: Tools = (*DEFAULT_TOOLS, *(tool for tools in TOOLSETS.values() for tool in tools))

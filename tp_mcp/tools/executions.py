@@ -44,7 +44,7 @@ async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
     """Tell how a run stands; once it has ended, with what failed."""
     execution = await _read(arguments.exec_id, call)
     job = execution_job(arguments.exec_id)
-    await call.services.inbox.name(call.visit, job=job)
+    await call.services.inbox.name(call.visit, job=job, job_is_one_watchs=True)
     watch = await _watch_of(call, job)
     where = _where(arguments.exec_id, execution)
     if _has_ended(execution):
@@ -59,7 +59,7 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     exec_id = arguments.exec_id
     execution = await _read(exec_id, call)
     job = execution_job(exec_id)
-    await services.inbox.name(call.visit, job=job)
+    await services.inbox.name(call.visit, job=job, job_is_one_watchs=True)
     where = _where(exec_id, execution)
     if _has_ended(execution):
         return Document(

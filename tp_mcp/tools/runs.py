@@ -160,6 +160,7 @@ async def _run(
     watch = await start(intent, send, call)
     if watch.id != intent.id:
         return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
+    services.inbox.made(call.owner, watch.id)
     if on_started is not None:
         await on_started(watch)
     unchecked = (

@@ -21,7 +21,7 @@ async def start(intent: Intent, send: Callable[[], Awaitable[Accepted]], call: C
         return await call.services.registry.start(intent, send)
     except TpMcpError:
         # Its end waits in the inbox until the result that says so has surely arrived.
-        call.visit.named.add(intent.id)
+        call.visit.refused.add(intent.id)
         call.visit.reported.add(intent.id)
         raise
 

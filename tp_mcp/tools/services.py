@@ -18,6 +18,7 @@ from tp_mcp.results.shelf import Shelf
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.run_reports import RunReports
+from tp_mcp.watch.conversations import Conversations
 from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.inbox import Inbox
 from tp_mcp.watch.news import News
@@ -39,6 +40,7 @@ class Services:
         registry: makes and finds watches.
         inbox: the ends that wait to be seen.
         news: tells what happens to watches.
+        conversations: which own watches, and watches that go from one to another.
         deliveries: what was done to tell of ends besides the inbox.
         tasks: handles by which clients ask for results later.
         executions: reads ended executions, and keeps what they came to.
@@ -64,6 +66,7 @@ class Services:
     registry: WatchRegistry
     inbox: Inbox
     news: News
+    conversations: Conversations
     deliveries: Deliveries
     tasks: Tasks
     executions: ExecutionReader

@@ -132,6 +132,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     watch = await start(intent, send, call)
     if watch.id != intent.id:
         return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
+    services.inbox.made(call.owner, watch.id)
     unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
     return await started(
         watch,

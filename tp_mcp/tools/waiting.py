@@ -67,7 +67,7 @@ async def started(
         # Nobody waits for a step that follows another.
         return telling.started(watch, notes=notes, advice=advice)
     stands = await waited_for(watch, call, seconds)
-    call.visit.named.add(watch.id)
+    call.services.inbox.made(call.owner, watch.id, named=True)
     document = told([stand_of(watch)], [stands], call, seconds=seconds, until=Until.TERMINAL)
     # Once it has ended, what was to be known while it goes on is only in the way.
     more = () if stands.state.ended else (*telling.chain_sections(stands), *(Paragraph(note) for note in notes))

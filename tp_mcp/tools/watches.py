@@ -11,6 +11,7 @@ from tp_mcp.results.text import count_of, format_duration
 from tp_mcp.tools import telling, waiting
 from tp_mcp.tools.beginning import waited_to_begin
 from tp_mcp.tools.chaining import begun
+from tp_mcp.tools.told import how_told
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch import words
 from tp_mcp.watch.registry import LIST_LIMIT
@@ -91,14 +92,20 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
         return Document(f"There is no {kind}watch in {whose}.", next_step=hint)
     going_on = [watch for watch in watches if not watch.state.ended and services.registry.looks_at(watch)]
     now = services.clock.now()
+    told = await how_told(watches, call, name_conversations=arguments.all_conversations)
+    here = (Paragraph(f"This conversation is {call.owner.handle}."),) if arguments.all_conversations else ()
     # The registry returns no more than this, so there may be older ones.
     most = f" These are the newest {LIST_LIMIT}; older ones are not listed." if len(watches) == LIST_LIMIT else ""
     return Document(
         f"{count_of(len(watches), 'watch', 'watches')} in {whose}; {len(going_on)} going on.{most}",
         (
+            *here,
             ItemList(
                 heading="Newest first",
-                items=tuple(_line(watch, now, here=services.registry.looks_at(watch)) for watch in watches),
+                items=tuple(
+                    _line(watch, now, here=services.registry.looks_at(watch), told=told.get(watch.id, ""))
+                    for watch in watches
+                ),
                 rest=f"{telling.call_words('list_watches', state='active')} lists those that go on",
             ),
         ),
@@ -159,15 +166,15 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
     return Document(told, next_step=step)
 
 
-def _line(watch: Watch, now: float, *, here: bool) -> str:
+def _line(watch: Watch, now: float, *, here: bool, told: str) -> str:
     if not here:
         return telling.elsewhere_line(watch)
     if not watch.state.ended:
-        return f"{words.headline(watch)} ({words.progress_line(watch, now)}): {telling.wait_call(watch)}"
+        return f"{words.headline(watch)} ({words.progress_line(watch, now)}{told}): {telling.wait_call(watch)}"
     # One that has ended has elapsed no further than its end.
     ago = format_duration(now - watch.since - watch.elapsed(now))
     look = telling.look_call(watch.job)
-    ended = f"{words.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))})"
+    ended = f"{words.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))}{told})"
     return f"{ended}: {look}" if look else ended
 
 

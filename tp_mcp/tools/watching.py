@@ -188,6 +188,7 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     watch = await services.registry.observe(intent)
     if watch.id != intent.id:
         return await repeats.told(watch, call, said=repeats.WATCHED)
+    services.inbox.made(call.owner, watch.id)
     call.awaits.append(Awaited((watch,)))
     return telling.started(watch, notes=(subject.note,) if subject.note else ())
 

@@ -293,6 +293,37 @@ class Store(Protocol):
         """Drop ended watches whose end was seen, and ends that nobody came for; return how many."""
         ...
 
+    async def conversations(self, principal: str) -> tuple[Owner, ...]:
+        """Return the conversations of a principal that have a watch, the newest first."""
+        ...
+
+    async def entries(self, watch_ids: Sequence[str]) -> tuple[InboxEntry, ...]:
+        """Return the ends of some watches, seen or not."""
+        ...
+
+    async def hand_over(self, watch_id: str, to: Owner) -> Watch | None:
+        """Move a watch of `to`'s principal to that conversation, and its end with it unless that was seen.
+
+        Returns:
+            The watch as it stands then; None where the principal has none with this id.
+
+        """
+        ...
+
+    async def leave(self, prefix: str, *, but_for: Collection[str], to_key: str) -> int:
+        """Move the watches of every conversation whose key begins with `prefix` to a shared key of their principals.
+
+        Args:
+            prefix: of the keys.
+            but_for: keys whose watches stay.
+            to_key: the shared key.
+
+        Returns:
+            How many watches were moved.
+
+        """
+        ...
+
     async def record_delivery(self, delivery: "Delivery") -> None:
         """Count one try to tell of an end besides the inbox; of a watch that is no longer kept, nothing is."""
         ...

@@ -203,14 +203,14 @@ class WatchRegistry:
             about: only those of this job, on this lab, or with this later step in their chain; None for all.
 
         """
-        stored = await self._store.of_owner(
-            owner.principal,
-            conversation=None if all_conversations else owner.conversation,
-            states=states,
-            limit=LIST_LIMIT,
-            about=about,
-        )
-        return tuple(self._latest(watch) for watch in stored)
+        keys = (None,) if all_conversations else owner.keys
+        stored: list[Watch] = []
+        for key in keys:
+            stored += await self._store.of_owner(
+                owner.principal, conversation=key, states=states, limit=LIST_LIMIT, about=about
+            )
+        newest = sorted(stored, key=lambda watch: -watch.created_at)[:LIST_LIMIT]
+        return tuple(self._latest(watch) for watch in newest)
 
     async def cancel(self, watch_id: str, owner: Owner, *, reason: str) -> Watch:
         """Stop watching; the job goes on. A watch that has ended is returned as it is.

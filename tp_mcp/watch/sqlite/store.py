@@ -14,7 +14,7 @@ from tp_mcp.watch.outgoing import EventsOfEnd, no_events
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.ports import LeastShown
 from tp_mcp.watch.repeats import REPEAT_SECONDS
-from tp_mcp.watch.sqlite import briefs, deliveries, inbox_tables, lease_tables, tasks
+from tp_mcp.watch.sqlite import briefs, conversations, deliveries, inbox_tables, lease_tables, tasks
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.ends import ends_after
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
@@ -261,10 +261,8 @@ class SqliteStore:
         """Drop ended watches whose end was seen, and ends that nobody came for; return how many watches."""
 
         def write(db: sqlite3.Connection) -> int:
-            db.execute(
-                "DELETE FROM inbox WHERE (seen_at IS NOT NULL AND created_at < ?) OR created_at < ?",
-                (ended_before, unseen_before),
-            )
+            sql = "DELETE FROM inbox WHERE (seen_at IS NOT NULL AND created_at < ?) OR created_at < ?"
+            db.execute(sql, (ended_before, unseen_before))
             dropped = db.execute(
                 "DELETE FROM watches WHERE ended_at < ? AND pending_step IS NULL "
                 "AND id NOT IN (SELECT watch_id FROM inbox)",
@@ -274,6 +272,22 @@ class SqliteStore:
             return dropped
 
         return await self._connection.write(write)
+
+    async def conversations(self, principal: str) -> tuple[Owner, ...]:
+        """Return the conversations of a principal that have a watch, the newest first."""
+        return await self._connection.run(lambda db: conversations.of_principal(db, principal))
+
+    async def entries(self, watch_ids: Sequence[str]) -> tuple[InboxEntry, ...]:
+        """Return the ends of some watches, seen or not."""
+        return await self._connection.run(lambda db: conversations.entries(db, watch_ids))
+
+    async def hand_over(self, watch_id: str, to: Owner) -> Watch | None:
+        """Move a watch of `to`'s principal to that conversation, and its unseen end; return it as it stands then."""
+        return await self._connection.write(lambda db: conversations.hand_over(db, watch_id, to))
+
+    async def leave(self, prefix: str, *, but_for: Collection[str], to_key: str) -> int:
+        """Move the watches of conversations whose keys begin with `prefix` to a shared key; return how many."""
+        return await self._connection.write(lambda db: conversations.leave(db, prefix, but_for=but_for, to_key=to_key))
 
     async def record_delivery(self, delivery: Delivery) -> None:
         """Count one try to tell of an end besides the inbox."""
