@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -44,9 +45,12 @@ class Server:
 
 
 @contextmanager
-def served(tmp_path: Path, *options: str) -> Iterator[Server]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TP_MCP_")}
-    environment |= {"TP_MCP_STATE_DIR": str(tmp_path / "state"), "TP_MCP_CONFIG_FILE": os.devnull}
+def served(tmp_path: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TP_MCP_")}
+    environment = environment or inherited | {
+        "TP_MCP_STATE_DIR": str(tmp_path / "state"),
+        "TP_MCP_CONFIG_FILE": os.devnull,
+    }
     with subprocess.Popen(
         [sys.executable, "-m", "tp_mcp", "serve", "--http", "--port", "0", *options],
         stderr=subprocess.PIPE,
@@ -149,3 +153,50 @@ def test_what_cannot_be_served_is_refused_in_words(
     with pytest.raises(SystemExit):
         parse_serve_options(arguments)
     assert said in capsys.readouterr().err
+
+
+async def test_it_ends_in_time_under_load_with_a_client_that_never_reads(tmp_path: Path) -> None:
+    with served(tmp_path, "--simulator", "--speed", "1") as server:
+        async with waiting_client(server.url, "auto") as waiting:
+            calling = [asyncio.create_task(asked_for_ever(server.url)) for _ in range(8)]
+            with never_reading(server.url):
+                await asyncio.sleep(1)
+                took = await asyncio.to_thread(server.stop)
+            assert (await waiting).startswith("The server is closing.")
+            await asyncio.gather(*calling)
+        assert took < STOP_SECONDS
+
+
+def headers_of_session(url: str) -> dict[str, str]:
+    """Open a session; return the headers of its requests."""
+    accept = {"accept": "application/json, text/event-stream"}
+    client = {"name": "test", "version": "1"}
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+    opened = httpx2.post(
+        url, headers=accept, json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    )
+    return {**accept, "mcp-session-id": opened.headers["mcp-session-id"]}
+
+
+async def asked_for_ever(url: str) -> None:
+    """Ask for the list of tools until the server is gone."""
+    headers = await asyncio.to_thread(headers_of_session, url)
+    async with httpx2.AsyncClient(headers=headers) as client:
+        with contextlib.suppress(httpx2.HTTPError):
+            while True:
+                await client.post(url, json={"jsonrpc": "2.0", "id": 2, "method": "tools/list"})
+
+
+@contextmanager
+def never_reading(url: str) -> Iterator[None]:
+    """Ask for the list of tools again and again on one socket, and read nothing."""
+    host, _, port = url.removeprefix("http://").removesuffix("/mcp").rpartition(":")
+    asked = b'{"jsonrpc": "2.0", "id": 2, "method": "tools/list"}'
+    headers = {**headers_of_session(url), "host": f"{host}:{port}", "content-type": "application/json"}
+    lines = [f"{name}: {value}" for name, value in {**headers, "content-length": len(asked)}.items()]
+    request = "\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode() + asked
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.connect((host, int(port)))
+        client.sendall(request * 40)
+        yield

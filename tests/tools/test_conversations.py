@@ -54,7 +54,7 @@ async def test_handing_over_what_is_there_already_changes_nothing(world: World) 
 
 async def test_a_conversation_that_is_not_known_is_refused_with_those_that_are(world: World) -> None:
     watch_id = await started(world)
-    text = await world.refused("hand_over_watch", watch_id=watch_id, conversation="c_0123456789")
+    text = await world.refused("hand_over_watch", watch_id=watch_id, conversation="chat_0123456789")
     assert f"There are: {ALICE.handle}" in text
     assert BOB.handle not in text
 

@@ -30,6 +30,7 @@ from tp_mcp.settings import Settings
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.chaining import ToolStarter
 from tp_mcp.tools.services import Services
+from tp_mcp.watch.catching_up import CatchingUp
 from tp_mcp.watch.chains import Chains
 from tp_mcp.watch.conversations import Conversations
 from tp_mcp.watch.deliveries import Deliveries
@@ -150,12 +151,22 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         elsewhere=_elsewhere(ground, changes, poller),
     )
     redactor = Redactor(ground.secrets)
+    registry = WatchRegistry(
+        store=ground.store,
+        poller=poller,
+        changes=changes,
+        clock=ground.clock,
+        server=ground.server,
+        task_group=ground.tasks,
+        elsewhere=_elsewhere(ground, changes, poller),
+    )
     services = Services(
         client=ground.client,
         catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
         registry=registry,
         inbox=Inbox(store=ground.store, clock=ground.clock),
         news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
+        catching_up=CatchingUp(registry=registry, changes=changes, clock=ground.clock),
         conversations=Conversations(store=ground.store, poller=poller),
         deliveries=Deliveries(store=ground.store, clock=ground.clock),
         tasks=Tasks(store=ground.store, registry=registry, clock=ground.clock),

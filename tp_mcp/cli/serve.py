@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,7 +16,7 @@ from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from tp_mcp.cli.serve_options import ServeOptions
@@ -55,8 +55,18 @@ def _server(options: ServeOptions, identity: Identity) -> tuple[TpServer, Backen
 async def _serve_stdio(server: TpServer, backend: Backend) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_on_signal, backend)
-        await server.run_stdio_async()
+        with _gone_clients_aside():
+            await server.run_stdio_async()
         tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _gone_clients_aside() -> Iterator[None]:
+    """Take the end of a client that was killed, to whom nothing can be written any more, for what it is: the end."""
+    try:
+        yield
+    except* (BrokenPipeError, anyio.BrokenResourceError):
+        pass
 
 
 async def _end_on_signal(backend: Backend) -> None:

@@ -19,6 +19,7 @@ from tp_mcp.server.http.application import MCP_PATH, http_app
 from tp_mcp.server.http.limits import STOP_SECONDS
 from tp_mcp.server.http.readiness import Readiness
 from tp_mcp.server.http.serving import HttpServing, listen
+from tp_mcp.server.http.sessions import Sessions
 from tp_mcp.settings import load_settings
 
 CUT_OFF_BEFORE_SECONDS = 0.2
@@ -38,7 +39,9 @@ def serve_http(options: ServeOptions, make: Callable[[Identity], tuple[TpServer,
         sys.exit(f"tp-mcp: cannot listen on port {http.port} of {http.host}: {error.strerror}. Choose another --port.")
     host = f"[{http.host}]" if ":" in http.host else http.host
     address = f"http://{host}:{listening.getsockname()[1]}{MCP_PATH}"
-    app = http_app(server, Readiness(backend, SystemClock()), host=http.host)
+    clock = SystemClock()
+    app = Sessions(http_app(server, Readiness(backend, clock), host=http.host), clock)
+    backend.accompany(app.following)
 
     async def close() -> None:
         await backend.close()

@@ -92,7 +92,7 @@ class TpServer(MCPServer[None]):
 
     async def list_tools(self) -> list[Tool]:
         """Return the tools with their schemas."""
-        return [listed(definition) for definition in self._definitions.values()]
+        return list(self._listed)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
@@ -153,6 +153,11 @@ class TpServer(MCPServer[None]):
 
     def _task_keeper(self) -> TaskKeeper:
         return WatchTasks(self._backend, self.owner, lambda: self._definitions)
+
+    @functools.cached_property
+    def _listed(self) -> tuple[Tool, ...]:
+        # Making the schemas takes longer than all else that answers a client; they never change.
+        return tuple(listed(definition) for definition in self._definitions.values())
 
     @functools.cached_property
     def _definitions(self) -> Mapping[str, ToolDefinition[Any]]:

@@ -110,6 +110,7 @@ def redactor_of(services: Services) -> Redactor:
 
 async def _begin(services: Services, owner: Owner) -> Visit:
     try:
+        await services.catching_up.wait_for(owner)
         return await services.inbox.begin(owner)
     except StoreError as error:
         logger.warning("The inbox could not be read: %s", error)

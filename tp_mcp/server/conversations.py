@@ -27,6 +27,10 @@ SESSION_HEADER = "mcp-session-id"
 SESSIONLESS_SINCE = "2026-07-28"
 """The first protocol version without sessions; there the SDK checks no session header, so it says nothing."""
 
+SESSION_KEY_PREFIX = "session:"
+HTTP_SHARED_KEY = "http"
+"""Of HTTP requests that nothing tells apart, and of what was left by sessions that are gone."""
+
 HTTP_PRINCIPAL = "local"
 """Whose every HTTP request is, as long as only this machine is listened to and nobody has to prove who they are."""
 
@@ -99,9 +103,13 @@ class HttpIdentity:
             return Owner(principal, f"header:{_short(name)}", exact=True)
         session = request.headers.get(SESSION_HEADER)
         if session and ctx.protocol_version < SESSIONLESS_SINCE:
-            # Whoever knows a session's id may use it, so it is not kept as it is.
-            return Owner(principal, f"session:{_digest(session)}", exact=True)
-        return Owner(principal, "http", exact=False)
+            return Owner(principal, session_key(session), exact=True, also=HTTP_SHARED_KEY)
+        return Owner(principal, HTTP_SHARED_KEY, exact=False)
+
+
+def session_key(session_id: str) -> str:
+    """Return the conversation's key of a session, without its id: whoever knows that may use the session."""
+    return SESSION_KEY_PREFIX + _digest(session_id)
 
 
 def _named_in(meta: Mapping[str, Any] | None) -> str | None:

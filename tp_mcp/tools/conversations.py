@@ -11,7 +11,7 @@ from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch import words
 from tp_mcp.watch.owner import Owner
 
-CONVERSATION_PATTERN = r"^c_[0-9a-f]{10}$"
+CONVERSATION_PATTERN = r"^chat_[0-9a-f]{10}$"
 
 
 class HandOverWatchArguments(ToolArguments):
@@ -26,7 +26,7 @@ class HandOverWatchArguments(ToolArguments):
         Field(
             description="Which conversation gets it, as list_watches(all_conversations=true) names it; this one by "
             "default.",
-            examples=["c_0f3a91b2c4"],
+            examples=["chat_0f3a91b2c4"],
             pattern=CONVERSATION_PATTERN,
         ),
     ] = None

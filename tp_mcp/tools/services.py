@@ -18,6 +18,7 @@ from tp_mcp.results.shelf import Shelf
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.run_reports import RunReports
+from tp_mcp.watch.catching_up import CatchingUp
 from tp_mcp.watch.conversations import Conversations
 from tp_mcp.watch.deliveries import Deliveries
 from tp_mcp.watch.inbox import Inbox
@@ -40,6 +41,7 @@ class Services:
         registry: makes and finds watches.
         inbox: the ends that wait to be seen.
         news: tells what happens to watches.
+        catching_up: waits for what an earlier process left to be looked at.
         conversations: which own watches, and watches that go from one to another.
         deliveries: what was done to tell of ends besides the inbox.
         tasks: handles by which clients ask for results later.
@@ -66,6 +68,7 @@ class Services:
     registry: WatchRegistry
     inbox: Inbox
     news: News
+    catching_up: CatchingUp
     conversations: Conversations
     deliveries: Deliveries
     tasks: Tasks

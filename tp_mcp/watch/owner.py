@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-HANDLE_PREFIX = "c_"
+HANDLE_PREFIX = "chat_"
 HANDLE_DIGITS = 10
 
 

@@ -16,6 +16,7 @@ from tp_mcp.server.conversations import HttpIdentity
 from tp_mcp.server.http.application import MCP_PATH, http_app
 from tp_mcp.server.http.readiness import Readiness
 from tp_mcp.server.http.serving import HttpServing, listen
+from tp_mcp.server.http.sessions import Sessions
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.tools.services import Services
 
@@ -30,6 +31,7 @@ class Served:
     server: TpServer
     backend: Backend
     serving: HttpServing
+    sessions: Sessions
     port: int
 
     @property
@@ -60,10 +62,12 @@ async def served_over_http(world: World, identity: HttpIdentity) -> AsyncIterato
         await backend.close()
         server.subscriptions.close()
 
-    serving = HttpServing(http_app(server, Readiness(backend, clock), host=HOST), listening, close=close)
+    sessions = Sessions(http_app(server, Readiness(backend, clock), host=HOST), clock)
+    backend.accompany(sessions.following)
+    serving = HttpServing(sessions, listening, close=close)
     running = asyncio.create_task(serving.run())
     try:
-        yield Served(world, server, backend, serving, port)
+        yield Served(world, server, backend, serving, sessions, port)
     finally:
         await serving.stop()
         await running

@@ -97,3 +97,34 @@ async def test_while_it_closes_it_is_not_ready(served: Served) -> None:
     await served.backend.close()
     response = await get(served, "/readyz")
     assert (response.status_code, response.json()["store"]) == (503, "closing")
+
+
+async def test_what_a_session_left_is_told_to_the_next_one_until_a_call_names_it(served: Served) -> None:
+    async with served.chat("legacy") as before:
+        watch_id = (await before.call("start_upgrade", **BUILD))[1:11]
+    await served.world.advance(400)
+    await swept(served)
+    async with served.chat("legacy") as again, served.chat() as sessionless:
+        for chat in (again, sessionless, again):
+            assert f"{INBOX_HEADING}\n[{watch_id}]" in await chat.call("list_labs")
+        assert watch_id in await again.call("list_watches")
+        await again.call("wait_for_watch", watch_id=watch_id)
+        assert INBOX_HEADING not in await again.call("list_labs")
+
+
+async def test_a_session_that_lives_keeps_its_conversation_however_long_it_is_silent(served: Served) -> None:
+    async with served.chat("legacy") as quiet, served.chat("legacy") as other:
+        watch_id = (await quiet.call("start_upgrade", **BUILD))[1:11]
+        await served.world.advance(7_200)
+        await swept(served)
+        assert INBOX_HEADING not in await other.call("list_labs")
+        assert watch_id in await quiet.call("list_labs")
+
+
+async def swept(served: Served) -> None:
+    """Let the server notice which sessions are gone."""
+
+    async def leave(prefix: str, but_for: frozenset[str]) -> None:
+        await served.world.services.conversations.leave(prefix, but_for=but_for, to_key="http")
+
+    await served.sessions.sweep(leave)

@@ -12,6 +12,9 @@ MAX_REQUESTS = 600
 SESSION_IDLE_SECONDS = 1_800.0
 """How long a session without a request or an open stream is kept."""
 
+SESSION_GONE_SECONDS = 3.0
+"""How long after its stream and its last request have ended a session's client is taken to be gone."""
+
 MAX_BODY_BYTES = 1_048_576
 """Largest request body; a larger one is answered 413."""
 

@@ -13,12 +13,12 @@ from tp_mcp.watch.leases import Lease
 from tp_mcp.watch.outgoing import EventsOfEnd, no_events
 from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.ports import LeastShown
-from tp_mcp.watch.repeats import REPEAT_SECONDS
 from tp_mcp.watch.sqlite import briefs, conversations, deliveries, inbox_tables, lease_tables, tasks
 from tp_mcp.watch.sqlite.connection import Connection
 from tp_mcp.watch.sqlite.ends import ends_after
 from tp_mcp.watch.sqlite.history import record_duration, usual_duration
 from tp_mcp.watch.sqlite.outgoing import SqliteOutbox, queue
+from tp_mcp.watch.sqlite.repeats import repeated_call
 from tp_mcp.watch.sqlite.rows import Row, entry_to_row, row_to_watch, watch_to_row
 from tp_mcp.watch.states import InboxEntry, Watch, WatchState
 from tp_mcp.watch.tasks import TaskEnd, WatchTask
@@ -83,7 +83,7 @@ class SqliteStore:
         """
 
         def write(db: sqlite3.Connection) -> Watch | None:
-            same = _repeated(db, watch.owner, server=watch.server, call_key=watch.call_key, now=watch.created_at)
+            same = repeated_call(db, watch.owner, server=watch.server, call_key=watch.call_key, now=watch.created_at)
             if same is not None:
                 return same
             if watch.chain is not None and watch.chain.parent is not None:
@@ -134,7 +134,7 @@ class SqliteStore:
     async def repeated(self, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
         """Return the newest watch that the same call made and that still answers it."""
         return await self._connection.run(
-            lambda db: _repeated(db, owner, server=server, call_key=call_key, now=now),
+            lambda db: repeated_call(db, owner, server=server, call_key=call_key, now=now),
         )
 
     async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
@@ -365,30 +365,6 @@ def _take_step(db: sqlite3.Connection, parent: str, watch_id: str) -> None:
     sql = "UPDATE watches SET pending_step = NULL, revision = revision + 1 WHERE id = ? AND pending_step = ?"
     if db.execute(sql, (parent, watch_id)).rowcount != 1:
         raise WatchError(f"The step {watch_id} after {parent} has begun already.")
-
-
-def _repeated(db: sqlite3.Connection, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
-    if not call_key:
-        return None
-    # A start that TP refused failed before it was accepted, without a doubt about its outcome. A clock that was set
-    # back must not let an end count for longer, so it is the distance to the end that is compared.
-    sql = (
-        "SELECT * FROM watches WHERE call_key = ? AND call_key != '' AND principal = ? AND conversation = ? "
-        "AND server = ? AND (ended_at IS NULL OR abs(ended_at - ?) < ?) AND state != ? "
-        "AND NOT (state = ? AND started_at IS NULL AND outcome IS NULL) ORDER BY created_at DESC, id LIMIT 1"
-    )
-    values = (
-        call_key,
-        owner.principal,
-        owner.conversation,
-        server,
-        now,
-        REPEAT_SECONDS,
-        WatchState.CANCELLED.value,
-        WatchState.FAILED.value,
-    )
-    row = db.execute(sql, values).fetchone()
-    return None if row is None else row_to_watch(row)
 
 
 def _check_room(db: sqlite3.Connection, principal: str) -> None:
