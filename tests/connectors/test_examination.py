@@ -50,6 +50,16 @@ def test_the_settings_of_instances_are_named_as_if_they_stood_alone(small: dict[
     }
 
 
+def test_a_tool_of_another_protocol_is_left_out_with_a_warning(small: dict[str, Any]) -> None:
+    small["tools"]["reboot"] = {"description": "Reboots it.", "protocol": "ssh", "ssh": {"commands": ["reboot"]}}
+    examination = examine(yaml.safe_dump(small))
+    assert examination.manifest is not None
+    assert set(examination.manifest.tools) == {"start_lift", "get_lift"}
+    assert warnings_of(small) == {"tools.reboot.protocol: ssh is not run here, so the tool is left out"}
+    small["tools"] = {"reboot": small["tools"]["reboot"]}
+    assert problems_of(small) == {"tools: must be more than nothing"}
+
+
 def test_a_form_is_fields_or_one_template(small: dict[str, Any]) -> None:
     request = small["tools"]["start_lift"]["request"]
     del request["body"]

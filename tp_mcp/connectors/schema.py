@@ -22,6 +22,7 @@ _WHAT_IS_ALLOWED = {
     "float_type": f"{_MUST_BE}a number",
     "invalid-json-value": f"{_MUST_BE}what JSON can hold (put a date in quotes)",
     "tuple_type": f"{_MUST_BE}a list",
+    "too_short": f"{_MUST_BE}more than nothing",
 }
 _NOTHING = object()
 _QUOTED = re.compile(r"'([^']*)'")
