@@ -38,15 +38,21 @@ SAME_LAYER = {("settings", "errors"), ("triage", "results"), ("history", "jobs")
 
 FENCES = {
     "apscheduler": {"tp_mcp.watch.timer"},
-    "sqlite3": {"tp_mcp.watch.sqlite", "tp_mcp.access.sqlite", "tp_mcp.history.sqlite"},
-    "httpx2": {"tp_mcp.api", "tp_mcp.connectors.runner", "tp_mcp.webhooks.sending", "tp_mcp.cli"},
+    "sqlite3": {"tp_mcp.watch.sqlite", "tp_mcp.access.sqlite", "tp_mcp.access.sqlite_tokens", "tp_mcp.history.sqlite"},
+    "httpx2": {
+        "tp_mcp.api",
+        "tp_mcp.connectors.runner",
+        "tp_mcp.webhooks.sending",
+        "tp_mcp.server.auth",
+        "tp_mcp.cli",
+    },
     "mcp": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo", "tp_mcp.cli.tools"},
     "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
     "typer": {"tp_mcp.cli"},
     "rich": {"tp_mcp.cli"},
-    "starlette": {"tp_mcp.simulator", "tp_mcp.server.http", "tp_mcp.server.conversations"},
+    "starlette": {"tp_mcp.simulator", "tp_mcp.server.auth", "tp_mcp.server.http", "tp_mcp.server.conversations"},
     "uvicorn": {"tp_mcp.simulator", "tp_mcp.server.http"},
-    "jwt": {"tp_mcp.simulator"},
+    "jwt": {"tp_mcp.simulator", "tp_mcp.server.auth"},
     "jmespath": {"tp_mcp.connectors"},
     "yaml": {"tp_mcp.connectors"},
     "re2": {"tp_mcp.connectors"},

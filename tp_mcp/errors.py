@@ -7,6 +7,7 @@
     │   └── UnsafeArgumentError     a value that a shell or pytest could take for something else
     ├── PolicyError                 the operator does not allow it; nothing was sent
     ├── ConfirmationError           it is not confirmed, or by something else; nothing was sent
+    ├── TooManyRequestsError        a principal asks too often; nothing was sent
     ├── TpError                     TP could not be reached, or would not
     │   ├── TpUnreachableError      no answer
     │   │   ├── TpRefusedError      no connection was made, so nothing was sent
@@ -77,6 +78,10 @@ class PolicyError(TpMcpError):
 
 class ConfirmationError(TpMcpError):
     """What has to be confirmed was not, or the code was given for something else. Nothing was sent."""
+
+
+class TooManyRequestsError(TpMcpError):
+    """A principal asks too often. Nothing was sent."""
 
 
 class TpError(TpMcpError):

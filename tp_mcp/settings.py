@@ -168,6 +168,20 @@ class Settings(BaseSettings):
     image_paths: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Path prefixes on those hosts, separated by commas, e.g. /builds/."
     )
+    auth: Literal["tokens", "jwt", "both"] | None = Field(
+        default=None,
+        description="Who may use the HTTP server: holders of its own tokens, of an identity provider's, or of both.",
+    )
+    public_url: str | None = Field(
+        default=None, description="The HTTP server's address as clients see it, e.g. https://tp-mcp.example/mcp."
+    )
+    jwt_issuer: str | None = Field(default=None, description="The identity provider's issuer, as in its tokens.")
+    jwt_audience: str | None = Field(default=None, description="What its tokens for this server have as audience.")
+    jwt_keys_url: str | None = Field(default=None, description="Where the provider's public keys are (JWKS).")
+    jwt_user_claim: str = Field(default="sub", description="Which claim names the user.")
+    requests_per_minute: int = Field(
+        default=600, ge=1, description="How many requests one user may make of the HTTP server in a minute."
+    )
     connector: Path | None = Field(
         default=None, description="A connector manifest of your own, for other intervals, limits and messages."
     )
@@ -201,7 +215,7 @@ class Settings(BaseSettings):
     def _names_split_on_commas(cls, value: object) -> object:
         return names_in(value) if isinstance(value, str) else value
 
-    @field_validator("base_url")
+    @field_validator("base_url", "public_url")
     @classmethod
     def _http_only(cls, value: str | None) -> str | None:
         if value is None:

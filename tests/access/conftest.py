@@ -6,6 +6,8 @@ import pytest
 
 from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.access.sqlite import SqliteAuditLog, SqliteConfirmations
+from tp_mcp.access.sqlite_tokens import SqliteTokens
+from tp_mcp.access.tokens import Tokens
 from tp_mcp.watch.sqlite.store import SqliteStore
 
 
@@ -42,3 +44,8 @@ def audit(store: SqliteStore) -> SqliteAuditLog:
 @pytest.fixture
 def confirmations(store: SqliteStore, clock: MovedClock) -> Confirmations:
     return Confirmations(SqliteConfirmations(store.connection), clock)
+
+
+@pytest.fixture
+def tokens(store: SqliteStore, clock: MovedClock) -> Tokens:
+    return Tokens(SqliteTokens(store.connection), clock)

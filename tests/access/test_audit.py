@@ -13,6 +13,7 @@ from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.access.control import DETAIL_MAX_CHARACTERS, AccessControl, Trail
 from tp_mcp.access.policy import DAY_SECONDS, Action, Policy
 from tp_mcp.access.sqlite import SqliteAuditLog
+from tp_mcp.access.tokens import Tokens
 from tp_mcp.errors import PolicyError, StoreError
 from tp_mcp.redaction import Redactor
 from tp_mcp.watch.owner import Owner
@@ -22,9 +23,9 @@ ALICE = Owner("local:alice", "chat-1", exact=True)
 
 
 @pytest.fixture
-def control(audit: SqliteAuditLog, confirmations: Confirmations, clock: MovedClock) -> AccessControl:
+def control(audit: SqliteAuditLog, confirmations: Confirmations, tokens: Tokens, clock: MovedClock) -> AccessControl:
     policy = Policy(daily_upgrades=2)
-    return AccessControl(policy, confirmations, audit, clock, Redactor((SecretStr("correct-horse"),)))
+    return AccessControl(policy, confirmations, tokens, audit, clock, Redactor((SecretStr("correct-horse"),)))
 
 
 @pytest.fixture

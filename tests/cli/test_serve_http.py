@@ -52,7 +52,7 @@ def served(tmp_path: Path, *options: str, environment: dict[str, str] | None = N
         "TP_MCP_CONFIG_FILE": os.devnull,
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "tp_mcp", "serve", "--http", "--port", "0", *options],
+        [sys.executable, "-m", "tp_mcp", "serve", "--http", "--no-auth", "--port", "0", *options],
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
@@ -120,7 +120,7 @@ def test_a_port_that_is_taken_is_said_in_words(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         port = server.url.split(":")[2].removesuffix("/mcp")
         second = subprocess.run(
-            [sys.executable, "-m", "tp_mcp", "serve", "--http", "--port", port],
+            [sys.executable, "-m", "tp_mcp", "serve", "--http", "--no-auth", "--port", port],
             capture_output=True,
             text=True,
             check=False,
@@ -141,8 +141,8 @@ def test_the_options_are_read() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--http", "--host", "0.0.0.0"], "no authentication"),
-        (["--http", "--host", "tp.example"], "no authentication"),
+        (["--no-auth"], "for --http"),
+        (["--http", "--host", "tp.example"], "not an IP address"),
         (["--http", "--port", "65536"], "between 0 and 65535"),
         (["--port", "80"], "for --http"),
     ],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tp_mcp.access.audit import AuditEntry, AuditLog, Event
 from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.access.policy import DAY_SECONDS, Action, Policy, over_budget
+from tp_mcp.access.tokens import Tokens
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
 from tp_mcp.redaction import Redactor
@@ -24,6 +25,7 @@ class AccessControl:
     Attributes:
         policy: what the operator allows.
         confirmations: the questions that wait.
+        tokens: who is let in over HTTP.
         audit: the log.
         clock: the time.
         redactor: takes secrets out of what is logged.
@@ -32,6 +34,7 @@ class AccessControl:
 
     policy: Policy
     confirmations: Confirmations
+    tokens: Tokens
     audit: AuditLog
     clock: Clock
     redactor: Redactor

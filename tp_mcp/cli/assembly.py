@@ -11,6 +11,8 @@ from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.access.control import AccessControl
 from tp_mcp.access.policy import Confirm, Policy, Unasked
 from tp_mcp.access.sqlite import SqliteAuditLog, SqliteConfirmations
+from tp_mcp.access.sqlite_tokens import SqliteTokens
+from tp_mcp.access.tokens import Tokens
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
@@ -183,6 +185,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         access=AccessControl(
             policy=policy_of(settings),
             confirmations=Confirmations(SqliteConfirmations(ground.store.connection), ground.clock),
+            tokens=Tokens(SqliteTokens(ground.store.connection), ground.clock),
             audit=SqliteAuditLog(ground.store.connection),
             clock=ground.clock,
             redactor=redactor,

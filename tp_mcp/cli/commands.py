@@ -112,6 +112,38 @@ def audit(
     raise typer.Exit(run_audit(_state_dir(), wanted, as_json=as_json))
 
 
+token = typer.Typer(help="The HTTP server's own access tokens.", no_args_is_help=True)
+app.add_typer(token, name="token")
+
+
+@token.command("add")
+def token_add(
+    name: Annotated[str, typer.Argument(help="What it is called, e.g. alice-laptop.")],
+    user: Annotated[str, typer.Option(help="Whose it is; a user's tokens share their watches.")],
+    days: Annotated[float | None, typer.Option(help="For how many days it is good; for ever if left out.")] = None,
+) -> None:
+    """Make a token, and print it once, alone on standard output."""
+    from tp_mcp.cli.token import add_token
+
+    add_token(_state_dir(), name, user, days)
+
+
+@token.command("list")
+def token_list() -> None:
+    """List the tokens, whose they are, and whether they are good."""
+    from tp_mcp.cli.token import list_tokens
+
+    list_tokens(_state_dir())
+
+
+@token.command("revoke")
+def token_revoke(name: Annotated[str, typer.Argument(help="What it is called.")]) -> None:
+    """Let a token be no good from now on."""
+    from tp_mcp.cli.token import revoke_token
+
+    revoke_token(_state_dir(), name)
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

@@ -35,10 +35,15 @@ def serve(options: ServeOptions) -> None:
         return
     from tp_mcp.cli.serve_http import serve_http
 
-    serve_http(options, lambda identity: _server(options, identity))
+    serve_http(options, _backend(options), lambda: load_tools(options))
 
 
 def _server(options: ServeOptions, identity: Identity) -> tuple[TpServer, Backend]:
+    backend = _backend(options)
+    return TpServer(backend, identity, SystemClock(), lambda: load_tools(options)), backend
+
+
+def _backend(options: ServeOptions) -> Backend:
     clock = SystemClock()
 
     @asynccontextmanager
@@ -48,8 +53,7 @@ def _server(options: ServeOptions, identity: Identity) -> tuple[TpServer, Backen
         async with opening(options, clock) as services:
             yield services
 
-    backend = Backend(open_when_needed, clock)
-    return TpServer(backend, identity, clock, lambda: _load_tools(options)), backend
+    return Backend(open_when_needed, clock)
 
 
 async def _serve_stdio(server: TpServer, backend: Backend) -> None:
@@ -83,7 +87,8 @@ def _load_opening() -> Opening:
     return open_configured
 
 
-def _load_tools(options: ServeOptions) -> tuple[ToolDefinition[Any], ...]:
+def load_tools(options: ServeOptions) -> tuple[ToolDefinition[Any], ...]:
+    """Return the tools to offer."""
     from tp_mcp.cli.toolsets import chosen_tools
 
     return chosen_tools(options)

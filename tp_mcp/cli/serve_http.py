@@ -1,4 +1,4 @@
-"""`tp-mcp serve --http`: one server for many clients of this machine."""
+"""`tp-mcp serve --http`: one server for many clients."""
 
 import os
 import signal
@@ -9,38 +9,57 @@ from collections.abc import Callable
 import anyio
 
 from tp_mcp.cli.environment import config_file
+from tp_mcp.cli.http_access import authentication_of
 from tp_mcp.cli.serve_options import HttpOptions, ServeOptions
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import TpMcpError
 from tp_mcp.server.app import TpServer
+from tp_mcp.server.auth.authentication import names_answered_to
+from tp_mcp.server.auth.limiting import Limiting
+from tp_mcp.server.auth.rate import RateLimit
+from tp_mcp.server.auth.verifying import authenticated
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import HttpIdentity, Identity
+from tp_mcp.server.conversations import HttpIdentity, everyone
 from tp_mcp.server.http.application import MCP_PATH, http_app
 from tp_mcp.server.http.limits import STOP_SECONDS
 from tp_mcp.server.http.readiness import Readiness
 from tp_mcp.server.http.serving import HttpServing, listen
 from tp_mcp.server.http.sessions import Sessions
+from tp_mcp.server.toolset import Tools
 from tp_mcp.settings import load_settings
+
+LoadTools = Callable[[], Tools]
 
 CUT_OFF_BEFORE_SECONDS = 0.2
 
 
-def serve_http(options: ServeOptions, make: Callable[[Identity], tuple[TpServer, Backend]]) -> None:
+def serve_http(options: ServeOptions, backend: Backend, load_tools: LoadTools) -> None:
     """Serve until a signal asks to end. Exits with words where what is configured cannot be used."""
     http = options.http or HttpOptions()
+    clock = SystemClock()
     try:
-        header = load_settings(config_file(), profile=options.profile).conversation_header
+        settings = load_settings(config_file(), profile=options.profile)
+        # Before anything is listened to: whoever connects must not be kept waiting for a refusal.
+        authentication_of(settings, http, address=_address(http, http.port), backend=backend, clock=clock)
     except TpMcpError as error:
         sys.exit(f"tp-mcp: {error}")
-    server, backend = make(HttpIdentity(header=header))
     try:
         listening = listen(http.host, http.port)
     except OSError as error:
         sys.exit(f"tp-mcp: cannot listen on port {http.port} of {http.host}: {error.strerror}. Choose another --port.")
-    host = f"[{http.host}]" if ":" in http.host else http.host
-    address = f"http://{host}:{listening.getsockname()[1]}{MCP_PATH}"
-    clock = SystemClock()
-    app = Sessions(http_app(server, Readiness(backend, clock), host=http.host), clock)
+    address = _address(http, listening.getsockname()[1])
+    authentication = authentication_of(settings, http, address=address, backend=backend, clock=clock)
+    principal_of = everyone if authentication is None else authenticated
+    identity = HttpIdentity(principal_of=principal_of, header=settings.conversation_header)
+    server = TpServer(
+        backend,
+        identity,
+        clock,
+        load_tools,
+        authentication=authentication,
+        limiting=Limiting(RateLimit(clock, per_minute=settings.requests_per_minute), identity),
+    )
+    app = Sessions(http_app(server, Readiness(backend, clock), security=names_answered_to(settings.public_url)), clock)
     backend.accompany(app.following)
 
     async def close() -> None:
@@ -59,6 +78,11 @@ def serve_http(options: ServeOptions, make: Callable[[Identity], tuple[TpServer,
             tasks.cancel_scope.cancel()
 
     anyio.run(serve)
+
+
+def _address(http: HttpOptions, port: int) -> str:
+    host = f"[{http.host}]" if ":" in http.host else http.host
+    return f"http://{host}:{port}{MCP_PATH}"
 
 
 async def _stop_on_signal(serving: HttpServing) -> None:

@@ -23,13 +23,15 @@ class HttpOptions:
     """Where to serve over HTTP.
 
     Attributes:
-        host: address to listen on; of this machine alone.
+        host: address to listen on.
         port: port to listen on; 0 for any free one.
+        no_auth: everybody on this machine may use it.
 
     """
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
+    no_auth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +76,18 @@ def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
         "--connector", type=Path, help="a connector manifest of your own, for other intervals, limits and messages"
     )
     parser.add_argument("--http", action="store_true", help="serve many clients over streamable HTTP, at /mcp")
+    parser.add_argument("--host", type=_address, help=f"with --http: address to listen on (default {DEFAULT_HOST})")
     parser.add_argument(
-        "--host", type=_loopback, help=f"with --http: address of this machine to listen on (default {DEFAULT_HOST})"
+        "--no-auth", action="store_true", help="with --http: let everybody on this machine in, without a token"
     )
     parser.add_argument(
         "--port", type=_port, help=f"with --http: port to listen on; 0 for any free one (default {DEFAULT_PORT})"
     )
     parsed = parser.parse_args(arguments)
-    if not parsed.http and (parsed.host is not None or parsed.port is not None):
-        parser.error("--host and --port are for --http")
-    http = HttpOptions(parsed.host or DEFAULT_HOST, DEFAULT_PORT if parsed.port is None else parsed.port)
+    if not parsed.http and (parsed.host is not None or parsed.port is not None or parsed.no_auth):
+        parser.error("--host, --port and --no-auth are for --http")
+    port = DEFAULT_PORT if parsed.port is None else parsed.port
+    http = HttpOptions(parsed.host or DEFAULT_HOST, port, parsed.no_auth)
     return ServeOptions(
         parsed.profile,
         parsed.simulator,
@@ -94,17 +98,12 @@ def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
     )
 
 
-def _loopback(text: str) -> str:
+def _address(text: str) -> str:
     host = DEFAULT_HOST if text == "localhost" else text
     try:
-        if ipaddress.ip_address(host).is_loopback:
-            return host
+        return str(ipaddress.ip_address(host))
     except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(
-        f"{text} is not an address of this machine alone. There is no authentication, so whoever reaches the port may "
-        "use TP with the configured login: listen on 127.0.0.1 or ::1"
-    )
+        raise argparse.ArgumentTypeError(f"{text} is not an IP address, such as 127.0.0.1 or 0.0.0.0") from None
 
 
 def _port(text: str) -> int:

@@ -27,11 +27,12 @@ from tp_mcp.server.tasks.listening import TasksListening
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
-    from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+    from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
     from mcp.server.lowlevel.helper_types import ReadResourceContents
     from pydantic import AnyUrl
 
     from tp_mcp.clock import Clock
+    from tp_mcp.server.auth.authentication import Authentication
     from tp_mcp.server.backend import Backend
     from tp_mcp.server.conversations import Identity
     from tp_mcp.server.tasks.port import TaskKeeper
@@ -54,6 +55,9 @@ class TpServer(MCPServer[None]):
         identity: Identity,
         clock: Clock,
         load_tools: Callable[[], tuple[ToolDefinition[Any], ...]],
+        *,
+        authentication: Authentication | None = None,
+        limiting: ServerMiddleware[Any] | None = None,
     ) -> None:
         """Prepare.
 
@@ -62,6 +66,8 @@ class TpServer(MCPServer[None]):
             identity: knows whose a request is.
             clock: the time.
             load_tools: loads the tools' definitions.
+            authentication: how requests over HTTP are authenticated; None where they are not.
+            limiting: refuses requests of who makes too many; None where nobody does.
 
         """
         self._backend = backend
@@ -82,8 +88,14 @@ class TpServer(MCPServer[None]):
             version=__version__,
             log_level="WARNING",
             lifespan=lifespan,
-            middleware=[self._tell_backend_of_answers, TasksListening(tasks)],
+            middleware=[
+                self._tell_backend_of_answers,
+                *(() if limiting is None else (limiting,)),
+                TasksListening(tasks),
+            ],
             extensions=[TasksExtension(tasks)],
+            auth=None if authentication is None else authentication.settings(),
+            token_verifier=None if authentication is None else authentication.verifier,
             subscriptions=False,
         )
         self.subscriptions = Subscriptions(self.owner, self._read_for)

@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from tests.server.conftest import Chat
 from tests.tools.world import World
 from tp_mcp.server.app import TpServer
+from tp_mcp.server.auth.authentication import names_answered_to
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.conversations import HttpIdentity
 from tp_mcp.server.http.application import MCP_PATH, http_app
@@ -39,13 +43,19 @@ class Served:
         return f"http://{HOST}:{self.port}{MCP_PATH}"
 
     @asynccontextmanager
-    async def chat(self, mode: str = "auto") -> AsyncIterator[Chat]:
-        async with Client(self.url, mode=mode) as client:
+    async def chat(self, mode: str = "auto", token: str | None = None) -> AsyncIterator[Chat]:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            Client(streamable_http_client(self.url, http_client=http), mode=mode) as client,
+        ):
             yield Chat(self.world, client)
 
 
 @asynccontextmanager
-async def served_over_http(world: World, identity: HttpIdentity) -> AsyncIterator[Served]:
+async def served_over_http(
+    world: World, identity: HttpIdentity, *, public_url: str | None = None, **options: Any
+) -> AsyncIterator[Served]:
     """Serve a world over HTTP, and stop in order."""
 
     @asynccontextmanager
@@ -54,7 +64,7 @@ async def served_over_http(world: World, identity: HttpIdentity) -> AsyncIterato
 
     clock = world.services.clock
     backend = Backend(opened, clock)
-    server = TpServer(backend, identity, clock, lambda: DEFAULT_TOOLS)
+    server = TpServer(backend, identity, clock, lambda: DEFAULT_TOOLS, **options)
     listening = listen(HOST, 0)
     port = listening.getsockname()[1]
 
@@ -62,7 +72,7 @@ async def served_over_http(world: World, identity: HttpIdentity) -> AsyncIterato
         await backend.close()
         server.subscriptions.close()
 
-    sessions = Sessions(http_app(server, Readiness(backend, clock), host=HOST), clock)
+    sessions = Sessions(http_app(server, Readiness(backend, clock), security=names_answered_to(public_url)), clock)
     backend.accompany(sessions.following)
     serving = HttpServing(sessions, listening, close=close)
     running = asyncio.create_task(serving.run())

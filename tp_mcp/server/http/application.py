@@ -1,5 +1,6 @@
 """The HTTP application: MCP under `/mcp`, and whether the server is alive and ready."""
 
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,8 +13,8 @@ from tp_mcp.server.http.readiness import Readiness
 MCP_PATH = "/mcp"
 
 
-def http_app(server: TpServer, readiness: Readiness, *, host: str) -> Starlette:
-    """Return the application of a server that listens on `host`, a loopback address.
+def http_app(server: TpServer, readiness: Readiness, *, security: TransportSecuritySettings) -> Starlette:
+    """Return the application of a server that answers to the names in `security`.
 
     Answers are event streams, so that a wait can tell its progress. Host and Origin headers are checked: a page in a
     browser must not speak to a server on the same machine.
@@ -24,7 +25,7 @@ def http_app(server: TpServer, readiness: Readiness, *, host: str) -> Starlette:
         max_request_body_size=MAX_BODY_BYTES,
         session_idle_timeout=SESSION_IDLE_SECONDS,
         max_sessions=MAX_SESSIONS,
-        host=host,
+        transport_security=security,
     )
 
     async def healthz(_: Request) -> Response:

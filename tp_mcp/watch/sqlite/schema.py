@@ -153,6 +153,17 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX tasks_of_principal ON tasks (principal);
     CREATE INDEX tasks_by_expiry ON tasks (expires_at);
     """,
+    """
+    CREATE TABLE tokens (
+        token_hash         TEXT PRIMARY KEY,
+        name               TEXT NOT NULL,
+        principal          TEXT NOT NULL,
+        created_at         REAL NOT NULL,
+        expires_at         REAL,
+        revoked_at         REAL
+    ) STRICT;
+    CREATE UNIQUE INDEX tokens_by_name ON tokens (name) WHERE revoked_at IS NULL;
+    """,
 )
 
 VERSION = len(MIGRATIONS)
