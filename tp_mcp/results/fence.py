@@ -21,9 +21,10 @@ _TERMINAL = re.compile(
 )
 _LINE_BREAK = re.compile("\r\n|[\x0b\x0c\x85\u2028\u2029]")
 # Control characters but newline and tab, and what is invisible or turns the direction of reading: soft hyphen,
-# joiners, bidirectional controls, invisible operators, fillers, variation selectors, annotations, tags.
+# joiners, bidirectional controls, invisible operators, fillers, variation selectors, annotations, tags, marks that
+# shape what follows them.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
