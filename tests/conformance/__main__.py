@@ -96,7 +96,7 @@ def main() -> int:
         where = results or Path(scratch) / "results"
         fixtures = servers.enter_context(_served(Path(scratch) / "fixtures", "tests.conformance.server"))
         product = servers.enter_context(
-            _served(Path(scratch) / "product", "tp_mcp", "serve", "--http", "--simulator", "--port")
+            _served(Path(scratch) / "product", "tp_mcp", "serve", "--http", "--no-auth", "--simulator", "--port")
         )
         with ThreadPoolExecutor() as pool:
             asked = [

@@ -134,20 +134,16 @@ ADDS = (
 
 def main(port: int) -> None:
     """Serve until a signal asks to end."""
-    options = ServeOptions(simulator=True, http=HttpOptions(port=port))
+    options = ServeOptions(simulator=True, http=HttpOptions(port=port, no_auth=True))
+    clock = SystemClock()
 
-    def make(identity: Identity) -> tuple[TpServer, Backend]:
-        clock = SystemClock()
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Services]:
+        async with open_configured(options, clock) as services:
+            yield services
 
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[Services]:
-            async with open_configured(options, clock) as services:
-                yield services
-
-        backend = Backend(opened, clock)
-        return ConformanceServer(backend, identity, clock), backend
-
-    serve_http(options, make)
+    backend = Backend(opened, clock)
+    serve_http(options, backend, lambda identity, *_: ConformanceServer(backend, identity, clock))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from tp_mcp.cli.opening import open_configured
 from tp_mcp.cli.serve_options import ServeOptions
 from tp_mcp.clock import SystemClock
 from tp_mcp.server.app import TpServer
+from tp_mcp.server.auth.authentication import names_answered_to
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.conversations import HttpIdentity, Identity
 from tp_mcp.server.http.application import MCP_PATH, http_app
@@ -122,7 +123,7 @@ async def named_in_a_header() -> AsyncIterator[Call]:
     listening = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}{MCP_PATH}"
     readiness = Readiness(backend, SystemClock())
-    serving = HttpServing(http_app(server, readiness, host="127.0.0.1"), listening, close=backend.close)
+    serving = HttpServing(http_app(server, readiness, security=names_answered_to(None)), listening, close=backend.close)
     running = asyncio.create_task(serving.run())
 
     async def call(session: str, tool: str, arguments: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ async def over_stdio(state: Path) -> AsyncIterator[StdioServerParameters]:
 @asynccontextmanager
 async def over_http(state: Path) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
-        *SERVE, "--http", "--port", "0", stderr=asyncio.subprocess.PIPE, env=environment(state)
+        *SERVE, "--http", "--no-auth", "--port", "0", stderr=asyncio.subprocess.PIPE, env=environment(state)
     )
     assert process.stderr is not None
     try:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tp_mcp.cli.serve_options import ServeOptions
     from tp_mcp.clock import Clock
+    from tp_mcp.server.auth.authentication import Authentication
+    from tp_mcp.server.auth.limiting import Limiting
     from tp_mcp.server.conversations import Identity
     from tp_mcp.tools.services import Services
     from tp_mcp.tools.toolkit import ToolDefinition
@@ -35,7 +37,14 @@ def serve(options: ServeOptions) -> None:
         return
     from tp_mcp.cli.serve_http import serve_http
 
-    serve_http(options, _backend(options), lambda: load_tools(options))
+    backend, clock = _backend(options), SystemClock()
+
+    def make(identity: Identity, authentication: Authentication | None, limiting: Limiting) -> TpServer:
+        return TpServer(
+            backend, identity, clock, lambda: load_tools(options), authentication=authentication, limiting=limiting
+        )
+
+    serve_http(options, backend, make)
 
 
 def _server(options: ServeOptions, identity: Identity) -> tuple[TpServer, Backend]:

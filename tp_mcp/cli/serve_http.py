@@ -14,26 +14,25 @@ from tp_mcp.cli.serve_options import HttpOptions, ServeOptions
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import TpMcpError
 from tp_mcp.server.app import TpServer
-from tp_mcp.server.auth.authentication import names_answered_to
+from tp_mcp.server.auth.authentication import Authentication, names_answered_to
 from tp_mcp.server.auth.limiting import Limiting
 from tp_mcp.server.auth.rate import RateLimit
 from tp_mcp.server.auth.verifying import authenticated
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import HttpIdentity, everyone
+from tp_mcp.server.conversations import HttpIdentity, Identity, everyone
 from tp_mcp.server.http.application import MCP_PATH, http_app
 from tp_mcp.server.http.limits import STOP_SECONDS
 from tp_mcp.server.http.readiness import Readiness
 from tp_mcp.server.http.serving import HttpServing, listen
 from tp_mcp.server.http.sessions import Sessions
-from tp_mcp.server.toolset import Tools
 from tp_mcp.settings import load_settings
 
-LoadTools = Callable[[], Tools]
+MakeServer = Callable[[Identity, Authentication | None, Limiting], TpServer]
 
 CUT_OFF_BEFORE_SECONDS = 0.2
 
 
-def serve_http(options: ServeOptions, backend: Backend, load_tools: LoadTools) -> None:
+def serve_http(options: ServeOptions, backend: Backend, make: MakeServer) -> None:
     """Serve until a signal asks to end. Exits with words where what is configured cannot be used."""
     http = options.http or HttpOptions()
     clock = SystemClock()
@@ -51,14 +50,8 @@ def serve_http(options: ServeOptions, backend: Backend, load_tools: LoadTools) -
     authentication = authentication_of(settings, http, address=address, backend=backend, clock=clock)
     principal_of = everyone if authentication is None else authenticated
     identity = HttpIdentity(principal_of=principal_of, header=settings.conversation_header)
-    server = TpServer(
-        backend,
-        identity,
-        clock,
-        load_tools,
-        authentication=authentication,
-        limiting=Limiting(RateLimit(clock, per_minute=settings.requests_per_minute), identity),
-    )
+    limiting = Limiting(RateLimit(clock, per_minute=settings.requests_per_minute), identity)
+    server = make(identity, authentication, limiting)
     app = Sessions(http_app(server, Readiness(backend, clock), security=names_answered_to(settings.public_url)), clock)
     backend.accompany(app.following)
 
