@@ -144,3 +144,23 @@ async def test_a_task_is_answered_by_another_process_after_the_server_was_killed
     assert "is done: passed (" in content["text"]
     assert "Report: http" in content["text"]
     assert (done["createdAt"], done["ttlMs"]) == (created["createdAt"], created["ttlMs"])
+
+
+@pytest.mark.timeout(150)
+async def test_a_client_that_left_in_the_middle_of_a_wait_is_told_the_end_by_a_new_process(setup: Setup) -> None:
+    waits = asyncio.Event()
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        waits.set()
+
+    run = {"lab": LAB, "testcase": ["Tests_CLI/test_system.py"], "max_wait_seconds": 200}
+    async with Client(setup.server()) as client:
+        waiting = asyncio.create_task(client.call_tool("run_pytest", run, progress_callback=told))
+        with anyio.fail_after(START_SECONDS):
+            await waits.wait()
+        waiting.cancel()
+    async with Client(setup.server()) as client:
+        with anyio.fail_after(END_SECONDS):
+            while "--- Ended" not in (text := await call(client, "list_labs")):
+                await anyio.sleep(0.5)
+    assert re.search(r"\[w_\w{8}\].* is done: passed", text)

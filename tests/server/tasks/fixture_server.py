@@ -1,6 +1,5 @@
 """A server with the tools that the conformance suite's tasks scenarios call, on this product's own extension."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -114,10 +113,3 @@ def build() -> MCPServer[None]:
     for tool in (*WORKS, "test_tool_with_task"):
         listed(tool)
     return server
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] == ["stdio"]:
-        build().run("stdio")
-    else:
-        build().run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))

@@ -187,6 +187,10 @@ async def test_a_stream_without_tasks_is_served_as_ever(taker: TaskTaker, wanted
     assert listening._asked(ctx) == []
 
 
+async def test_a_task_that_says_nothing_has_no_status_message(taker: TaskTaker) -> None:
+    assert "statusMessage" not in await taker.create("slow_compute", seconds=600)
+
+
 async def test_what_changed_twice_is_told_once() -> None:
     changed = Changed()
     for task_id in ("a", "b", "a"):
