@@ -45,6 +45,7 @@ RAMP_SECONDS = 1.7 * INTERVAL_SECONDS
 ROUNDS = 2
 ADDED_AT_ONCE = 50
 LIMIT_SECONDS = 24 * 3600.0
+SETTLING_SECONDS = 0.5
 
 
 def watch_of(number: int, targets: int, server: str) -> Watch:
@@ -246,6 +247,7 @@ async def bytes_each(_port: int, watches: int, targets: int) -> dict[str, float]
                 await anyio.sleep(0.05)
             # What is on its way to the disk is not what a watch takes.
             await poller.flush()
+            await anyio.sleep(SETTLING_SECONDS)
             gc.collect()
             taken = tracemalloc.get_traced_memory()[0] - before - sys.getsizeof(added) - sum(map(sys.getsizeof, added))
             tasks.cancel_scope.cancel()
