@@ -1,14 +1,22 @@
 """Watches and the inbox as resources: readable on both eras, private, within the limits of a result, and no showing."""
 
+from contextlib import AbstractAsyncContextManager
+
 import pytest
-from mcp import MCPError
+from mcp import Client, MCPError
 from mcp.types import TextResourceContents
 
 from tests.server.conftest import IDENTITY, Chat, Connect
 from tests.tools.world import LAB
+from tp_mcp.clock import SystemClock
+from tp_mcp.errors import ConfigurationError
 from tp_mcp.results.limits import RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
+from tp_mcp.server.app import TpServer
+from tp_mcp.server.backend import Backend
 from tp_mcp.server.conversations import ProcessIdentity
 from tp_mcp.server.results import INBOX_HEADING
+from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.tools.services import Services
 
 BUILD = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 NOT_FOUND = -32602
@@ -132,3 +140,16 @@ async def test_a_reading_that_fails_for_an_unforeseen_reason_tells_nothing_of_it
     assert error.code == FAILED
     assert "internal reason" in error.message
     assert "s3cret" not in error.message
+
+
+async def test_a_resource_that_cannot_be_read_says_why() -> None:
+    def unconfigured() -> AbstractAsyncContextManager[Services]:
+        raise ConfigurationError("No TP is configured.", remedy="Set TP_MCP_BASE_URL.")
+
+    clock = SystemClock()
+    server = TpServer(Backend(unconfigured, clock), IDENTITY, clock, lambda: DEFAULT_TOOLS)
+    async with Client(server) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.read_resource("tp://inbox")
+        assert "Set TP_MCP_BASE_URL" in caught.value.message
+        assert caught.value.code == FAILED

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from mcp import MCPError
@@ -13,7 +14,9 @@ from mcp.types import LoggingMessageNotification, ResourceUpdatedNotification
 
 from tests.server.conftest import IDENTITY, Chat, Connect
 from tests.tools.world import LAB
+from tp_mcp.errors import StoreError
 from tp_mcp.server.conversations import ProcessIdentity
+from tp_mcp.server.pushing import pushes as pushes_module
 from tp_mcp.server.pushing import sessions as sessions_module
 from tp_mcp.server.pushing import streams as streams_module
 from tp_mcp.server.pushing.pushes import PROGRESS_SECONDS
@@ -177,6 +180,38 @@ async def test_an_end_that_another_process_wrote_is_pushed_too(connect: Connect,
         await client.quiet()
         assert client.updates == [INBOX]
         assert ["Another process" in text for _, text in client.logs] == ([True] if mode == "legacy" else [])
+
+
+async def test_an_end_that_cannot_be_worded_costs_its_log_message_alone(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: object) -> str:
+        raise RuntimeError("unforeseen")
+
+    async with told(connect, "legacy") as client:
+        watch_id = await started(client.chat)
+        await client.subscribe(INBOX)
+        monkeypatch.setattr(pushes_module, "words", SimpleNamespace(end_message=broken))
+        await client.chat.world.advance(400)
+        await client.until(INBOX)
+        await client.quiet()
+        assert client.logs == []
+        assert f"No session is told the end of {watch_id}" in caplog.text
+
+
+async def test_a_resource_that_cannot_be_read_now_cannot_be_listened_to_and_why_is_said(connect: Connect) -> None:
+    async with told(connect, "auto") as client:
+        await client.chat.call("list_labs")
+        store = client.chat.world.services.inbox._store
+
+        async def full(*_: object, **__: object) -> None:
+            raise StoreError("The disk is gone.")
+
+        client.chat.world.services.inbox._store = cast("Any", SimpleNamespace(unseen=full, least_shown=full))
+        with pytest.raises(MCPError, match="The disk is gone"):
+            async with client.chat.client.listen(resource_subscriptions=[INBOX]):
+                pass
+        client.chat.world.services.inbox._store = store
 
 
 async def test_what_was_unsubscribed_is_told_no_more(connect: Connect) -> None:

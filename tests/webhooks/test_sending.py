@@ -151,6 +151,16 @@ async def test_a_name_that_does_not_resolve_is_a_problem(make_webhook: MakeWebho
         assert (await to.send(make_event(), now=NOW)).problem == "OSError"
 
 
+async def test_an_error_that_nobody_foresaw_is_a_problem_of_this_event_alone(
+    make_webhook: MakeWebhook, make_event: MakeEvent
+) -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        raise RuntimeError("https://hooks.example/t0ken")
+
+    async with sender(make_webhook("https://hooks.example/t0ken"), resolve=resolve) as to:
+        assert (await to.send(make_event(), now=NOW)).problem == "RuntimeError"
+
+
 async def test_the_system_resolves_names() -> None:
     assert "127.0.0.1" in await sending.resolved("localhost", 80)
 

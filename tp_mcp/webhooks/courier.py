@@ -93,6 +93,7 @@ class Courier:
 
         """
         await self._drop_forgotten()
+        tells_progress = any(EventKind.PROGRESS in webhook.events for webhook in self._endpoints.values())
         async with anyio.create_task_group() as tasks:
             throttle = Throttle(seconds=PROGRESS_SECONDS, clock=self._clock, tasks=tasks)
 
@@ -103,7 +104,6 @@ class Courier:
                 elif tells_progress and polled_here(watch.id):
                     throttle.offer(watch.id, looks_of(watch), lambda: tasks.start_soon(self._queue, watch))
 
-            tells_progress = any(EventKind.PROGRESS in webhook.events for webhook in self._endpoints.values())
             stop = news.listen(changed)
             try:
                 self._serve_all(tasks)

@@ -33,17 +33,19 @@ class Events:
 
     def of_end(self, watch: Watch, entry: InboxEntry) -> Sequence[Outgoing]:
         """Return the events of an end, which are written with it. Whatever goes wrong costs the event, not the end."""
-        try:
-            return self._events(EventKind.END, watch, entry.text) if is_news(watch) else ()
-        except Exception:
-            logger.exception("No endpoint is told of the end of %s", watch.id)
-            return ()
+        return self._made(EventKind.END, watch, lambda: entry.text) if is_news(watch) else ()
 
     def of_progress(self, watch: Watch) -> Sequence[Outgoing]:
         """Return the events of a watch that goes on."""
-        return self._events(
-            EventKind.PROGRESS, watch, f"{watch.title}: {words.progress_line(watch, self._clock.now())}"
-        )
+        now = self._clock.now()
+        return self._made(EventKind.PROGRESS, watch, lambda: f"{watch.title}: {words.progress_line(watch, now)}")
+
+    def _made(self, kind: EventKind, watch: Watch, text: Callable[[], str]) -> Sequence[Outgoing]:
+        try:
+            return self._events(kind, watch, text())
+        except Exception:
+            logger.exception("No endpoint is told the %s of %s", kind, watch.id)
+            return ()
 
     def _events(self, kind: EventKind, watch: Watch, text: str) -> Sequence[Outgoing]:
         now = self._clock.now()

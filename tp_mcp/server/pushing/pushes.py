@@ -1,5 +1,6 @@
 """From what happens to watches to what clients are told of it."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,8 @@ from tp_mcp.watch.owner import Owner
 from tp_mcp.watch.readings import Outcome
 from tp_mcp.watch.states import Watch, WatchState
 from tp_mcp.watch.throttle import Throttle, looks_of
+
+logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
 """How often at most a client is told that a watch goes on: a person follows no faster."""
@@ -78,14 +81,21 @@ class Pushes:
         subscribed = await self._tell_change(watch, tasks)
         logged = 0
         if is_news(watch):
-            if self._sessions:
-                redactor = services.redactor.knowing(*services.client.secrets)
-                text = shown(words.end_message(watch), redactor)
-                logged = self._sessions.ended(text, _level(watch), _same_conversation(watch.owner), tasks)
+            logged = self._log(watch, services, tasks) if self._sessions else 0
             subscribed += await self._updated(INBOX_URI, _same_conversation(watch.owner), tasks)
         for channel, times in ((Channel.SUBSCRIPTION, subscribed), (Channel.LOG_MESSAGE, logged)):
             if times:
                 await services.deliveries.record(watch.id, channel, "sent")
+
+    def _log(self, watch: Watch, services: Services, tasks: TaskGroup) -> int:
+        try:
+            redactor = services.redactor.knowing(*services.client.secrets)
+            text = shown(words.end_message(watch), redactor)
+        except Exception:
+            # A hint that cannot be worded must not end what serves everybody.
+            logger.exception("No session is told the end of %s", watch.id)
+            return 0
+        return self._sessions.ended(text, _level(watch), _same_conversation(watch.owner), tasks)
 
     async def _updated(self, uri: str, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
         return self._sessions.updated(uri, may_hear, tasks) + await self._streams.publish(uri, may_hear)
