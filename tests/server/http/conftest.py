@@ -21,7 +21,7 @@ from tp_mcp.server.http.application import MCP_PATH, http_app
 from tp_mcp.server.http.readiness import Readiness
 from tp_mcp.server.http.serving import HttpServing, listen
 from tp_mcp.server.http.sessions import Sessions
-from tp_mcp.server.toolset import DEFAULT_TOOLS
+from tp_mcp.server.toolset import DEFAULT_TOOLS, Tools
 from tp_mcp.tools.services import Services
 
 HOST = "127.0.0.1"
@@ -54,7 +54,12 @@ class Served:
 
 @asynccontextmanager
 async def served_over_http(
-    world: World, identity: HttpIdentity, *, public_url: str | None = None, **options: Any
+    world: World,
+    identity: HttpIdentity,
+    *,
+    public_url: str | None = None,
+    tools: Tools = DEFAULT_TOOLS,
+    **options: Any,
 ) -> AsyncIterator[Served]:
     """Serve a world over HTTP, and stop in order."""
 
@@ -64,7 +69,7 @@ async def served_over_http(
 
     clock = world.services.clock
     backend = Backend(opened, clock)
-    server = TpServer(backend, identity, clock, lambda: DEFAULT_TOOLS, **options)
+    server = TpServer(backend, identity, clock, lambda: tools, **options)
     listening = listen(HOST, 0)
     port = listening.getsockname()[1]
 
