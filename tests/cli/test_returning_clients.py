@@ -23,6 +23,7 @@ pytestmark = pytest.mark.alone
 
 SPEED = 150.0
 LAB, OTHER_LAB = "AT16_Combined_FSW", "AT33_New_NAC"
+BUILD = "6955"
 PATIENCE_SECONDS = 40
 WAITING = """
 import asyncio, json, sys
@@ -54,7 +55,8 @@ class Tp:
             token = (await client.post("/token-auth/", json=login)).json()["token"]
             while True:
                 shown = await client.get(f"/adc/automation/upgrade/{lab}/", headers={"Authorization": f"JWT {token}"})
-                if shown.json()["status"] == "SUCCESS":
+                # Until a worker picks it up, what is shown is the upgrade before it.
+                if shown.json()["status"] == "SUCCESS" and BUILD in shown.text:
                     return
                 await asyncio.sleep(0.1)
 
@@ -139,7 +141,7 @@ async def test_two_chats_on_one_project_directory_do_not_take_each_others_ends(t
     async with Client(server) as one, Client(server) as two:
         ids = {}
         for client, lab in ((one, LAB), (two, OTHER_LAB)):
-            build = {"testbed": lab, "mode": "build", "build_number": "6955"}
+            build = {"testbed": lab, "mode": "build", "build_number": BUILD}
             ids[lab] = (await called(client, "start_upgrade", **build))[1:11]
         assert "is done" in await called(one, "wait_for_watch", watch_id=ids[LAB], max_wait_seconds=PATIENCE_SECONDS)
         await tp.upgraded(OTHER_LAB)
@@ -162,7 +164,7 @@ async def test_two_chats_on_one_project_directory_do_not_take_each_others_ends(t
 async def test_parallel_calls_of_one_turn_lose_no_end(tp: Tp, tmp_path: Path) -> None:
     server = stdio(variables(tp, tmp_path, CLAUDE_CODE_SESSION_ID="the-conversation"))
     async with Client(server) as client:
-        build = {"testbed": LAB, "mode": "build", "build_number": "6955"}
+        build = {"testbed": LAB, "mode": "build", "build_number": BUILD}
         watch_id = (await called(client, "start_upgrade", **build))[1:11]
         await tp.upgraded(LAB)
         await called(client, "wait_for_watch", watch_id=watch_id, max_wait_seconds=PATIENCE_SECONDS)
@@ -173,7 +175,7 @@ async def test_parallel_calls_of_one_turn_lose_no_end(tp: Tp, tmp_path: Path) ->
 async def test_a_result_that_the_client_dropped_loses_no_end(tp: Tp, tmp_path: Path) -> None:
     server = stdio(variables(tp, tmp_path, CLAUDE_CODE_SESSION_ID="the-conversation"))
     async with Client(server) as client:
-        build = {"testbed": LAB, "mode": "build", "build_number": "6955"}
+        build = {"testbed": LAB, "mode": "build", "build_number": BUILD}
         watch_id = (await called(client, "start_upgrade", **build))[1:11]
         with anyio.move_on_after(0.3):
             await called(client, "wait_for_watch", watch_id=watch_id, max_wait_seconds=PATIENCE_SECONDS)
