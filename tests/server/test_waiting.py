@@ -30,8 +30,7 @@ async def while_time_passes(chat: Chat, calling: Awaitable[T]) -> T:
         while not await is_watched(chat):
             await asyncio.sleep(0)
         while not call.done():
-            for _ in range(50):
-                await asyncio.sleep(0)
+            await chat.world.settle()
             await chat.world.advance(1)
     return await call
 

@@ -24,8 +24,7 @@ async def waited(world: World, watch_id: str, seconds: float) -> str:
     waiting = asyncio.create_task(world.call("wait_for_watch", watch_id=watch_id, max_wait_seconds=seconds))
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not waiting.done():
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await world.settle()
             await world.advance(1)
     error = waiting.exception()
     return waiting.result() if error is None else str(error)

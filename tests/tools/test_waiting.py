@@ -25,8 +25,7 @@ async def while_time_passes(world: World, calling: Coroutine[Any, Any, str]) -> 
         while not world.told and not call.done():
             await asyncio.sleep(0)
         while not call.done():
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await world.settle()
             await world.advance(1)
     return await call
 

@@ -26,8 +26,7 @@ async def waited(world: World, watch_id: str, seconds: float) -> str:
             await asyncio.sleep(0)
         while not waiting.done():
             # Whoever waits gets to see each second before the next one begins.
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await world.settle()
             await world.advance(1)
     return await waiting
 

@@ -146,6 +146,14 @@ class World:
                 return
             await self.simulator.advance(min(end, self.timer.at or end) - now)
 
+    async def settle(self) -> None:
+        """Let everything that needs no time to pass go on, as far as the store's thread is asked meanwhile."""
+        for _ in range(4):
+            await self.services.inbox._store.get("w_00000000")
+            await self.services.inbox._store.version()
+            for _ in range(20):
+                await asyncio.sleep(0)
+
     async def run_to_its_end(self, exec_id: int) -> None:
         """Let a real pytest begin and end, and the watch see it."""
         await self.advance(5)
