@@ -54,4 +54,4 @@ def _row(definition: ToolDefinition[Any]) -> str:
 def _effect(read_only: bool, destructive: bool) -> str:
     if read_only:
         return "reads"
-    return "changes TP" if destructive else "changes watches"
+    return "changes TP" if destructive else "changes this server"
