@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from pydantic import SecretStr
 
 from tp_mcp.redaction import Redactor
-from tp_mcp.results import fence, kept_logs
+from tp_mcp.results import fence, kept_logs, log_room
 from tp_mcp.results.kept_logs import KeptLogs, LogLimits, Tail
 
 SERVER = "http://tp.example:8000"
@@ -258,6 +259,40 @@ async def test_what_a_process_remembers_is_bounded(
     assert list(logs._remembered) == [3, 4]
 
 
-def test_a_file_that_goes_away_meanwhile_counts_as_nothing(tmp_path: Path) -> None:
-    assert kept_logs._seen(tmp_path / "gone") == 0.0
-    assert kept_logs._size(tmp_path / "gone") == 0
+async def test_many_threads_of_one_process_keep_each_log(new_logs: Callable[..., KeptLogs]) -> None:
+    logs = new_logs()
+    async with anyio.create_task_group() as tasks:
+        for exec_id in range(1, 41):
+            tasks.start_soon(logs.take_in, exec_id, tail(lines(0, 100), final=True))
+    assert [exec_id for exec_id in range(1, 41) if await logs.get(exec_id) is None] == []
+
+
+async def test_the_files_are_not_looked_through_for_each_log(
+    new_logs: Callable[..., KeptLogs], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[object] = []
+    scandir = os.scandir
+
+    def counted(path: Path) -> object:
+        looks.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr("tp_mcp.results.log_room.os.scandir", counted)
+    logs = new_logs()
+    for exec_id in range(1, 101):
+        await logs.take_in(exec_id, tail(lines(0, 100), final=True))
+    assert len(looks) == 1
+    clock.time += log_room.LOOK_SECONDS
+    await logs.take_in(446, tail(lines(0, 100), final=True))
+    assert len(looks) == 2
+
+
+async def test_a_file_that_goes_away_meanwhile_counts_as_nothing(
+    new_logs: Callable[..., KeptLogs], clock: Clock, tmp_path: Path
+) -> None:
+    await new_logs().take_in(446, tail(lines(0, 300), final=True))
+    [state] = (tmp_path / "logs").rglob("446.json")
+    (state.parent / "447.json").symlink_to("gone")
+    room = log_room.LogRoom(tmp_path / "logs", clock, all_bytes=10, age_seconds=DAY)
+    room.make()
+    assert files(tmp_path) == []

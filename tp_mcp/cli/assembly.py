@@ -132,7 +132,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
     execution_rule, upgrade_rule = ExecutionRule(ground.server), UpgradeRule()
     poller = Poller(
         store=ground.store,
-        reader=KeepingReader(TpReader(ground.client), logs),
+        reader=KeepingReader(TpReader(ground.client), logs, ground.polls),
         rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
         settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
         clock=ground.clock,
@@ -153,15 +153,6 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         elsewhere=_elsewhere(ground, changes, poller),
     )
     redactor = Redactor(ground.secrets)
-    registry = WatchRegistry(
-        store=ground.store,
-        poller=poller,
-        changes=changes,
-        clock=ground.clock,
-        server=ground.server,
-        task_group=ground.tasks,
-        elsewhere=_elsewhere(ground, changes, poller),
-    )
     services = Services(
         client=ground.client,
         catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),

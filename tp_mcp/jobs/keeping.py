@@ -4,6 +4,8 @@ import logging
 import re
 from collections.abc import Mapping
 
+import anyio
+from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
 from tp_mcp.api.client import TpClient
@@ -14,15 +16,31 @@ from tp_mcp.watch.ports import Reader
 
 logger = logging.getLogger(__name__)
 
+WAITING_MAX = 100
+"""How many tails wait to be kept at most while polls go on; with more, the polls wait as well."""
+
 _LOG_HANDLE = re.compile(r"log-([1-9][0-9]{0,11})")
 
 
 class KeepingReader:
-    """A reader that keeps the end of the log of each execution that is polled."""
+    """A reader that keeps the end of the log of each execution that is polled.
 
-    def __init__(self, reader: Reader, logs: KeptLogs) -> None:
+    No answer waits for that: it may tell of an end, and who waits for the end is to be told at once.
+    """
+
+    def __init__(self, reader: Reader, logs: KeptLogs, task_group: TaskGroup) -> None:
+        """Prepare.
+
+        Args:
+            reader: reads.
+            logs: where ends of logs are kept.
+            task_group: where they are kept; when it is cancelled, those that wait are kept all the same.
+
+        """
         self._reader = reader
         self._logs = logs
+        self._task_group = task_group
+        self._waiting = 0
 
     async def read(self, tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
         """Return TP's own JSON.
@@ -34,12 +52,25 @@ class KeepingReader:
         answer = await self._reader.read(tool, args)
         exec_id = args.get("exec_id")
         if tool == POLL_TOOL and isinstance(exec_id, int) and (tail := _tail_in(answer)) is not None:
-            try:
-                await self._logs.take_in(exec_id, tail)
-            except Exception:
-                # A poll tells of a job's end: no fault over its log may keep that from being seen.
-                logger.exception("The log of execution %d could not be kept", exec_id)
+            if self._waiting < WAITING_MAX:
+                self._waiting += 1
+                self._task_group.start_soon(self._keep_apart, exec_id, tail)
+            else:
+                await self._keep(exec_id, tail)
         return answer
+
+    async def _keep_apart(self, exec_id: int, tail: Tail) -> None:
+        # A job's last tail is not seen again once its end was told.
+        with anyio.CancelScope(shield=True):
+            await self._keep(exec_id, tail)
+        self._waiting -= 1
+
+    async def _keep(self, exec_id: int, tail: Tail) -> None:
+        try:
+            await self._logs.take_in(exec_id, tail)
+        except Exception:
+            # A poll tells of a job's end: no fault over its log may keep that from being seen.
+            logger.exception("The log of execution %d could not be kept", exec_id)
 
 
 async def read_execution(client: TpClient, logs: KeptLogs, exec_id: int, principal: str) -> Execution:

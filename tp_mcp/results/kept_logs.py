@@ -21,6 +21,7 @@ import anyio.to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from tp_mcp.clock import Clock
+from tp_mcp.results.log_room import LogRoom
 from tp_mcp.results.shelf import DIRECTORY_MODE, FILE_MODE, digest_of, write_whole
 from tp_mcp.results.stitching import ANEW, KNOWN_MAX_CHARACTERS, Known, stitch
 
@@ -140,7 +141,10 @@ class KeptLogs:
         self._clock = clock
         self._mask = mask
         self._limits = limits or LogLimits()
+        self._room = LogRoom(directory, clock, all_bytes=self._limits.all_bytes, age_seconds=self._limits.age_seconds)
         self._remembered: dict[int, _Remembered] = {}
+        # Threads of one process that try for one lock would only keep each other, and the rest of it, from working.
+        self._writing = anyio.CapacityLimiter(1)
 
     async def take_in(self, exec_id: int, tail: Tail, *, reader: str = "") -> None:
         """Add what a tail has that is not known yet; what cannot be written is logged, and comes with a later tail.
@@ -154,13 +158,13 @@ class KeptLogs:
         if not reader and not self._is_news(exec_id, tail):
             return
         try:
-            await anyio.to_thread.run_sync(self._take_in, exec_id, tail, reader)
+            await anyio.to_thread.run_sync(self._take_in, exec_id, tail, reader, limiter=self._writing)
         except OSError as error:
             logger.warning("The log of execution %d could not be kept: %s", exec_id, error)
 
     async def get(self, exec_id: int) -> KeptLog | None:
-        """Return what is kept of a log; None where nothing is."""
-        return await anyio.to_thread.run_sync(self._get, exec_id)
+        """Return what is kept of a log, with what this process was taking in of it; None where nothing is kept."""
+        return await anyio.to_thread.run_sync(self._get, exec_id, limiter=self._writing)
 
     async def admits(self, exec_id: int, principal: str) -> bool:
         """Return whether a principal has seen this log before."""
@@ -183,15 +187,15 @@ class KeptLogs:
         with _locked(self._directory / _LOCK) as locked:
             if not locked:
                 return
+            self._room.make()
             before = self._load(exec_id)
             state = self._stitched(exec_id, before or _State(), tail)
             who = digest_of(reader) if reader else ""
             if who and who not in state.readers:
                 state = replace(state, readers=(*state.readers, who)[-READERS_MAX:])
             if state != before and (before is not None or state.length or who):
-                if before is None:
-                    self._make_room()
-                self._save(exec_id, state)
+                self._save(exec_id, state, before)
+                self._room.added(state.length - (0 if before is None else before.length))
         self._remembered.pop(exec_id, None)
         self._remembered[exec_id] = _Remembered(state.end, state.final, hash(tail.text))
         if len(self._remembered) > REMEMBERED_MAX:
@@ -240,8 +244,10 @@ class KeptLogs:
             dropped=dropped,
         )
 
-    def _save(self, exec_id: int, state: _State) -> None:
+    def _save(self, exec_id: int, state: _State, before: _State | None) -> None:
         write_whole(self._state_path(exec_id), _STATE.dump_json(state), at=self._clock.now())
+        if before is None or state.generation == before.generation:
+            return
         for path in self._directory.glob(f"{exec_id}.*.txt"):
             if path != self._text_path(exec_id, state.generation):
                 path.unlink(missing_ok=True)
@@ -266,20 +272,6 @@ class KeptLogs:
                 text = data.decode("utf-8", "replace")
                 return KeptLog(text, state.generation, state.end, state.missing, state.dropped)
         return None
-
-    def _make_room(self) -> None:
-        """Drop what is too old, and the oldest while there is too much; the text goes with its state."""
-        old = self._clock.now() - self._limits.age_seconds
-        logs = sorted((_seen(path), path) for path in self._root.glob("*/*.json"))
-        octets = {path: sum(_size(text) for text in _texts(path)) for _, path in logs}
-        too_much = sum(octets.values()) - self._limits.all_bytes
-        for at, path in logs:
-            if at >= old and too_much <= 0:
-                continue
-            too_much -= octets[path]
-            path.unlink(missing_ok=True)
-            for text in _texts(path):
-                text.unlink(missing_ok=True)
 
     def _state_path(self, exec_id: int) -> Path:
         return self._directory / f"{exec_id}.json"
@@ -323,21 +315,3 @@ def _read(path: Path, length: int, *, last: int | None = None) -> bytes:
             return file.read(length - begin)
     except FileNotFoundError:
         return b""
-
-
-def _texts(state: Path) -> list[Path]:
-    return list(state.parent.glob(f"{state.stem}.*.txt"))
-
-
-def _seen(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
