@@ -93,8 +93,9 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     # Two commands that differ in the password alone are two calls: the second may be there to mend the first.
     password = request.command.password.get_secret_value() if request.command is not None else ""
     key = await repeats.key_of(call, START_TOOL, {**shown, **plan.asked}, secret=password)
-    if (told := await repeats.made_before(call, key, seconds=arguments.max_wait_seconds)) is not None:
-        return told
+    again = None if arguments.dry_run else await repeats.made_before(call, key, seconds=arguments.max_wait_seconds)
+    if again is not None:
+        return again
     lab = await services.catalogue.require_lab("testbed", request.testbed)
     others = await going_on_at(request.testbed, call)
     await plan.check(call)

@@ -155,7 +155,9 @@ class Intake:
         """
         self._flushed_at = self._clock.now()
         for watch_id in sorted(self._unwritten_ends):
-            await self._write_end(watch_id, epoch_of(watch_id))
+            # While one is written, another may be given up.
+            if watch_id in self._unwritten_ends:
+                await self._write_end(watch_id, epoch_of(watch_id))
         # What was counted for a target that another process took meanwhile is that process's to count.
         held = [watch_id for watch_id in sorted(self._unwritten) if epoch_of(watch_id) is not None]
         batch = [self._watches[watch_id] for watch_id in held]

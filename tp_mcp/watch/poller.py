@@ -262,9 +262,12 @@ class Poller:
     async def _take_in_everywhere(self, asked: Target, failure: TpError) -> None:
         """Let every watch know that TP is away: while it is, only one target asks."""
         for watch_id, watch in sorted(self._watches.items()):
+            if self._watches.get(watch_id) is not watch:
+                # While an end was written, it was given up or written itself.
+                continue
             target = self._targets[self._target_of[watch_id]]
             epoch = self._epoch(target.key)
-            if target is not asked and epoch is not None and self._watches.get(watch_id) is watch:
+            if target is not asked and epoch is not None:
                 await self._intake.take_in_silence(watch_id, failure, epoch)
         await self.flush()
 

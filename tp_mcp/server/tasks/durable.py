@@ -80,14 +80,17 @@ class WatchTasks:
         definition = self._definitions().get(params.name)
         if definition is None or not definition.awaits:
             return await call_next(ctx)
+        from tp_mcp.server.tasks.telling import shown_task  # noqa: PLC0415 -- after the first answer
+
         begun: list[Task] = []
 
         async def begin(call: Call) -> bool:
             awaited = call.awaits[-1] if call.awaits else None
             try:
                 task = None if awaited is None else await call.services.tasks.begin(call.owner, awaited)
-                if task is not None:
-                    begun.append(await self._shown(task, call.services))
+                if awaited is not None and task is not None:
+                    # From what is at hand: a start that was sent must not be answered with an error of the store.
+                    begun.append(shown_task(task, awaited.watches, call.services))
             except StoreError:
                 # What was started is watched, and its end comes by the inbox: the plain result says so.
                 return False
