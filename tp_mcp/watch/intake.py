@@ -236,7 +236,7 @@ class Intake:
                 if saved is not None or end.polled or stands is None or stands.state.ended:
                     break
                 # What TP answered to a start counts for more than what was read of it elsewhere.
-                step = replace(step, watch=replace(step.watch, revision=stands.revision))
+                step = step.on(stands)
         except StoreError as error:
             logger.warning("The end of %s could not be written: %s", watch_id, error)
             self._keep_end(step, polled=end.polled, error=error)

@@ -351,14 +351,14 @@ class WatchRegistry:
                 stored = await self._store.get(watch.id)
                 if stored is None or stored.state.ended:
                     return stored or watch
-                watch = replace(watch, revision=stored.revision)
+                step = step.on(stored)
+                watch = step.watch
         except StoreError as error:
             # It is watched from memory, and the next poll tries to write it again. Should the process die before that,
             # the row in state `starting` is settled by reading.
             logger.warning("%s could not be written: %s", watch.id, error)
             if watch.state.ended:
-                unwritten = replace(step, watch=watch)
-                self._poller.add(replace(before, revision=watch.revision), unwritten_end=unwritten)
+                self._poller.add(replace(before, revision=watch.revision, owner=watch.owner), unwritten_end=step)
             else:
                 self._poller.add(watch)
             return watch

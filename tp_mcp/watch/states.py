@@ -9,7 +9,7 @@ an active watch, and goes away again when its reason does.
 """
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pydantic import JsonValue
@@ -194,6 +194,12 @@ class Step:
     entry: InboxEntry | None = None
     durable: bool = False
     notes: tuple[str, ...] = field(default=())
+
+    def on(self, stored: Watch) -> "Step":
+        """Return this step to be written over a watch as somebody else wrote it, who may have handed it over."""
+        watch = replace(self.watch, revision=stored.revision, owner=stored.owner)
+        entry = None if self.entry is None else replace(self.entry, owner=stored.owner)
+        return replace(self, watch=watch, entry=entry)
 
 
 def new_watch_id() -> str:
