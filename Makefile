@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test chaos conformance check lint types coverage readme snapshots clean
+.PHONY: demo test chaos fuzz conformance check lint types coverage readme snapshots clean
 
 demo: $(READY)
 	@$(BIN)/tp-mcp demo
@@ -18,6 +18,10 @@ test: $(READY)
 SEED ?= 0
 chaos: $(READY)
 	@$(BIN)/python -m tests.chaos --seed $(SEED)
+
+# Every tool with hostile arguments; the suite has a short form of it.
+fuzz: $(READY)
+	@$(BIN)/python -m tests.fuzz --seed $(SEED)
 
 # The official conformance suite, with the Node that comes in the virtual environment.
 SUITE := tests/conformance

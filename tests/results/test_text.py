@@ -7,6 +7,7 @@ from tp_mcp.results.text import (
     Size,
     count_of,
     cut_mark,
+    echoed,
     format_duration,
     nearest,
     shorten,
@@ -15,6 +16,13 @@ from tp_mcp.results.text import (
 )
 
 LABS = ["AT16_Combined_FSW", "AT17_Combined_FSW", "BT01_Radius", "AT1"]
+
+
+def test_what_a_caller_gave_is_repeated_without_a_password_wherever_it_is_cut() -> None:
+    line = "execute restore image scp /builds/fsw/6957/image.out 10.1.1.1 builder Hunter2Secret"
+    for room in (20, 40, 80, 200):
+        assert "Secret" not in echoed(line, room)
+    assert echoed("radius", 80) == "radius"
 
 
 def test_a_text_that_fits_is_left_alone() -> None:

@@ -130,6 +130,13 @@ async def test_a_rerun_leaves_parameters_out_that_cannot_be_carried(world: World
     assert text.startswith(f"[{text[1:11]}] run of {POE}::TestPoe::test_budget on {LAB} (execution ")
 
 
+async def test_a_note_keeps_no_password(world: World) -> None:
+    line = "known: execute restore image scp /builds/fsw/6957/image.out 10.1.1.1 builder Hunter2Secret"
+    await world.call("note_failure", signature="s_0123456789", text=line)
+    (note,) = await world.services.executions.history.notes(ALICE.principal, world.services.executions.server)
+    assert note.text == line.replace("Hunter2Secret", "[redacted]")
+
+
 async def test_a_note_is_shown_used_and_ends(world: World) -> None:
     await upgraded(world, "6957")
     bad, _ = await ended_run(world, POE)

@@ -35,6 +35,9 @@ _HEADERS = {
     "Accept-Encoding": "gzip, deflate",
 }
 
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
+"""Of an answer's body, one at a time: what is asked for. Whatever else is installed here is not used on it."""
+
 _NOTHING_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -134,6 +137,7 @@ class Connection:
             # is all that TP knows a caller by.
             response = await transport.handle_async_request(request)
             try:
+                _check_encoding(response)
                 body = bytearray()
                 async for piece in response.aiter_bytes():
                     body += piece
@@ -164,6 +168,12 @@ class Connection:
         limits = httpx2.Limits(max_connections=1, keepalive_expiry=IDLE_CONNECTION_SECONDS)
         # Proxies and logins of the environment would contact what was not configured.
         return lambda: httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
+
+
+def _check_encoding(response: httpx2.Response) -> None:
+    # Before the body is looked at: codings within each other multiply what a small answer becomes.
+    if response.headers.get("Content-Encoding", "").strip().lower() not in _ENCODINGS:
+        raise httpx2.DecodingError("an encoding that was not asked for")
 
 
 def checked_base_url(base_url: str) -> str:

@@ -21,7 +21,7 @@ import anyio.to_thread
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, StoreFullError
-from tp_mcp.results.text import cut_mark, shorten
+from tp_mcp.results.text import cut_mark, echoed
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -219,7 +219,7 @@ def not_kept(error: OSError) -> StoreError:
 def no_such_handle(handle: str) -> InvalidArgumentError:
     """Return the error of a handle under which the caller has nothing."""
     return InvalidArgumentError(
-        f"Nothing is kept under {shorten(handle, _SHOWN_CHARACTERS)!r}.",
+        f"Nothing is kept under {echoed(handle, _SHOWN_CHARACTERS)!r}.",
         remedy="Handles are told by results, and what is under them is not kept for ever. Make that call again.",
     )
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tp_mcp.redaction import Redactor
 from tp_mcp.results.graphemes import cut_after, cut_before
 
 NEAREST_MAX_CANDIDATES = 20_000
@@ -79,6 +80,14 @@ def shorten_middle(text: str, limit: Size) -> str:
 def shorten(text: str, max_characters: int) -> str:
     """Return the text within so many characters, its middle left out as `shorten_middle` does."""
     return shorten_middle(text, Size(max_characters, max_characters * _UTF8_MAX_OCTETS))
+
+
+def echoed(text: str, max_characters: int) -> str:
+    """Return what a caller gave as an error may repeat it: without what looks like a secret, and shortened.
+
+    In this order: a secret whose beginning was cut off is not known for one any more.
+    """
+    return shorten(Redactor().redact(text), max_characters)
 
 
 def format_duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from tp_mcp.api.testcases import TestTree
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, TpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
 from tp_mcp.jobs.answers import word
-from tp_mcp.results.text import nearest, shorten
+from tp_mcp.results.text import echoed, nearest, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Catalogue:
         except _CANNOT_SAY as error:
             logger.warning("The test ids could not be checked: %s", error)
             return False
-        listed = ", ".join(repr(shorten(test_id, NAME_MAX_CHARACTERS)) for test_id in unknown[:NAMES_SHOWN])
+        listed = ", ".join(repr(echoed(test_id, NAME_MAX_CHARACTERS)) for test_id in unknown[:NAMES_SHOWN])
         more = f" and {len(unknown) - NAMES_SHOWN} more" if len(unknown) > NAMES_SHOWN else ""
         raise InvalidArgumentError(
             f"testcase has {listed}{more}, which TP does not know.",

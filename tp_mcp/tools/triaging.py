@@ -11,7 +11,7 @@ from tp_mcp.history.records import Note
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import execution_job
 from tp_mcp.results.fence import one_line
-from tp_mcp.results.text import count_of, shorten
+from tp_mcp.results.text import count_of, echoed, shorten
 from tp_mcp.tools import telling
 from tp_mcp.tools.toolkit import Call
 from tp_mcp.triage.clusters import Cluster
@@ -73,7 +73,7 @@ class Triaged:
                 return cluster
         there_are = ", ".join(cluster.id for cluster in self.triage.clusters) or "none, because nothing failed"
         raise InvalidArgumentError(
-            f"cluster is {shorten(name, 40)!r}, which execution {self.read.exec_id} does not have.",
+            f"cluster is {echoed(name, 40)!r}, which execution {self.read.exec_id} does not have.",
             remedy=f"Its clusters are: {there_are}.",
         )
 

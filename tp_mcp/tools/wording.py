@@ -8,7 +8,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from tp_mcp.errors import InvalidArgumentError
-from tp_mcp.results.text import nearest, shorten
+from tp_mcp.results.text import echoed, nearest
 
 GIVEN_MAX_CHARACTERS = 80
 MAX_PROBLEMS = 5
@@ -90,7 +90,7 @@ def _names_beside(arguments: type[BaseModel], detail: ErrorDetails) -> tuple[str
 
 
 def _given(value: JsonValue) -> str:
-    return shorten(json.dumps(value, ensure_ascii=False), GIVEN_MAX_CHARACTERS)
+    return echoed(json.dumps(value, ensure_ascii=False), GIVEN_MAX_CHARACTERS)
 
 
 def _example(arguments: type[BaseModel], name: str) -> str:
