@@ -18,6 +18,9 @@ SESSION_GONE_SECONDS = 3.0
 MAX_BODY_BYTES = 1_048_576
 """Largest request body; a larger one is answered 413."""
 
+HEADERS_SECONDS = 10.0
+"""How long the headers of a request may take to arrive, from connecting or, after an answer, from their first byte."""
+
 BODY_SECONDS = 20.0
 """How long the body of a request may take to arrive."""
 
@@ -28,7 +31,7 @@ SEND_BUFFER_BYTES = 65_536
 """What the system keeps for a client that does not read, in each direction of a connection."""
 
 KEEP_ALIVE_SECONDS = 15
-"""How long a connection without a request stays open."""
+"""How long a connection without a request stays open after an answer, read or not."""
 
 STOP_SECONDS = 3.0
 """How long stopping takes at most, whatever is open."""

@@ -1,24 +1,19 @@
 """Serving the HTTP application on a port until it is asked to stop."""
 
-import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp
 
-from tp_mcp.server.http.exchanges import DROP_EXTENSION, Exchanges
+from tp_mcp.server.http.exchanges import Exchanges
 from tp_mcp.server.http.limits import (
     ANSWER_SECONDS,
     KEEP_ALIVE_SECONDS,
-    MAX_CONNECTIONS,
     SEND_BUFFER_BYTES,
 )
-
-logger = logging.getLogger(__name__)
+from tp_mcp.server.http.protocol import BoundedProtocol
 
 BACKLOG = 512
 
@@ -63,7 +58,7 @@ class HttpServing:
         self._server = _Server(
             uvicorn.Config(
                 self._exchanges,
-                http=_Protocol,
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -92,21 +87,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-class _Protocol(H11Protocol):
-    """Refuses connections beyond the limit, and hands every request the means to drop its connection."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        if len(self.connections) >= MAX_CONNECTIONS:
-            logger.warning("Closing a new connection: %d are open already", len(self.connections))
-            transport.abort()
-            return
-        super().connection_made(transport)
-        inner = self.app
-
-        async def droppable(scope: Scope, receive: Receive, send: Send) -> None:
-            scope.setdefault("extensions", {})[DROP_EXTENSION] = transport.abort
-            await inner(scope, receive, send)
-
-        self.app = droppable
