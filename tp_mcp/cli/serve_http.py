@@ -21,6 +21,7 @@ from tp_mcp.server.auth.verifying import authenticated
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.conversations import HttpIdentity, Identity, everyone
 from tp_mcp.server.http.application import MCP_PATH, http_app
+from tp_mcp.server.http.garbage import settled
 from tp_mcp.server.http.limits import STOP_SECONDS
 from tp_mcp.server.http.readiness import Readiness
 from tp_mcp.server.http.serving import HttpServing, listen
@@ -54,6 +55,7 @@ def serve_http(options: ServeOptions, backend: Backend, make: MakeServer) -> Non
     server = make(identity, authentication, limiting)
     app = Sessions(http_app(server, Readiness(backend, clock), security=names_answered_to(settings.public_url)), clock)
     backend.accompany(app.following)
+    backend.accompany(settled(server))
 
     async def close() -> None:
         await backend.close()
