@@ -131,6 +131,22 @@ async def test_services_that_die_are_opened_anew() -> None:
         assert opening.opened == 2
 
 
+async def test_services_that_die_are_opened_anew_though_nobody_calls() -> None:
+    class Waking(EndlessClock):
+        async def sleep(self, seconds: float) -> None:
+            if seconds != module.REOPEN_SECONDS:
+                await super().sleep(seconds)
+
+    opening = Opening()
+    backend = Backend(opening, Waking())
+    async with backend.running():
+        await bounded(backend.services())
+        opening.is_open = asyncio.Event()
+        opening.dies.set()
+        await bounded(opening.is_open.wait())
+    assert (opening.opened, opening.closed) == (2, 1)
+
+
 @pytest.mark.parametrize("hangs", ["opening", "closing"])
 async def test_it_ends_within_its_limit_although_something_hangs(hangs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CLOSE_SECONDS", 0.1)

@@ -1,7 +1,8 @@
 """What is behind the tools, opened after the first answer.
 
 A client waits for the server's first answer; the store, the timer and the imports behind them can come after it. They
-are opened once, in a task of their own, and opened anew when a call finds that it failed before.
+are opened once, in a task of their own, and opened anew when a call finds that it failed before, or by themselves where
+they died: watches are polled whether somebody calls or not.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 OPEN_AFTER_ANSWER_SECONDS = 0.05
 OPEN_AT_LATEST_SECONDS = 1.0
+REOPEN_SECONDS = 5.0
+"""How long after services have died they are opened anew, where no call wants them sooner."""
+
 CLOSE_SECONDS = 2.0
 ANSWER_SECONDS = 0.2
 """How long calls that were cut off by closing have to say so."""
@@ -131,17 +135,24 @@ class Backend:
 
     async def _keep_open(self) -> None:
         try:
-            while not self._closing.is_set():
-                await self._wanted.wait()
-                if not self._closing.is_set():
-                    await self._open_once()
+            async with anyio.create_task_group() as again:
+                while not self._closing.is_set():
+                    await self._wanted.wait()
+                    if not self._closing.is_set() and await self._open_once():
+                        again.start_soon(self._open_again)
+                again.cancel_scope.cancel()
         finally:
             # Whoever still waits is told; nothing is opened any more.
             self._error = closing_error()
             self._settled.set()
             self._closed.set()
 
-    async def _open_once(self) -> None:
+    async def _open_again(self) -> None:
+        await self._clock.sleep(REOPEN_SECONDS)
+        self._wanted.set()
+
+    async def _open_once(self) -> bool:
+        """Open, and stay open until it closes; return whether it was open and died."""
         try:
             async with self._open_services() as services, AsyncExitStack() as companions:
                 for companion in self._companions:
@@ -158,9 +169,11 @@ class Backend:
                 "The server cannot work for an internal reason; see its log.", remedy="tp-mcp doctor may tell more."
             )
         finally:
+            died = self._services is not None and not self._closing.is_set()
             self._services = None
             settled, self._settled, self._wanted = self._settled, anyio.Event(), anyio.Event()
             settled.set()
+        return died
 
 
 def closing_error() -> TpMcpError:
