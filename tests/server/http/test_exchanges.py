@@ -115,6 +115,18 @@ async def test_a_body_that_never_arrives_ends_the_request() -> None:
     assert wire.sent == []
 
 
+async def test_a_body_that_arrives_bit_by_bit_has_no_more_time_than_any_other() -> None:
+    class Dribbling(Wire):
+        async def receive(self) -> Message:
+            await asyncio.sleep(0.01)
+            return {"type": "http.request", "body": b"a", "more_body": not self.dropped.is_set()}
+
+    wire = Dribbling()
+    await settled(await begun(Exchanges(echo, body_seconds=0.05), wire))
+    assert wire.dropped.is_set()
+    assert wire.sent == []
+
+
 async def test_after_its_body_a_request_may_be_as_long_as_it_likes() -> None:
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -89,6 +89,7 @@ class _Exchange:
         self._body_seconds = body_seconds
         self._cancel_scope = anyio.CancelScope()
         self._body_arrived = False
+        self._body_until: float | None = None
         self._started = False
         self._complete = False
         self._stalled = False
@@ -113,7 +114,9 @@ class _Exchange:
     async def _receive_in_time(self) -> Message:
         if self._body_arrived:
             return await self._receive()
-        with anyio.move_on_after(self._body_seconds):
+        if self._body_until is None:
+            self._body_until = anyio.current_time() + self._body_seconds
+        with anyio.CancelScope(deadline=self._body_until):
             message = await self._receive()
             self._body_arrived = not message.get("more_body", False)
             return message
