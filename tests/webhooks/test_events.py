@@ -114,6 +114,7 @@ def test_forge_is_told_progress_as_an_ambient_status(make_watch: MakeWatch, make
         Owner("p", "project:/home/alice", exact=False),
         Owner("p", "threadId:sha256:abc", exact=True),
         Owner("p", "unnamed", exact=True),
+        Owner("p", "session:5f0c", exact=True),
     ],
 )
 def test_where_the_session_is_not_known_exactly_forge_is_told_nothing_and_others_are(

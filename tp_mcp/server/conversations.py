@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.owner import SESSION_KEY_PREFIX, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,6 @@ SESSION_HEADER = "mcp-session-id"
 SESSIONLESS_SINCE = "2026-07-28"
 """The first protocol version without sessions; there the SDK checks no session header, so it says nothing."""
 
-SESSION_KEY_PREFIX = "session:"
 HTTP_SHARED_KEY = "http"
 """Of HTTP requests that nothing tells apart, and of what was left by sessions that are gone."""
 

@@ -3,6 +3,9 @@
 import hashlib
 from dataclasses import dataclass, field
 
+SESSION_KEY_PREFIX = "session:"
+"""What keys begin with that stand for a session of a transport, which is no name that a client gave."""
+
 HANDLE_PREFIX = "chat_"
 HANDLE_DIGITS = 10
 

@@ -11,7 +11,7 @@ from tp_mcp.results.fence import clean, one_line
 from tp_mcp.results.text import shorten
 from tp_mcp.watch import words
 from tp_mcp.watch.outgoing import EventKind
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.owner import SESSION_KEY_PREFIX, Owner
 from tp_mcp.watch.states import Watch
 
 URL_MAX_CHARACTERS = 2_000
@@ -70,6 +70,8 @@ def forge_payload(kind: EventKind, event_id: str, watch: Watch, text: str, *, re
 
 def session_of(owner: Owner) -> str | None:
     """Return the name that the client gave the conversation; None where it gave none, or one too long to be kept."""
+    if owner.conversation.startswith(SESSION_KEY_PREFIX):
+        return None
     _, _, name = owner.conversation.partition(":")
     return name if owner.exact and name and not name.startswith("sha256:") else None
 
