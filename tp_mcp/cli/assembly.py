@@ -115,7 +115,12 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
     changes = Changes()
     chains = Chains(store=ground.store, clock=ground.clock, server=ground.server, task_group=ground.polls)
 
-    reader = ExecutionReader(client=ground.client, history=ground.history, server=ground.server)
+    def masked(text: str) -> str:
+        # Made anew each time: the client goes on learning, such as the password of a command.
+        return shown(text, Redactor((*ground.secrets, *ground.client.secrets)))
+
+    logs = KeptLogs(ground.state_dir / LOGS_DIRECTORY, ground.server, ground.clock, masked)
+    reader = ExecutionReader(client=ground.client, history=ground.history, logs=logs, server=ground.server)
     recorder = Recorder(reader=reader, store=ground.store, clock=ground.clock, task_group=ground.polls)
 
     def on_change(watch: Watch) -> None:
@@ -124,11 +129,6 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         changes.tell(watch)
         chains.notice(watch)
 
-    def masked(text: str) -> str:
-        # Made anew each time: the client goes on learning, such as the password of a command.
-        return shown(text, Redactor((*ground.secrets, *ground.client.secrets)))
-
-    logs = KeptLogs(ground.state_dir / LOGS_DIRECTORY, ground.server, ground.clock, masked)
     execution_rule, upgrade_rule = ExecutionRule(ground.server), UpgradeRule()
     poller = Poller(
         store=ground.store,

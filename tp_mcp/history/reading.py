@@ -13,6 +13,8 @@ from tp_mcp.history.ports import History
 from tp_mcp.history.records import Run
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, lab_words
+from tp_mcp.jobs.keeping import read_execution
+from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.triage.clusters import Cluster, clusters_of
 from tp_mcp.triage.past import EXECUTIONS_LOOKED_AT, PastExecution, outcomes_by_test
 from tp_mcp.triage.report import parse_report
@@ -55,17 +57,19 @@ class ReadExecution:
 class ExecutionReader:
     """Reads ended executions of one TP, and keeps what they came to."""
 
-    def __init__(self, *, client: TpClient, history: History, server: str) -> None:
+    def __init__(self, *, client: TpClient, history: History, logs: KeptLogs, server: str) -> None:
         """Prepare.
 
         Args:
             client: speaks to TP.
             history: keeps what executions came to.
+            logs: keeps what is seen of their logs.
             server: TP's base URL.
 
         """
         self._client = client
         self._history = history
+        self._logs = logs
         self._server = server
 
     @property
@@ -96,7 +100,7 @@ class ExecutionReader:
 
         """
         if execution is None:
-            execution = await self._client.get_execution(exec_id)
+            execution = await read_execution(self._client, self._logs, exec_id, principal)
         require_ended(exec_id, execution)
         content = await self._client.get_report(execution.report_file_path, max_bytes=max_bytes)
         # On a thread: a large report takes seconds to read, and watches go on meanwhile.

@@ -168,7 +168,7 @@ class Recorder:
         if exec_id in await reader.history.known(reader.server, [exec_id], principal):
             return
         if execution is None or tests is None:
-            await reader.read(exec_id, principal=principal, max_bytes=BACKGROUND_REPORT_MAX_BYTES)
+            await reader.read(exec_id, principal=principal, execution=execution, max_bytes=BACKGROUND_REPORT_MAX_BYTES)
         else:
             await reader.take_in(exec_id, execution, tests, principal=principal)
 

@@ -48,8 +48,10 @@ async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
     watch = await _watch_of(call, job)
     where = _where(arguments.exec_id, execution)
     if _has_ended(execution):
-        call.services.recorder.saw(arguments.exec_id, call.owner.principal)
-        return await _ended(where, execution, watch, call, exec_id=arguments.exec_id)
+        told = await _ended(where, execution, watch, call, exec_id=arguments.exec_id)
+        # Where its failures were told, what was read of it is on its way already, and this adds nothing.
+        call.services.recorder.saw(arguments.exec_id, call.owner.principal, execution)
+        return told
     return await _going_on(where, execution, watch, call, exec_id=arguments.exec_id)
 
 

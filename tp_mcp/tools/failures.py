@@ -31,6 +31,7 @@ async def report_sections(exec_id: int, execution: Execution, services: Services
         return (Paragraph(f"TP has no report of it at {url}, so {none_told}."),)
     except (TpError, ReportError) as error:
         return (where, Paragraph(f"Its report could not be read, so {none_told}: {error}"))
+    services.recorder.saw(exec_id, owner.principal, execution, report.tests)
     return (where, *_listed(report, exec_id))
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, execution_job
+from tp_mcp.jobs.keeping import read_execution
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import Size, count_of, format_duration, size_of
@@ -55,7 +56,7 @@ class TestResultsArguments(ToolArguments):
 async def get_test_results(arguments: TestResultsArguments, call: Call) -> Document:
     """List a run's tests."""
     exec_id = arguments.exec_id
-    execution = await call.services.client.get_execution(exec_id)
+    execution = await read_execution(call.services.client, call.services.logs, exec_id, call.owner.principal)
     await call.services.inbox.name(call.visit, job=execution_job(exec_id))
     where = f"Execution {exec_id} on {word(execution.lab) or 'an unknown lab'}"
     if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
@@ -63,7 +64,10 @@ async def get_test_results(arguments: TestResultsArguments, call: Call) -> Docum
             f"{where} is {status_words(execution.status) or 'of unknown status'}: its report is written at its end.",
             next_step=f"{telling.look_call(execution_job(exec_id))} shows how it stands.",
         )
-    told = await call.services.reports.tests(exec_id, execution, client=call.services.client, owner=call.owner)
+    services = call.services
+    told = await services.reports.tests(
+        exec_id, execution, client=services.client, owner=call.owner, logs=services.logs
+    )
     if told.source == "report":
         call.services.recorder.saw(exec_id, call.owner.principal, execution, told.tests)
     notes = _notes(told)
@@ -87,7 +91,7 @@ def _notes(told: RunTests) -> tuple[Section, ...]:
     return (
         Paragraph(
             f"{told.problem}, so this is what the short summary at the end of its log names: no logs of tests, no "
-            f"durations, and of those that did not fail usually nothing.{part}"
+            f"durations, and of those that did not fail usually nothing.{part}{told.log_words}"
         ),
     )
 

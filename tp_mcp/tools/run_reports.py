@@ -10,6 +10,7 @@ import anyio.to_thread
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
 from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
+from tp_mcp.results.kept_logs import KeptLog, KeptLogs
 from tp_mcp.triage.report import Report, parse_report
 from tp_mcp.triage.reported import ReportedTest
 from tp_mcp.triage.summary import read_summary
@@ -36,6 +37,8 @@ class RunTests:
         problem: why it is not the report, as the beginning of a sentence; empty where it is.
         complete: nothing that the source has was cut off or left out.
         left_out: rows of the report that could not be read.
+        log_size: bytes of the log, where it served and is kept; else None.
+        log_unknown: how many of them TP never showed, or were not kept.
 
     """
 
@@ -44,6 +47,17 @@ class RunTests:
     problem: str = ""
     complete: bool = True
     left_out: int = 0
+    log_size: int | None = None
+    log_unknown: int = 0
+
+    @property
+    def log_words(self) -> str:
+        """Return how much of the log is known, as a sentence after others; empty where that is not known either."""
+        if self.log_size is None:
+            return ""
+        if self.log_unknown:
+            return f" Of the {self.log_size:,} bytes of its log {self.log_unknown:,} are not known."
+        return f" All {self.log_size:,} bytes of its log are known."
 
 
 class RunReports:
@@ -57,8 +71,19 @@ class RunReports:
         # One at a time: a large one takes memory, and whoever asks for the same one finds it kept.
         self._reading = anyio.Lock()
 
-    async def tests(self, exec_id: int, execution: Execution, *, client: TpClient, owner: Owner) -> RunTests:
-        """Return the tests of an ended run, from the end of its log where its report cannot be had."""
+    async def tests(
+        self, exec_id: int, execution: Execution, *, client: TpClient, owner: Owner, logs: KeptLogs | None = None
+    ) -> RunTests:
+        """Return the tests of an ended run, from its log where its report cannot be had.
+
+        Args:
+            exec_id: the execution's id.
+            execution: what TP says of it now.
+            client: fetches the report.
+            owner: who asks.
+            logs: the logs that are kept, of which the owner sees those that it may read; TP itself shows only the end.
+
+        """
         try:
             report = await self.read(exec_id, execution, client=client, owner=owner)
         except (InputError, TpNotFoundError):
@@ -67,8 +92,15 @@ class RunReports:
             problem = f"Its report could not be read ({error.message.rstrip('.')})"
         else:
             return RunTests(report.tests, complete=report.left_out == 0, left_out=report.left_out)
-        summary = read_summary(execution.log_tail)
-        return RunTests(summary.tests, source="log", problem=problem, complete=summary.complete)
+        shown = read_summary(execution.log_tail)
+        log = await _kept_log(exec_id, owner, logs)
+        # On a thread: what is kept of a long run is megabytes.
+        summary = None if log is None else await anyio.to_thread.run_sync(read_summary, log.text)
+        # What could not be added to the kept log may name more than it does.
+        if log is None or summary is None or len(summary.tests) < len(shown.tests):
+            return RunTests(shown.tests, "log", problem, shown.complete)
+        unknown = log.missing + log.dropped
+        return RunTests(summary.tests, "log", problem, summary.complete, log_size=log.size, log_unknown=unknown)
 
     async def read(self, exec_id: int, execution: Execution, *, client: TpClient, owner: Owner) -> Report:
         """Return the report of an ended run.
@@ -105,3 +137,9 @@ class RunReports:
             len(self._kept) > KEPT_MAX_REPORTS or sum(each.size_bytes for each in self._kept.values()) > KEPT_MAX_BYTES
         ):
             self._kept.popitem(last=False)
+
+
+async def _kept_log(exec_id: int, owner: Owner, logs: KeptLogs | None) -> KeptLog | None:
+    if logs is None or not await logs.admits(exec_id, owner.principal):
+        return None
+    return await logs.get(exec_id)

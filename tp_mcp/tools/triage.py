@@ -125,7 +125,9 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
         )
     sections.append(Paragraph(compared_with(triage.earlier, baseline)))
     if told.problem:
-        sections.append(Paragraph(f"{told.problem}, so this rests on the summary at the end of its log."))
+        sections.append(
+            Paragraph(f"{told.problem}, so this rests on the summary at the end of its log.{told.log_words}")
+        )
     if told.read.left_out:
         sections.append(Paragraph(f"{count_of(told.read.left_out, 'row')} of the report could not be read."))
     if triage.clusters:

@@ -10,6 +10,7 @@ from tp_mcp.history.reading import ReadExecution, require_ended
 from tp_mcp.history.records import Note
 from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import execution_job
+from tp_mcp.jobs.keeping import read_execution
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import count_of, echoed, shorten
 from tp_mcp.tools import telling
@@ -41,7 +42,8 @@ class Triaged:
         triage: it taken apart.
         notes: what the caller noted, by signature.
         now: the time, in seconds since the epoch.
-        problem: why it rests on the end of the log, as the beginning of a sentence; empty where it rests on the report.
+        problem: why it rests on the log, as the beginning of a sentence; empty where it rests on the report.
+        log_words: how much of that log is known, as a sentence after others.
 
     """
 
@@ -50,6 +52,7 @@ class Triaged:
     notes: Mapping[str, Note]
     now: float
     problem: str = ""
+    log_words: str = ""
 
     def note_on(self, cluster: Cluster) -> Note | None:
         """Return the note on one of a cluster's signatures."""
@@ -87,9 +90,11 @@ async def triaged(exec_id: int, call: Call, baseline: int | None = None) -> Tria
 
     """
     services, principal = call.services, call.owner.principal
-    execution = await services.client.get_execution(exec_id)
+    execution = await read_execution(services.client, services.logs, exec_id, principal)
     require_ended(exec_id, execution)
-    tests = await services.reports.tests(exec_id, execution, client=services.client, owner=call.owner)
+    tests = await services.reports.tests(
+        exec_id, execution, client=services.client, owner=call.owner, logs=services.logs
+    )
     if tests.source == "log" and not tests.tests:
         raise ReportError(
             f"{tests.problem}, and the end of its log names no test that failed, so it cannot be triaged.",
@@ -106,7 +111,7 @@ async def triaged(exec_id: int, call: Call, baseline: int | None = None) -> Tria
     earlier = await services.executions.earlier(read, principal, baseline)
     notes = await services.executions.history.notes(principal, services.executions.server)
     by_signature = {note.signature: note for note in notes}
-    return Triaged(read, read.triage(earlier), by_signature, services.clock.now(), tests.problem)
+    return Triaged(read, read.triage(earlier), by_signature, services.clock.now(), tests.problem, tests.log_words)
 
 
 def cluster_item(told: Triaged, cluster: Cluster) -> str:

@@ -24,6 +24,8 @@ _OUTCOMES: dict[str, Outcome] = {
     "XPASS": "xpassed",
     "RERUN": "rerun",
 }
+# Where a part of a log was never seen, or not kept, it has a line like this.
+_MISSING = re.compile(r"\[\.\.\. .* \.\.\.\]")
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -34,7 +36,7 @@ class Summary:
     Attributes:
         tests: a row for each line, in order; its log is the message that the line has. Of an error the phase is not
             told: it counts as the setup, or as the collection where the id is a file's.
-        complete: the summary's beginning and its end are both there.
+        complete: the summary's beginning and its end are both there, and nothing is missing between them.
 
     """
 
@@ -43,7 +45,7 @@ class Summary:
 
 
 def read_summary(log: str) -> Summary:
-    """Read the short summary at the end of a log, of which the beginning may be cut off."""
+    """Read the short summary at the end of a log, of which the beginning, or a part within, may be missing."""
     text = _TERMINAL.sub("", log).replace("\r\n", "\n")
     headings = list(_HEADING.finditer(text))
     body = text[headings[-1].end() :] if headings else text
@@ -55,7 +57,8 @@ def read_summary(log: str) -> Summary:
     if not headings:
         lines = _last_run_of(lines)
     tests = tuple(_test(match) for line in lines if (match := _LINE.fullmatch(line.rstrip())))
-    return Summary(tests, complete=bool(headings) and end is not None)
+    whole = bool(headings) and end is not None and not any(map(_is_missing, lines))
+    return Summary(tests, complete=whole)
 
 
 def _last_run_of(lines: list[str]) -> list[str]:
@@ -64,9 +67,13 @@ def _last_run_of(lines: list[str]) -> list[str]:
     while last > 0 and not lines[last - 1].strip():
         last -= 1
     first = last
-    while first > 0 and _LINE.fullmatch(lines[first - 1].rstrip()):
+    while first > 0 and (_LINE.fullmatch(lines[first - 1].rstrip()) or _is_missing(lines[first - 1])):
         first -= 1
     return lines[first:last]
+
+
+def _is_missing(line: str) -> bool:
+    return _MISSING.fullmatch(line.rstrip()) is not None
 
 
 def _test(match: re.Match[str]) -> ReportedTest:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from mcp.types import CallToolResult
 
 from tp_mcp.errors import TpError
+from tp_mcp.jobs.keeping import read_execution
 from tp_mcp.results.document import Document, Paragraph, Section
 from tp_mcp.results.fence import shown
 from tp_mcp.results.limits import RESULT_MAX_CHARACTERS
@@ -115,7 +116,7 @@ async def _details(watch: Watch, services: Services) -> tuple[Section, ...]:
     if kind != "execution" or not ran or words.never_started(watch) or not services.registry.looks_at(watch):
         return ()
     try:
-        execution = await services.client.get_execution(int(exec_id))
+        execution = await read_execution(services.client, services.logs, int(exec_id), watch.owner.principal)
         return await report_sections(int(exec_id), execution, services, watch.owner)
     except TpError as error:
         return (Paragraph(f"What failed could not be read: {error} {telling.look_call(watch.job)} lists it."),)
