@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -221,3 +222,80 @@ async def test_a_run_under_way_has_no_results_yet(world: World) -> None:
 async def test_rows_that_could_not_be_read_are_counted(world: World, report_html: ReportHtml) -> None:
     exec_id = reported(world, report_html([*ROWS, ("x", "Sideways", "")]))
     assert "1 row of the report could not be read." in await world.call(TOOL, exec_id=exec_id)
+
+
+def long_summary(failures: int) -> str:
+    """Return a log whose summary is longer than what TP shows of it."""
+    named = "".join(f"FAILED a.py::test_{number:03} - OSError: link {'x' * 60} lost\n" for number in range(failures))
+    return f"{'=' * 20} short test summary info {'=' * 20}\n{named}{'=' * 20} {failures} failed in 12.30s {'=' * 20}\n"
+
+
+async def test_a_summary_longer_than_what_tp_shows_is_put_together_from_the_log_that_was_kept(world: World) -> None:
+    log = long_summary(100)
+    exec_id = world.ended_execution(status="Running", ended_at=None, worker_died=True)
+    executions = world.simulator.state.executions
+    for size in (*range(3_000, len(log), 3_000), len(log)):
+        executions.put(replace(executions.get(exec_id), log_size=size, log_tail=log[max(0, size - 4_096) : size]))
+        await world.call(TOOL, exec_id=exec_id)
+    executions.put(replace(executions.get(exec_id), status="Done", counts=Counts(failed=100, total=100)))
+    text = await world.call(TOOL, exec_id=exec_id)
+    assert "by the end of its log: 100 failed. 100 failed or in error." in text
+    assert f"usually nothing. All {len(log):,} bytes of its log are known." in text
+    triaged = await world.call("triage_execution", exec_id=exec_id)
+    assert f"rests on the summary at the end of its log. All {len(log):,} bytes of its log are known." in triaged
+
+
+async def test_a_summary_with_a_gap_says_how_much_of_the_log_is_not_known(world: World) -> None:
+    log = long_summary(100)
+    exec_id = world.ended_execution(status="Running", ended_at=None, worker_died=True)
+    executions = world.simulator.state.executions
+    executions.put(replace(executions.get(exec_id), log_size=3_000, log_tail=log[:3_000]))
+    await world.call(TOOL, exec_id=exec_id)
+    counts = Counts(failed=100, total=100)
+    executions.put(
+        replace(executions.get(exec_id), status="Done", counts=counts, log_size=len(log), log_tail=log[-4_096:])
+    )
+    text = await world.call(TOOL, exec_id=exec_id)
+    known = int(re.findall(r"by the end of its log: (\d+) failed\.", text)[0])
+    assert 60 < known < 100
+    said = rf"so some are missing\. Of the {len(log):,} bytes of its log \d,\d+ are not known\."
+    assert re.search(said, text)
+
+
+async def test_where_what_is_shown_could_not_be_kept_it_serves_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exec_id = world.ended_execution(status="Running", ended_at=None, log_tail="=== x ===\n", log_size=10)
+    await world.call(TOOL, exec_id=exec_id)
+
+    async def full(*_: object, **__: object) -> None:
+        """Keep nothing."""
+
+    monkeypatch.setattr(world.services.logs, "take_in", full)
+    executions = world.simulator.state.executions
+    ended = replace(executions.get(exec_id), status="Done", log_size=5_000, log_tail=SUMMARY)
+    executions.put(replace(ended, counts=Counts(failed=2, errors=1, total=7)))
+    text = await world.call(TOOL, exec_id=exec_id)
+    assert "by the end of its log: 2 failed, 1 error." in text
+    assert "bytes of its log" not in text
+
+
+@pytest.mark.parametrize("tool", [TOOL, "triage_execution"])
+async def test_who_asks_of_a_run_s_tests_may_read_its_log(world: World, exec_id: int, tool: str) -> None:
+    executions = world.simulator.state.executions
+    executions.put(replace(executions.get(exec_id), log_tail="it was so\n", log_size=10))
+    await world.call(tool, exec_id=exec_id)
+    assert "it was so" in await world.call("read_result", handle=f"log-{exec_id}")
+    bob = Owner("local:bob", "environment:two", exact=True)
+    assert "Nothing is kept" in await world.refused("read_result", handle=f"log-{exec_id}", owner=bob)
+
+
+async def test_a_report_that_get_execution_told_of_is_kept_without_reading_it_again(world: World, exec_id: int) -> None:
+    await world.call("get_execution", exec_id=exec_id)
+    await world.polls.idle()
+    assert world.asked.count("get_report") == 1
+    assert world.asked.count("get_execution") == 1
+    await world.call("triage_execution", exec_id=exec_id)
+    assert world.asked.count("get_report") == 1
+    history = world.services.executions.history
+    assert await history.known(world.services.executions.server, [exec_id], "local:alice") == {exec_id}

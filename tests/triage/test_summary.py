@@ -78,3 +78,11 @@ PARTS = st.sampled_from([HEADING, END, "FAILED a.py::t[x - y] - z", "ERROR b", "
 @given(st.lists(PARTS | st.text(max_size=20), max_size=8).map("\n".join))
 def test_any_log_is_read(log: str) -> None:
     assert all(test.test_id for test in read_summary(log).tests)
+
+
+@pytest.mark.parametrize("heading", [f"{HEADING}\n", "FAILED z.py::t\n"])
+def test_what_is_missing_within_a_summary_makes_it_incomplete_and_hides_nothing_around_it(heading: str) -> None:
+    gap = "[... 9,904 bytes of the log are missing here: TP shows no more than its end ...]"
+    log = f"{heading}FAILED a.py::t\n{gap}\nFAILED b.py::t\n{END}\n"
+    assert [name for _, _, name in rows(log)][-2:] == ["a.py::t", "b.py::t"]
+    assert not read_summary(log).complete
