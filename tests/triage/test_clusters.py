@@ -49,6 +49,23 @@ def test_one_test_with_other_parameters_fails_for_one_reason_whatever_it_quotes(
     ) == [["a[1]", "a[2]"]]
 
 
+def test_the_reason_behind_a_colon_joins_whatever_was_asked_for_before_it() -> None:
+    assert together(
+        failing("t.py::a", "CliError: 'show vlan 1' failed on 10.0.0.1 after 2.5 s: certificate has expired"),
+        failing("u.py::b", "CliError: 'show poe' failed on 10.0.0.2 after 7.0 s: certificate has expired"),
+        failing("u.py::c", "OSError: 'show acl' failed on 10.0.0.2 after 7.0 s: certificate has expired"),
+        failing("v.py::d", "CliError: 'show stp' failed on 10.0.0.1 after 2.5 s: vlan 4094 is reserved"),
+    ) == [["a", "b"], ["c"], ["d"]]
+
+
+def test_a_colon_that_leads_to_no_reason_of_its_own_joins_nothing() -> None:
+    for why in ("error", "'poe' is reserved there", "exit status 1"):
+        alone = [failing(f"{name}.py::{name}", f"CliError: 'show {name}' failed: {why}") for name in "ab"]
+        assert together(*alone) == [["a"], ["b"]]
+    said = [failing(f"{name}.py::{name}", f"CliError: 'show {name}' gave: interface up") for name in "ab"]
+    assert together(*said) == [["a"], ["b"]]
+
+
 def test_what_two_messages_quote_of_the_same_trouble_joins_them() -> None:
     assert together(
         failing("t.py::a", f"CliError: 'show x' gave:\n{LOST.format(1)}"),

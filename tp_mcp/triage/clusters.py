@@ -4,7 +4,8 @@ Failures belong together
 
 1. where exception and masked message agree, and the message says enough to be told by; where it does not, where also
    the deepest frame in the tests' own code agrees;
-2. where the same test, whatever its parameters, failed with the same words but for what is quoted;
+2. where the same test, whatever its parameters, failed with the same words but for what is quoted; or any test did,
+   and the words lead by a colon to a reason that quotes nothing: "'show vlan' failed: certificate has expired";
 3. where their messages quote the same line of trouble, or a rule says that what it recognises has one reason;
 4. where a message tells nothing by itself: where what the test wrote has a line of trouble that exactly one cluster
    speaks of.
@@ -29,6 +30,10 @@ TELLING_MIN_WORDS = 3
 
 TROUBLE_MIN_WORDS = 3
 """A line of trouble with fewer words of its own may be of any trouble."""
+
+REASON_MIN_WORDS = 2
+"""Fewer words of its own behind the colon are no reason to be told by."""
+
 PASSING_TESTS_LOOKED_AT = 300
 """How many passing tests tell what is written where nothing is wrong."""
 
@@ -143,6 +148,7 @@ def clusters_of(tests: Sequence[ReportedTest]) -> tuple[Cluster, ...]:
     for keys in (
         [_key(failure) for failure in failures],
         [_shape(failure) for failure in failures],
+        [_reason(failure) for failure in failures],
         [decision.rule if decision.one_reason else None for decision in decisions],
     ):
         _join_equal(groups, keys)
@@ -183,6 +189,15 @@ def _shape(failure: Failure) -> Hashable:
     signature = failure.signature
     first = without_quoted(signature.message.split("\n", 1)[0])
     return failure.function, signature.exception, first, signature.frame
+
+
+def _reason(failure: Failure) -> Hashable | None:
+    """Return the words that say why what a message quotes went wrong, whatever that is; None where there are none."""
+    what, _, why = without_quoted(failure.signature.message.split("\n", 1)[0]).partition(": ")
+    if "<q>" not in what or "<q>" in why or _TROUBLE.search(what) is None:
+        return None
+    own = {word.lower() for word in _words(why)} - _SAYS_NOTHING
+    return (failure.signature.exception, what, why) if len(own) >= REASON_MIN_WORDS else None
 
 
 def _is_telling(message: str) -> bool:
