@@ -162,7 +162,7 @@ async def test_a_note_is_shown_used_and_ends(world: World) -> None:
 
 async def test_a_note_may_end_with_a_day(world: World) -> None:
     text = await world.call("note_failure", signature="s_0123456789", text="x", until_date="2026-05-29")
-    assert "(until 2026-05-30)" in text
+    assert "(to the end of 2026-05-29)" in text
     await world.advance(3 * 86_400)
     assert "that is over" in await world.call("list_failure_notes")
     assert "which is no day" in await world.refused(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tp_mcp.api.guard import intended_ids
 from tp_mcp.errors import InputError, InvalidArgumentError, ReportError
@@ -161,11 +161,16 @@ def note_words(note: Note, *, build: str = "", now: float) -> str:
     text = shorten(one_line(note.text), NOTE_MAX_CHARACTERS)
     limits = [
         f"until build {one_line(note.until_build)}" if note.until_build else "",
-        f"until {datetime.fromtimestamp(note.until_at, UTC):%Y-%m-%d}" if note.until_at is not None else "",
+        "" if note.until_at is None else f"to the end of {_last_day(note.until_at)}",
     ]
     until = ", ".join(limit for limit in limits if limit)
     ended = "" if note.holds(build=build, now=now) else "; that is over, and it is still there"
     return f"noted: {text}{f' ({until}{ended})' if until else ''}"
+
+
+def _last_day(until: float) -> str:
+    # What ends a note is the beginning of the day after.
+    return f"{datetime.fromtimestamp(until, UTC) - timedelta(seconds=1):%Y-%m-%d}"
 
 
 def compared_with(earlier: Sequence[PastExecution], baseline: int | None) -> str:
