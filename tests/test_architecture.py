@@ -38,7 +38,13 @@ SAME_LAYER = {("settings", "errors"), ("triage", "results"), ("history", "jobs")
 
 FENCES = {
     "apscheduler": {"tp_mcp.watch.timer"},
-    "sqlite3": {"tp_mcp.watch.sqlite", "tp_mcp.access.sqlite", "tp_mcp.access.sqlite_tokens", "tp_mcp.history.sqlite"},
+    "sqlite3": {
+        "tp_mcp.watch.sqlite",
+        "tp_mcp.access.sqlite",
+        "tp_mcp.access.sqlite_tokens",
+        "tp_mcp.access.sqlite_credentials",
+        "tp_mcp.history.sqlite",
+    },
     "httpx2": {
         "tp_mcp.api",
         "tp_mcp.connectors.runner",
@@ -53,6 +59,7 @@ FENCES = {
     "starlette": {"tp_mcp.simulator", "tp_mcp.server.auth", "tp_mcp.server.http", "tp_mcp.server.conversations"},
     "uvicorn": {"tp_mcp.simulator", "tp_mcp.server.http"},
     "jwt": {"tp_mcp.simulator", "tp_mcp.server.auth"},
+    "cryptography": {"tp_mcp.access.credentials"},
     "jmespath": {"tp_mcp.connectors"},
     "yaml": {"tp_mcp.connectors"},
     "re2": {"tp_mcp.connectors"},
@@ -71,6 +78,7 @@ TOOL_HELPERS = {
     "neighbours",
     "paging",
     "permission",
+    "principals",
     "repeats",
     "run_reports",
     "sending",

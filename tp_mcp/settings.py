@@ -179,6 +179,10 @@ class Settings(BaseSettings):
     jwt_audience: str | None = Field(default=None, description="What its tokens for this server have as audience.")
     jwt_keys_url: str | None = Field(default=None, description="Where the provider's public keys are (JWKS).")
     jwt_user_claim: str = Field(default="sub", description="Which claim names the user.")
+    encryption_key: SecretStr | None = Field(
+        default=None,
+        description="Encrypts the TP logins kept for users: base64 of 32 random bytes; of several, the first encrypts.",
+    )
     requests_per_minute: int = Field(
         default=600, ge=1, description="How many requests one user may make of the HTTP server in a minute."
     )

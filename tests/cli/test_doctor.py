@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tp_mcp.cli.doctor import Finding, Mark, findings, run_doctor
+from tp_mcp.cli.doctor import findings, run_doctor
+from tp_mcp.cli.finding import Finding, Mark
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import StoreCorruptError
 from tp_mcp.server.toolset import DEFAULT_TOOLS

@@ -18,7 +18,7 @@ class Answering:
     def __init__(self, answer: JsonValue) -> None:
         self._answer = answer
 
-    async def read(self, _tool: str, _args: Mapping[str, JsonValue]) -> JsonValue:
+    async def read(self, _tool: str, _args: Mapping[str, JsonValue], _identity: str = "") -> JsonValue:
         return self._answer
 
 

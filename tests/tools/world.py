@@ -17,13 +17,15 @@ import anyio.abc
 import httpx2
 from pydantic import JsonValue, SecretStr
 
-from tp_mcp.api.auth import Credentials, PasswordLogin
+from tp_mcp.access.credentials import Vault
+from tp_mcp.api.auth import Credentials, NoLogin, PasswordLogin
 from tp_mcp.api.client import TpClient
 from tp_mcp.cli.assembly import Ground, assemble
+from tp_mcp.cli.composition import vault_of
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError
 from tp_mcp.history.sqlite import SqliteHistory
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import Redactor, Secrets
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.server.results import error_text
@@ -32,6 +34,7 @@ from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.simulator.faults import Fault
 from tp_mcp.tools.asking import Asker
+from tp_mcp.tools.principals import Principals
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call
 from tp_mcp.watch.owner import Owner
@@ -50,6 +53,12 @@ READS = frozenset(
         "get_report",
     }
 )
+
+USUAL_SETTINGS: Mapping[str, Any] = {
+    "confirm": "nothing",
+    "image_hosts": ("10.1.1.1", "10.15.1.20"),
+    "testcases_ttl_seconds": TREE_TTL_SECONDS,
+}
 
 T = TypeVar("T")
 
@@ -110,6 +119,7 @@ class World:
     services: Services
     timer: StepTimer
     polls: CountedTasks
+    vault: Vault
     told: list[Watch] = field(default_factory=list)
 
     async def call(self, name: str, *, owner: Owner = ALICE, asker: Asker | None = None, **arguments: Any) -> str:
@@ -221,9 +231,13 @@ async def open_world(
     options: SimulatorOptions | None = None,
     credentials: Credentials | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
+    own_logins: bool = False,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """Join everything; `tree` is the test tree to show without collecting it, `settings` what is configured."""
+    """Join everything; `tree` is the test tree to show without collecting it, `settings` what is configured.
+
+    With `own_logins` each principal acts on TP with their own, and `credentials` are the service account's.
+    """
     options = replace(options or SimulatorOptions(), speed=0.0, start_time=START_TIME)
     async with Simulator(options) as simulator:
         if tree is not None:
@@ -241,8 +255,12 @@ async def open_world(
             anyio.create_task_group() as tasks,
         ):
             polls = CountedTasks(tasks)
+            configured = Settings(**{**USUAL_SETTINGS, **settings})
+            vault = vault_of(configured, store, server=BASE_URL, clock=clock)
+            service_account = credentials is not None and not isinstance(credentials, NoLogin)
+            principals = Principals(client, vault, service_account=service_account, learnt=Secrets())
             ground = Ground(
-                client=client,
+                client=client.only_reading() if own_logins else client,
                 server=BASE_URL,
                 store=store,
                 state_dir=state_dir,
@@ -254,17 +272,13 @@ async def open_world(
                 polls=cast(anyio.abc.TaskGroup, polls),
                 secrets=(login.password,),
                 rng=random.Random(0),
+                principals=principals if own_logins else None,
             )
-            usual: dict[str, Any] = {
-                "confirm": "nothing",
-                "image_hosts": ("10.1.1.1", "10.15.1.20"),
-                "testcases_ttl_seconds": TREE_TTL_SECONDS,
-            }
-            assembly = assemble(Settings(**{**usual, **settings}), ground)
+            assembly = assemble(configured, ground)
             await assembly.services.registry.resume()
             assembly.poller.start()
             await assembly.chains.look()
-            yield World(simulator, assembly.services, timer, polls)
+            yield World(simulator, assembly.services, timer, polls, vault)
             assembly.poller.stop()
             tasks.cancel_scope.cancel()
         await store.close()

@@ -93,7 +93,7 @@ class FakeReader:
     def asked(self, job: str) -> list[float]:
         return [at for at, name in self.reads if name == job]
 
-    async def read(self, tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
+    async def read(self, tool: str, args: Mapping[str, JsonValue], _identity: str = "") -> JsonValue:
         job = str(args.get("job", tool))
         self.reads.append((self.clock.time, job))
         if self.hold is not None:

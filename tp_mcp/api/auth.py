@@ -12,25 +12,69 @@ from pydantic import SecretStr
 LONGEST_TOKEN = 16_000
 """Characters of a token; longer ones do not fit into a request's header."""
 
+_PASSWORD_REMEDY = "Check TP_MCP_USERNAME and TP_MCP_PASSWORD, and that the account may log in to TP."  # noqa: S105 - names of variables
+_TOKEN_REMEDY = "Have a new token issued and set TP_MCP_TOKEN to it."  # noqa: S105 - the name of a variable
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordLogin:
-    """A user name and password: tokens are minted with them, and renewed before they expire."""
+    """A user name and password: tokens are minted with them, and renewed before they expire.
+
+    Attributes:
+        username: of TP.
+        password: likewise.
+        remedy: what to do where TP does not take them.
+
+    """
 
     username: str
     password: SecretStr
+    remedy: str = _PASSWORD_REMEDY
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token that was issued elsewhere; it cannot be renewed here."""
+    """A token that was issued elsewhere; it cannot be renewed here.
+
+    Attributes:
+        token: itself.
+        named: where it comes from, for messages.
+        remedy: what to do where TP does not take it.
+
+    """
 
     token: SecretStr
+    named: str = "TP_MCP_TOKEN"
+    remedy: str = _TOKEN_REMEDY
 
 
-Credentials = PasswordLogin | IssuedToken
+@dataclass(frozen=True, slots=True)
+class NoLogin:
+    """No way to log in: nothing is ever sent.
+
+    Attributes:
+        message: why there is none.
+        remedy: what to do about it.
+
+    """
+
+    message: str
+    remedy: str
+
+
+Credentials = PasswordLogin | IssuedToken | NoLogin
+
+
+def secrets_of(credentials: Credentials) -> tuple[SecretStr, ...]:
+    """Return what must never be shown of a login."""
+    match credentials:
+        case PasswordLogin():
+            return (credentials.password,)
+        case IssuedToken():
+            return (credentials.token,)
+        case NoLogin():
+            return ()
 
 
 @dataclass(frozen=True, slots=True)

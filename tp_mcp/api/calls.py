@@ -1,28 +1,26 @@
 """Calls with a login: the token fetched and renewed, reads repeated, a write sent once."""
 
+import copy
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import httpx2
 from pydantic import JsonValue, SecretStr
 
 from tp_mcp.api.answers import Judge, RawAnswer
-from tp_mcp.api.auth import Credentials, PasswordLogin
+from tp_mcp.api.auth import Credentials, IssuedToken, NoLogin, PasswordLogin, secrets_of
 from tp_mcp.api.connection import Call, Connection
 from tp_mcp.api.endpoints import GET_REPORT, MINT_TOKEN
 from tp_mcp.api.login import read_token
 from tp_mcp.api.retries import FailedAttempt, repeated, retry_after_seconds
-from tp_mcp.api.tokens import HandedInToken, MintedTokens, Tokens
+from tp_mcp.api.tokens import HandedInToken, MintedTokens, NoTokens, Tokens
 from tp_mcp.clock import Clock
 from tp_mcp.errors import TpError, TpNotAuthenticatedError
 from tp_mcp.redaction import Redactor, Secrets
 
 T = TypeVar("T")
 Verdict = Callable[[Judge, RawAnswer], T]
-
-_PASSWORD_REMEDY = "Check TP_MCP_USERNAME and TP_MCP_PASSWORD, and that the account may log in to TP."  # noqa: S105 - names of variables
-_TOKEN_REMEDY = "Have a new token issued and set TP_MCP_TOKEN to it."  # noqa: S105 - the name of a variable
 
 
 class Caller:
@@ -46,21 +44,36 @@ class Caller:
         self._clock = clock
         self._has_answered = False
         self._connection = Connection(base_url, transport=transport, verify=verify)
-        self.tokens: Tokens
-        if isinstance(credentials, PasswordLogin):
-            self._login = credentials
-            self.tokens = MintedTokens(credentials, clock, self._mint)
-            self.secrets = Secrets(credentials.password)
-            self._login_remedy = _PASSWORD_REMEDY
-        else:
-            self.tokens = HandedInToken(credentials, clock)
-            self.secrets = Secrets(credentials.token)
-            self._login_remedy = _TOKEN_REMEDY
+        self._log_in_with(credentials)
+
+    def acting_as(self, credentials: Credentials) -> Self:
+        """Return one with another login, over the same connections: each request carries its own login.
+
+        Raises:
+            ConfigurationError: the token cannot be used.
+
+        """
+        other = copy.copy(self)
+        other._log_in_with(credentials)  # noqa: SLF001 - a copy of this very object
+        return other
 
     @property
     def base_url(self) -> str:
         """TP's base URL without a trailing slash."""
         return self._connection.base_url
+
+    def _log_in_with(self, credentials: Credentials) -> None:
+        self.secrets = Secrets(*secrets_of(credentials))
+        self._login_remedy = credentials.remedy
+        self.tokens: Tokens
+        match credentials:
+            case PasswordLogin():
+                self._login = credentials
+                self.tokens = MintedTokens(credentials, self._clock, self._mint)
+            case IssuedToken():
+                self.tokens = HandedInToken(credentials, self._clock)
+            case NoLogin():
+                self.tokens = NoTokens(credentials)
 
     async def aclose(self) -> None:
         """Close every connection."""

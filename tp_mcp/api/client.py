@@ -31,7 +31,7 @@ from tp_mcp.api.reports import report_path, report_url
 from tp_mcp.api.requests import LockAction, PytestRequest, UpgradeRequest
 from tp_mcp.api.testcases import TestTree, parse_tree
 from tp_mcp.clock import Clock
-from tp_mcp.errors import InvalidArgumentError, TpBusyError, TpNotJsonError
+from tp_mcp.errors import InvalidArgumentError, TpBusyError, TpForbiddenError, TpNotJsonError
 from tp_mcp.redaction import Secrets
 
 ModelT = TypeVar("ModelT", bound=TpModel)
@@ -41,6 +41,8 @@ _PATH_GUARDS: Mapping[str, Callable[[object], str]] = {
     "exec_id": lambda value: str(guard_execution_id(value)),
 }
 _OF_A_USER = (endpoints.LIST_LABS, endpoints.LIST_EXECUTIONS)
+READS_OF_A_USER = frozenset(endpoint.name for endpoint in _OF_A_USER)
+"""What answers differently for each user."""
 
 
 class TpClient:
@@ -75,6 +77,7 @@ class TpClient:
             base_url=base_url, credentials=credentials, clock=clock, transport=transport, verify=verify
         )
         self._retrying = True
+        self._reads_alone = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,6 +95,24 @@ class TpClient:
         """Return a view of this client that sends a read once; connections and token are shared."""
         view = copy.copy(self)
         view._retrying = False  # noqa: SLF001 - a view of this very client
+        return view
+
+    def only_reading(self) -> Self:
+        """Return a view of this client that refuses to send what may change something."""
+        view = copy.copy(self)
+        view._reads_alone = True  # noqa: SLF001 - a view of this very client
+        return view
+
+    def acting_as(self, credentials: Credentials) -> Self:
+        """Return a client with another login; the connections are shared, and stay this client's to close.
+
+        Raises:
+            ConfigurationError: the token cannot be used.
+
+        """
+        view = copy.copy(self)
+        view._caller = self._caller.acting_as(credentials)  # noqa: SLF001 - a view of this very client
+        view._reads_alone = False  # noqa: SLF001 - likewise
         return view
 
     @property
@@ -245,6 +266,11 @@ class TpClient:
     async def _json(
         self, endpoint: Endpoint, *, path: str = "", body: JsonValue = None, secrets: tuple[SecretStr, ...] = ()
     ) -> JsonValue:
+        if self._reads_alone and not endpoint.reads:
+            raise TpForbiddenError(
+                f"{endpoint.name} was not sent: this login is a service account, which only reads.",
+                remedy="Each user changes TP with a login of their own.",
+            )
         call = Call(endpoint, path or endpoint.path, body, endpoint.max_bytes, secrets)
         return await self._caller.send(
             call, lambda judge, answer: judge.json(endpoint, answer), retrying=self._retrying

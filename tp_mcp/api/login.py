@@ -56,7 +56,7 @@ def _refusal(answer: RawAnswer, judge: Judge) -> TpError:
     words = server_words(answer.body, judge.redactor)
     return TpNotAuthenticatedError(
         "TP does not accept the user name and password." + (f' It said: "{words}"' if words else ""),
-        remedy="Correct TP_MCP_USERNAME and TP_MCP_PASSWORD.",
+        remedy=judge.login_remedy,
         status_code=answer.status,
     )
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import anyio
 from pydantic import SecretStr
 
-from tp_mcp.api.auth import IssuedToken, PasswordLogin, is_token, read_claims
+from tp_mcp.api.auth import IssuedToken, NoLogin, PasswordLogin, is_token, read_claims
 from tp_mcp.api.login import refuses_credentials
 from tp_mcp.clock import Clock
 from tp_mcp.errors import ConfigurationError, TpError, TpNotAuthenticatedError
@@ -61,9 +61,10 @@ class HandedInToken:
     def __init__(self, issued: IssuedToken, clock: Clock) -> None:
         if not is_token(issued.token.get_secret_value()):
             raise ConfigurationError(
-                "TP_MCP_TOKEN is not a token.",
+                f"{issued.named} is not a token.",
                 remedy="Set it to the token alone, without the word JWT, quotes, spaces or line breaks.",
             )
+        self._issued = issued
         self._token = issued.token
         self._claims = read_claims(issued.token)
         self._clock = clock
@@ -82,8 +83,8 @@ class HandedInToken:
         """
         if self._claims.username is None:
             raise ConfigurationError(
-                "The token in TP_MCP_TOKEN carries no username, so it is not known whom it stands for.",
-                remedy="Use a token whose payload has 'username', or set TP_MCP_USERNAME and TP_MCP_PASSWORD instead.",
+                f"The token in {self._issued.named} carries no username, so it is not known whom it stands for.",
+                remedy="Use a token whose payload has 'username', or a user name and password instead.",
             )
         return self._claims.username
 
@@ -96,8 +97,7 @@ class HandedInToken:
         """
         if self._claims.expires_at is not None and self._claims.expires_at <= self._clock.now():
             raise TpNotAuthenticatedError(
-                "The token in TP_MCP_TOKEN has expired; nothing was sent.",
-                remedy="Have a new one issued and set TP_MCP_TOKEN to it.",
+                f"The token in {self._issued.named} has expired; nothing was sent.", remedy=self._issued.remedy
             )
         return self._token
 
@@ -116,6 +116,40 @@ class HandedInToken:
     async def renewed(self, refused: SecretStr) -> SecretStr:
         """Return `refused`: there is no other."""
         return refused
+
+
+class NoTokens:
+    """No token: whoever wants one is told why there is none, so nothing is sent."""
+
+    def __init__(self, why: NoLogin) -> None:
+        self._why = why
+
+    @property
+    def renewable(self) -> bool:
+        """False: there is nothing to replace."""
+        return False
+
+    def username(self) -> str:
+        """Raise TpNotAuthenticatedError: nobody is known."""
+        raise self._error()
+
+    async def current(self) -> SecretStr:
+        """Raise TpNotAuthenticatedError: there is none."""
+        raise self._error()
+
+    async def fresh(self) -> SecretStr:
+        """Raise TpNotAuthenticatedError: there is none."""
+        raise self._error()
+
+    def drop(self, refused: SecretStr) -> None:
+        """Do nothing: none was ever sent."""
+
+    async def renewed(self, refused: SecretStr) -> SecretStr:  # noqa: ARG002 -- none was ever sent
+        """Raise TpNotAuthenticatedError: there is none."""
+        raise self._error()
+
+    def _error(self) -> TpNotAuthenticatedError:
+        return TpNotAuthenticatedError(self._why.message, remedy=self._why.remedy)
 
 
 class MintedTokens:

@@ -31,6 +31,7 @@ from tp_mcp.server.toolset import CHAINED_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.tools.catalogue import Catalogue
 from tp_mcp.tools.chaining import ToolStarter
+from tp_mcp.tools.principals import Principals
 from tp_mcp.tools.services import Services
 from tp_mcp.watch.catching_up import CatchingUp
 from tp_mcp.watch.chains import Chains
@@ -71,6 +72,7 @@ class Ground:
         secrets: what must never be shown.
         rng: where phases and back-off come from; None for the system's randomness.
         interval_factor: multiplies every poll interval.
+        principals: gives each principal a login of their own; None where `client` serves everybody.
         heartbeat_seconds: how often this process shows the others on its store that it lives; None where no other
             process has the same watches.
 
@@ -89,6 +91,7 @@ class Ground:
     secrets: tuple[SecretStr, ...] = ()
     rng: random.Random | None = None
     interval_factor: float = 1.0
+    principals: Principals | None = None
     heartbeat_seconds: float | None = None
 
 
@@ -120,7 +123,14 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         return shown(text, Redactor((*ground.secrets, *ground.client.secrets)))
 
     logs = KeptLogs(ground.state_dir / LOGS_DIRECTORY, ground.server, ground.clock, masked)
-    reader = ExecutionReader(client=ground.client, history=ground.history, logs=logs, server=ground.server)
+    principals = ground.principals
+    reader = ExecutionReader(
+        client=ground.client,
+        history=ground.history,
+        logs=logs,
+        server=ground.server,
+        client_of=None if principals is None else principals.background,
+    )
     recorder = Recorder(reader=reader, store=ground.store, clock=ground.clock, task_group=ground.polls)
 
     def on_change(watch: Watch) -> None:
@@ -129,10 +139,12 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         changes.tell(watch)
         chains.notice(watch)
 
+    polled = TpReader(ground.client, None if principals is None else principals.polling)
     execution_rule, upgrade_rule = ExecutionRule(ground.server), UpgradeRule()
     poller = Poller(
         store=ground.store,
-        reader=KeepingReader(TpReader(ground.client), logs, ground.polls),
+        reader=KeepingReader(polled, logs, ground.polls),
+        identity_of=None if principals is None else principals.identity,
         rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
         settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
         clock=ground.clock,
@@ -184,6 +196,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         starts={name: tool for name, tool in CHAINED_TOOLS.items() if name not in settings.disabled_tools},
         max_wait_seconds=settings.max_wait_seconds,
         pace=ground.interval_factor,
+        principals=principals,
     )
     chains.use(ToolStarter(services))
     return Assembly(services, poller, chains, recorder)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tp_mcp import __version__
-from tp_mcp.cli import connector, script_commands
+from tp_mcp.cli import connector, credentials, script_commands
 from tp_mcp.cli.serve_options import DEFAULT_SPEED, MAX_SPEED, MIN_SPEED, parse_serve_options
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(connector.app, name="connector")
+app.add_typer(credentials.app, name="credentials")
 script_commands.add_to(app)
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import anyio
 import httpx2
 
+from tp_mcp.access.credentials import Vault, keys_in
+from tp_mcp.access.sqlite_credentials import SqliteCredentials
+from tp_mcp.api.auth import NoLogin
 from tp_mcp.api.client import TpClient
 from tp_mcp.cli.assembly import Ground, assemble
 from tp_mcp.cli.configuration import TpAccess
@@ -15,8 +18,9 @@ from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.errors import TpMcpError
 from tp_mcp.history.sqlite import SqliteHistory
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import Redactor, Secrets
 from tp_mcp.settings import Settings
+from tp_mcp.tools.principals import Principals
 from tp_mcp.tools.services import Services
 from tp_mcp.watch.abandoned import end_abandoned
 from tp_mcp.watch.leases import HEARTBEAT_SECONDS
@@ -35,6 +39,7 @@ async def open_services(
     *,
     state_dir: Path,
     clock: Clock,
+    learnt: Secrets | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     interval_factor: float = 1.0,
     is_gone: Callable[[str], bool] | None = None,
@@ -48,6 +53,8 @@ async def open_services(
         access: the TP to speak to.
         state_dir: where watches are kept.
         clock: the time.
+        learnt: told the secrets of users; with it each of them acts on TP with a login of their own, and the
+            configured one, where there is one, only reads in the background. None where it serves everybody.
         transport: what carries requests to TP; the network by default.
         interval_factor: multiplies every poll interval.
         is_gone: whether the TP of a base URL is gone for good, so that its watches are lost; None where none can be.
@@ -63,7 +70,7 @@ async def open_services(
     manifest = _manifest(settings.connector)
 
     def redactor(client: TpClient) -> Callable[[], Redactor]:
-        return lambda: Redactor((*access.secrets, *client.secrets))
+        return lambda: Redactor((*access.secrets, *client.secrets, *(learnt or ())))
 
     async with (
         _one_error_as_itself(),
@@ -78,8 +85,9 @@ async def open_services(
         _closing_history(state_dir) as history,
         anyio.create_task_group() as tasks,
     ):
+        principals = None if learnt is None else _principals(settings, access, client, store, clock, learnt)
         ground = Ground(
-            client=client,
+            client=client if principals is None else client.only_reading(),
             server=access.base_url,
             store=store,
             state_dir=state_dir,
@@ -91,6 +99,7 @@ async def open_services(
             polls=tasks,
             secrets=(*access.secrets, *(webhook.secret for webhook in settings.webhooks.values())),
             interval_factor=interval_factor,
+            principals=principals,
             heartbeat_seconds=heartbeat_seconds,
         )
         assembly = assemble(settings, ground)
@@ -154,6 +163,23 @@ async def _closing_history(state_dir: Path) -> AsyncIterator[SqliteHistory]:
     finally:
         with anyio.CancelScope(shield=True):
             await history.close()
+
+
+def _principals(
+    settings: Settings, access: TpAccess, client: TpClient, store: SqliteStore, clock: Clock, learnt: Secrets
+) -> Principals:
+    vault = vault_of(settings, store, server=access.base_url, clock=clock)
+    return Principals(client, vault, service_account=not isinstance(access.credentials, NoLogin), learnt=learnt)
+
+
+def vault_of(settings: Settings, store: SqliteStore, *, server: str, clock: Clock) -> Vault:
+    """Return the logins to one TP that are kept in a store.
+
+    Raises:
+        ConfigurationError: a key is none.
+
+    """
+    return Vault(SqliteCredentials(store.connection), keys_in(settings.encryption_key), server=server, clock=clock)
 
 
 def _manifest(connector: Path | None) -> Manifest:

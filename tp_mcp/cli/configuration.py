@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from tp_mcp.api.auth import Credentials, IssuedToken, PasswordLogin
+from tp_mcp.api.auth import Credentials, IssuedToken, NoLogin, PasswordLogin, secrets_of
 from tp_mcp.errors import ConfigurationError
 from tp_mcp.settings import Settings
 
+NO_SERVICE_ACCOUNT = NoLogin("No service account is configured.", "Each user acts on TP with a login of their own.")
 SIMULATOR_LOGIN = PasswordLogin("demo", SecretStr("demo-password"))
 
 
@@ -24,21 +25,24 @@ class TpAccess:
     @property
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return what must never be shown."""
-        match self.credentials:
-            case PasswordLogin():
-                return (self.credentials.password,)
-            case IssuedToken():
-                return (self.credentials.token,)
+        return secrets_of(self.credentials)
 
 
-def tp_access(settings: Settings) -> TpAccess:
+def tp_access(settings: Settings, *, own_logins: bool = False) -> TpAccess:
     """Return the TP that is configured.
+
+    Args:
+        settings: what is configured.
+        own_logins: whether users have logins of their own, so that none need be configured.
 
     Raises:
         ConfigurationError: none is, or there is no way to log in, or the authority's file cannot be used.
 
     """
-    return TpAccess(settings.require_base_url(), _credentials(settings), _verify(settings.ca_file))
+    base_url = settings.require_base_url()
+    none_given = settings.username is None and settings.password is None and settings.token is None
+    credentials = NO_SERVICE_ACCOUNT if own_logins and none_given else _credentials(settings)
+    return TpAccess(base_url, credentials, _verify(settings.ca_file))
 
 
 def _credentials(settings: Settings) -> Credentials:

@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 import anyio
 from rich.console import Console
 
-from tp_mcp.api.auth import IssuedToken
+from tp_mcp.api.auth import IssuedToken, NoLogin
 from tp_mcp.api.client import TpClient
 from tp_mcp.cli.configuration import TpAccess, tp_access
+from tp_mcp.cli.doctor_logins import login_finding
 from tp_mcp.cli.environment import config_file, default_state_dir
+from tp_mcp.cli.finding import Finding, Mark
 from tp_mcp.clock import Clock, SystemClock
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.errors import TpMcpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
@@ -22,30 +22,6 @@ from tp_mcp.settings import Settings, load_settings
 from tp_mcp.watch.sqlite.store import SqliteStore
 
 READABLE_BY_OTHERS = 0o077
-
-
-class Mark(Enum):
-    """How a check came out."""
-
-    OK = "ok"
-    WARNING = "warn"
-    FAILED = "FAIL"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was checked.
-
-    Attributes:
-        mark: how it came out.
-        what: what was checked, and what was found.
-        remedy: what to do; empty where nothing is wrong.
-
-    """
-
-    mark: Mark
-    what: str
-    remedy: str = ""
 
 
 def run_doctor(*, profile: str | None) -> int:
@@ -83,9 +59,13 @@ async def findings(
     yield _toolsets_finding(settings)
     yield await _store_finding(settings.state_dir or state_dir)
     try:
-        access = tp_access(settings)
+        access = tp_access(settings, own_logins=settings.auth is not None)
     except TpMcpError as error:
         yield _failed("TP", error)
+        return
+    if settings.auth is not None:
+        yield await login_finding(settings, settings.state_dir or state_dir, access, clock)
+    if isinstance(access.credentials, NoLogin):
         return
     async for finding in _tp_findings(access, clock):
         yield finding

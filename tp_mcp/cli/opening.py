@@ -15,7 +15,7 @@ from tp_mcp.cli.configuration import SIMULATOR_LOGIN, TpAccess, tp_access
 from tp_mcp.cli.environment import config_file, default_state_dir
 from tp_mcp.cli.serve_options import ServeOptions
 from tp_mcp.clock import Clock
-from tp_mcp.redaction import RedactingFilter, Redactor
+from tp_mcp.redaction import RedactingFilter, Redactor, Secrets
 from tp_mcp.settings import Settings, load_settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.tools.services import Services
@@ -40,18 +40,26 @@ async def open_configured(options: ServeOptions, clock: Clock) -> AsyncIterator[
     opened = (
         _with_embedded_tp(settings, state_dir / SIMULATOR_DIRECTORY, options.speed, clock)
         if options.simulator
-        else _with_configured_tp(settings, state_dir, clock)
+        else _with_configured_tp(settings, state_dir, clock, own_logins=has_own_logins(options))
     )
     async with opened as services:
         yield services
 
 
 @asynccontextmanager
-async def _with_configured_tp(settings: Settings, state_dir: Path, clock: Clock) -> AsyncIterator[Services]:
-    access = tp_access(settings)
-    log_to_stderr(settings, access)
+async def _with_configured_tp(
+    settings: Settings, state_dir: Path, clock: Clock, *, own_logins: bool
+) -> AsyncIterator[Services]:
+    access = tp_access(settings, own_logins=own_logins)
+    learnt = Secrets(*access.secrets) if own_logins else None
+    log_to_stderr(settings, access, learnt)
     async with open_services(
-        settings, access, state_dir=state_dir, clock=clock, interval_factor=settings.interval_factor
+        settings,
+        access,
+        state_dir=state_dir,
+        clock=clock,
+        learnt=learnt,
+        interval_factor=settings.interval_factor,
     ) as services:
         yield services
 
@@ -78,6 +86,11 @@ async def _with_embedded_tp(settings: Settings, state_dir: Path, speed: float, c
         ) as services,
     ):
         yield services
+
+
+def has_own_logins(options: ServeOptions) -> bool:
+    """Return whether each user acts on TP with a login of their own: those whom a server over HTTP knows."""
+    return options.http is not None and not options.http.no_auth
 
 
 def embedded_url(process_id: int, mark: str) -> str:
@@ -107,10 +120,10 @@ def is_embedded_tp_of_ended_process(server: str, own: str) -> bool:
     return False
 
 
-def log_to_stderr(settings: Settings, access: TpAccess) -> None:
+def log_to_stderr(settings: Settings, access: TpAccess, learnt: Secrets | None = None) -> None:
     """Send the log to standard error, at the configured level, without secrets."""
     logging.getLogger().setLevel(settings.log_level)
     for handler in logging.getLogger().handlers:
         # Opening may be tried again and again; the secrets may be others by then.
         handler.filters = [each for each in handler.filters if not isinstance(each, RedactingFilter)]
-        handler.addFilter(RedactingFilter(Redactor(access.secrets)))
+        handler.addFilter(RedactingFilter(Redactor(access.secrets if learnt is None else learnt)))

@@ -1,7 +1,9 @@
 """Reading an ended execution: its report, the reasons of its failures, and the build under test."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import anyio.to_thread
 
@@ -57,7 +59,15 @@ class ReadExecution:
 class ExecutionReader:
     """Reads ended executions of one TP, and keeps what they came to."""
 
-    def __init__(self, *, client: TpClient, history: History, logs: KeptLogs, server: str) -> None:
+    def __init__(
+        self,
+        *,
+        client: TpClient,
+        history: History,
+        logs: KeptLogs,
+        server: str,
+        client_of: Callable[[str], Awaitable[TpClient]] | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
@@ -65,12 +75,20 @@ class ExecutionReader:
             history: keeps what executions came to.
             logs: keeps what is seen of their logs.
             server: TP's base URL.
+            client_of: gives the client to read with for a principal; None where `client` reads for everybody.
 
         """
         self._client = client
+        self._client_of = client_of
         self._history = history
         self._logs = logs
         self._server = server
+
+    def of(self, client: TpClient) -> Self:
+        """Return a reader that reads with another client, whoever it is for."""
+        other = copy.copy(self)
+        other._client, other._client_of = client, None  # noqa: SLF001 - a copy of this very object
+        return other
 
     @property
     def server(self) -> str:
@@ -99,6 +117,9 @@ class ExecutionReader:
             StoreError: it was read, but the history cannot be used.
 
         """
+        if self._client_of is not None:
+            reader = self.of(await self._client_of(principal))
+            return await reader.read(exec_id, principal=principal, execution=execution, max_bytes=max_bytes)
         if execution is None:
             execution = await read_execution(self._client, self._logs, exec_id, principal)
         require_ended(exec_id, execution)

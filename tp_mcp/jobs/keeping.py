@@ -42,14 +42,14 @@ class KeepingReader:
         self._task_group = task_group
         self._waiting = 0
 
-    async def read(self, tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
-        """Return TP's own JSON.
+    async def read(self, tool: str, args: Mapping[str, JsonValue], identity: str = "") -> JsonValue:
+        """Return TP's own JSON, asked for with the login of an identity.
 
         Raises:
             TpError: there was no answer that could be read.
 
         """
-        answer = await self._reader.read(tool, args)
+        answer = await self._reader.read(tool, args, identity)
         exec_id = args.get("exec_id")
         if tool == POLL_TOOL and isinstance(exec_id, int) and (tail := _tail_in(answer)) is not None:
             if self._waiting < WAITING_MAX:

@@ -111,6 +111,7 @@ class TpServer(MCPServer[None]):
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool. What the model can mend comes back as a result marked as an error, in plain words."""
         from tp_mcp.server.asking import asker_of  # noqa: PLC0415 -- after the first answer
+        from tp_mcp.server.auth.passed import passed_token  # noqa: PLC0415 -- after the first answer
         from tp_mcp.server.calling import call_tool  # noqa: PLC0415 -- after the first answer
 
         if context is None:
@@ -125,6 +126,7 @@ class TpServer(MCPServer[None]):
             owner=owner,
             clock=self._clock,
             send_progress=context.report_progress,
+            passed=passed_token(context.request_context),
             asker=asker_of(context),
             begin_task=begins_task(context.request_context),
         )

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mcp.types import CallToolResult, InputRequiredResult
+from pydantic import SecretStr
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
@@ -39,17 +40,19 @@ async def call_tool(
     owner: Owner,
     clock: Clock,
     send_progress: SendProgress,
+    passed: SecretStr | None = None,
     asker: Asker | None = None,
     begin_task: BeginTask | None = None,
 ) -> CallToolResult | InputRequiredResult:
     """Call a tool by name.
 
-    Whatever goes wrong comes back as a result marked as an error, in plain words: the model can read it there.
+    Whatever goes wrong comes back as a result marked as an error, in plain words: the model can read it there. `passed`
+    is the TP token that came with the request.
     """
     definition = definitions.get(name)
     unknown = _unknown(name, definitions) if definition is None else None
     try:
-        services = await backend.services()
+        services = await (await backend.services()).for_principal(owner.principal, passed)
     except TpMcpError as error:
         return tool_result(error_text(unknown or error, Redactor()), is_error=True)
     visit = await _begin(services, owner)

@@ -1,7 +1,10 @@
 """The labs, tests and executions there are, to check a name before anything is sent."""
 
+import copy
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
 
 import anyio
 
@@ -26,6 +29,15 @@ NAME_MAX_CHARACTERS = 160
 _CANNOT_SAY = (TpNotFoundError, TpNotJsonError, TpServerFaultError)
 
 
+@dataclass(slots=True)
+class _KeptTree:
+    """The latest test tree. Single-flight: whoever comes second waits for the first one's answer."""
+
+    tree: TestTree | None = None
+    read_at: float = float("-inf")
+    reading: anyio.Lock = field(default_factory=anyio.Lock)
+
+
 class Catalogue:
     """Knows labs, read anew each time, and the test tree, kept for a while because reading it makes TP pull."""
 
@@ -33,10 +45,13 @@ class Catalogue:
         self._client = client
         self._clock = clock
         self._ttl_seconds = testcases_ttl_seconds
-        self._tree: TestTree | None = None
-        self._read_at = float("-inf")
-        # Single-flight: whoever comes second waits for the first one's answer.
-        self._reading = anyio.Lock()
+        self._kept = _KeptTree()
+
+    def of(self, client: TpClient) -> Self:
+        """Return the catalogue as another user sees it: the test tree is the same for all, and kept once."""
+        other = copy.copy(self)
+        other._client = client  # noqa: SLF001 - a copy of this very object
+        return other
 
     async def labs(self) -> tuple[Lab, ...]:
         """Return the labs that the user may use.
@@ -55,16 +70,17 @@ class Catalogue:
 
         """
         max_age = self._ttl_seconds if max_age_seconds is None else min(max_age_seconds, self._ttl_seconds)
-        async with self._reading:
-            if self._tree is None or self._clock.now() - self._read_at > max_age:
-                self._tree = await self._client.list_testcases()
-                self._read_at = self._clock.now()
-            return self._tree
+        kept = self._kept
+        async with kept.reading:
+            if kept.tree is None or self._clock.now() - kept.read_at > max_age:
+                kept.tree = await self._client.list_testcases()
+                kept.read_at = self._clock.now()
+            return kept.tree
 
     @property
     def tree_age_seconds(self) -> float:
         """Return how old the kept test tree is."""
-        return max(self._clock.now() - self._read_at, 0.0)
+        return max(self._clock.now() - self._kept.read_at, 0.0)
 
     async def require_lab(self, argument: str, name: str) -> Lab | None:
         """Return the lab of this name; None where TP cannot say which labs there are.

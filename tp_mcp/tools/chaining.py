@@ -120,6 +120,7 @@ def planned(
     *,
     known: Mapping[str, JsonValue],
     roots: frozenset[str] = CHAIN_ROOTS,
+    polled: str | None = None,
 ) -> Plan:
     """Return what follows a start; everything that can be told without asking TP is checked.
 
@@ -129,9 +130,11 @@ def planned(
         on_fail: what the caller wants after any other end.
         known: the arguments of the start, secrets masked.
         roots: the roots that templates may use.
+        polled: the tool that is polled, where that is the caller's choice.
 
     Raises:
         InvalidArgumentError: it cannot be used; says where and why.
+        PolicyError: nobody could go on with it once the call is over.
 
     """
     if call.follows is not None:
@@ -145,6 +148,8 @@ def planned(
     reading = _Reading(call.services.starts, roots)
     follows = {name: reading.follow(name, value, known, frozenset(), 1) for name, value in given.items()}
     chain = Chain(on_done=follows.get("on_done"), on_fail=follows.get("on_fail"))
+    if call.services.acting is not None:
+        call.services.acting.check_watch(polled, chained=bool(chain.links))
     return Plan(
         chain=chain if chain.links else None,
         messages=_messages(chain.on_done, chain.on_fail),
@@ -168,7 +173,8 @@ class ToolStarter:
         """
         link, _ = next_chain(parent)
         # Nobody listens: the conversation is told by the inbox.
-        call = Call(parent.owner, Visit(parent.owner), self._services, _tell_nobody, follows=parent)
+        services = await self._services.for_principal(parent.owner.principal)
+        call = Call(parent.owner, Visit(parent.owner), services, _tell_nobody, follows=parent)
         definition = self._services.starts.get(link.tool)
         if definition is None:
             raise WatchSpecError(f"There is no tool {link.tool!r} that a chain may call.")

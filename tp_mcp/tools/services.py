@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 from tp_mcp.access.control import AccessControl
 from tp_mcp.api.client import TpClient
@@ -17,6 +19,7 @@ from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.catalogue import Catalogue
+from tp_mcp.tools.principals import Acting, Principals
 from tp_mcp.tools.run_reports import RunReports
 from tp_mcp.watch.catching_up import CatchingUp
 from tp_mcp.watch.conversations import Conversations
@@ -60,6 +63,8 @@ class Services:
         reports: the reports of ended runs.
         max_wait_seconds: how long one call may wait at most.
         pace: what a watch's interval is multiplied by.
+        principals: gives each principal a login of their own; None where the configured one serves everybody.
+        acting: how these services act on TP for one principal; None where they are not of one.
 
     """
 
@@ -87,3 +92,24 @@ class Services:
     reports: RunReports = field(default_factory=RunReports)
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS
     pace: float = 1.0
+    principals: Principals | None = None
+    acting: Acting | None = None
+
+    async def for_principal(self, principal: str, passed: SecretStr | None = None) -> Services:
+        """Return the services as a principal uses them: TP, the labs and the reports are read with their own login.
+
+        Args:
+            principal: who.
+            passed: the TP token that came with their request; None for the login that is kept for them.
+
+        """
+        if self.principals is None:
+            return self
+        acting = await self.principals.acting(principal, passed)
+        return replace(
+            self,
+            client=acting.client,
+            catalogue=self.catalogue.of(acting.client),
+            executions=self.executions.of(acting.client),
+            acting=acting,
+        )

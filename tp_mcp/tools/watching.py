@@ -168,7 +168,7 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
             match.to_match()
     asked = arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     known = {name: value for name, value in asked.items() if name not in {"on_done", "on_fail"}}
-    plan = planned(call, arguments.on_done, arguments.on_fail, known=known, roots=WATCH_ROOTS)
+    plan = planned(call, arguments.on_done, arguments.on_fail, known=known, roots=WATCH_ROOTS, polled=arguments.tool)
     subject = await _subject(arguments, call)
     await plan.check(call)
     spec = plan.of_spec(_spec(arguments, subject, call))

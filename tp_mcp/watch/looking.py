@@ -82,7 +82,7 @@ class Looking:
         """Return TP's answer, or why there is none."""
         try:
             with anyio.fail_after(POLL_TIMEOUT_SECONDS):
-                value = await self._reader.read(target.key.tool, target.args)
+                value = await self._reader.read(target.key.tool, target.args, target.key.identity)
             return Answer(value, kept(value))
         except TpError as error:
             return error

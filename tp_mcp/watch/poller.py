@@ -43,6 +43,7 @@ class Poller:
         interval_factor: float = 1.0,
         rng: random.Random | None = None,
         leases: Leases | None = None,
+        identity_of: Callable[[str, str], str] | None = None,
     ) -> None:
         """Prepare; nothing is polled before `start`.
 
@@ -58,6 +59,7 @@ class Poller:
             interval_factor: multiplies every interval.
             rng: where phases and back-off come from.
             leases: which targets this process may poll; None where no other process has the same watches.
+            identity_of: whose login polls a tool for a principal; None where the configured one always does.
 
         """
         self._looking = Looking(reader, rules, settlers)
@@ -66,6 +68,7 @@ class Poller:
         self._task_group = task_group
         self._on_change = on_change
         self._interval_factor = interval_factor
+        self._identity_of = identity_of
         self._rng = random.Random() if rng is None else rng  # noqa: S311 -- spreads load, guards nothing
         self._targets: dict[TargetKey, Target] = {}
         self._target_of: dict[str, TargetKey] = {}
@@ -130,8 +133,8 @@ class Poller:
         self.remove(watch.id)
         if watch.state.ended:
             return
-        tool, args = self._looking.what_to_read(watch)
-        key = key_of(tool, args)
+        _, args = self._looking.what_to_read(watch)
+        key = self._key(watch)
         self._intake.begin(watch, end=unwritten_end)
         self._target_of[watch.id] = key
         now = self._clock.now()
@@ -231,7 +234,11 @@ class Poller:
             if self._epoch(target.key) != epoch:
                 # The process slept, and another one polls it by now: this answer may be older than that one's.
                 return
-            if is_outage(outcome):
+            if target.key.identity and isinstance(outcome, TpNotAuthenticatedError):
+                # One principal's login says nothing of TP, nor of the others'.
+                target.failures += 1
+                await self._intake.take_in(sorted(target.watch_ids), outcome, epoch)
+            elif is_outage(outcome):
                 await self._take_in_silence(target, outcome, epoch)
             else:
                 if self._outage.answered(target, outcome):
@@ -308,7 +315,9 @@ class Poller:
         return self._scaled(min(self._watches[watch_id].spec.interval_seconds for watch_id in target.watch_ids))
 
     def _key(self, watch: Watch) -> TargetKey:
-        return key_of(*self._looking.what_to_read(watch))
+        tool, args = self._looking.what_to_read(watch)
+        identity = "" if self._identity_of is None else self._identity_of(tool, watch.owner.principal)
+        return key_of(tool, args, identity)
 
     def _scaled(self, interval_seconds: float) -> float:
         return interval_seconds * self._interval_factor

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 class Reader(Protocol):
     """Polls a tool by name."""
 
-    async def read(self, tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
+    async def read(self, tool: str, args: Mapping[str, JsonValue], identity: str, /) -> JsonValue:
         """Return the tool's own JSON, asked for once, without retries.
+
+        Args:
+            tool: the tool.
+            args: its arguments.
+            identity: whose login to ask with; empty for the configured one.
 
         Raises:
             TpError: there was no answer that could be read.

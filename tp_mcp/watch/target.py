@@ -19,15 +19,23 @@ def resume_spread(targets: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
-    """A poll tool and its arguments, so written that equal calls are equal keys."""
+    """A poll tool, its arguments and whose login it is polled with, so written that equal calls are equal keys.
+
+    Attributes:
+        tool: the tool.
+        args_json: its arguments.
+        identity: whose login; empty for the configured one.
+
+    """
 
     tool: str
     args_json: str
+    identity: str = ""
 
     @property
     def text(self) -> str:
         """Return the key as one text, as leases name it."""
-        return f"{self.tool} {self.args_json}"
+        return f"{self.tool} {self.args_json}" + (f" as {self.identity}" if self.identity else "")
 
 
 @dataclass(slots=True)
@@ -56,9 +64,9 @@ class Target:
     place: int = 0
 
 
-def key_of(tool: str, args: Mapping[str, JsonValue]) -> TargetKey:
+def key_of(tool: str, args: Mapping[str, JsonValue], identity: str = "") -> TargetKey:
     """Return the key under which equal calls share one poll."""
-    return TargetKey(tool, json.dumps(args, sort_keys=True, separators=(",", ":")))
+    return TargetKey(tool, json.dumps(args, sort_keys=True, separators=(",", ":")), identity)
 
 
 class DueQueue:

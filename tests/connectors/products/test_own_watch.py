@@ -41,7 +41,7 @@ class Reader:
         self._runner = runner
         self.polls = 0
 
-    async def read(self, tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
+    async def read(self, tool: str, args: Mapping[str, JsonValue], _identity: str = "") -> JsonValue:
         self.polls += 1
         try:
             return (await self._runner.run(tool, args)).value

@@ -102,7 +102,7 @@ class WatchTasks:
 
     async def get(self, ctx: Context, task_id: str) -> Task | None:
         """Return a task. A completed one that is returned is a showing of the ends that it tells."""
-        services = await self._services()
+        services = await self._services(ctx)
         task = await self._found(ctx, task_id, services)
         if task is None:
             return None
@@ -112,13 +112,13 @@ class WatchTasks:
 
     async def look(self, ctx: Context, task_id: str) -> Task | None:
         """Return a task without counting it as shown."""
-        services = await self._services()
+        services = await self._services(ctx)
         task = await self._found(ctx, task_id, services)
         return None if task is None else await self._shown(task, services)
 
     async def update(self, ctx: Context, task_id: str, responses: Mapping[str, Any], /) -> bool:  # noqa: ARG002
         """Ignore answers: whatever is asked is asked before there is a task."""
-        services = await self._services()
+        services = await self._services(ctx)
         return await self._found(ctx, task_id, services) is not None
 
     async def cancel(self, ctx: Context, task_id: str) -> bool:
@@ -126,7 +126,7 @@ class WatchTasks:
         from tp_mcp.server.tasks.telling import cancelled_text  # noqa: PLC0415 -- after the first answer
         from tp_mcp.watch.tasks import TaskState  # noqa: PLC0415
 
-        services = await self._services()
+        services = await self._services(ctx)
         task = await self._found(ctx, task_id, services)
         if task is None:
             return False
@@ -140,7 +140,7 @@ class WatchTasks:
     @asynccontextmanager
     async def following(self, ctx: Context, task_ids: Sequence[str]) -> AsyncIterator[Changed]:
         """Tell which of some tasks may have changed, whichever process their watches are polled by."""
-        services = await self._services()
+        services = await self._services(ctx)
         tasks_of: dict[str, list[str]] = {}
         for task_id in task_ids:
             task = await self._found(ctx, task_id, services)
@@ -163,9 +163,12 @@ class WatchTasks:
             self._followed.discard(changed)
             stop()
 
-    async def _services(self) -> Services:
+    async def _services(self, ctx: Context) -> Services:
+        from tp_mcp.server.auth.passed import passed_token  # noqa: PLC0415 -- after the first answer
+
         with _said_as_error():
-            return await self._backend.services()
+            services = await self._backend.services()
+        return await services.for_principal(self._owner_of(ctx).principal, passed_token(ctx))
 
     async def _found(self, ctx: Context, task_id: str, services: Services) -> WatchTask | None:
         """Return a task of the requester's, ended if what it waits for has come."""

@@ -164,6 +164,17 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE UNIQUE INDEX tokens_by_name ON tokens (name) WHERE revoked_at IS NULL;
     """,
+    """
+    CREATE TABLE credentials (
+        server             TEXT NOT NULL,
+        principal          TEXT NOT NULL,
+        username           TEXT NOT NULL,
+        kind               TEXT NOT NULL,
+        sealed             BLOB NOT NULL,  -- encrypted, bound to server and principal
+        created_at         REAL NOT NULL,
+        PRIMARY KEY (server, principal)
+    ) STRICT;
+    """,
 )
 
 VERSION = len(MIGRATIONS)
