@@ -45,9 +45,12 @@ class Caller:
         self._has_answered = False
         self._connection = Connection(base_url, transport=transport, verify=verify)
         self._log_in_with(credentials)
+        self._carried = self.secrets
 
     def acting_as(self, credentials: Credentials) -> Self:
         """Return one with another login, over the same connections: each request carries its own login.
+
+        What its calls carry that is secret is learnt by both: what TP shows of it may be read with another login.
 
         Raises:
             ConfigurationError: the token cannot be used.
@@ -92,6 +95,7 @@ class Caller:
         """
         for secret in call.secrets:
             self.secrets.learn(secret)
+            self._carried.learn(secret)
         try:
             if call.endpoint.reads:
                 return await (repeated(lambda: self._read(call, verdict)) if retrying else self._read(call, verdict))

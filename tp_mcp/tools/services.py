@@ -111,5 +111,7 @@ class Services:
             client=acting.client,
             catalogue=self.catalogue.of(acting.client),
             executions=self.executions.of(acting.client),
+            # What others' calls carried that is secret may stand in what TP shows to everybody.
+            redactor=self.redactor.knowing(*self.client.secrets),
             acting=acting,
         )

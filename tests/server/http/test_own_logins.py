@@ -284,6 +284,22 @@ async def test_it_is_ready_with_and_without_a_service_account(opens: Opens, serv
     assert ready.json()["tp"].startswith("answers" if service_account is SERVICE else "not asked")
 
 
+async def test_the_password_of_a_command_is_known_after_its_call_and_to_every_principal(opens: Opens) -> None:
+    password = "Hunter2Secret"
+    command = f"execute restore image scp /builds/fsw/6957/image.out 10.1.1.1 builder {password}"
+    async with opens(SERVICE) as team:
+        await team.keep("bob", "rival")
+        async with team.chat("alice", await team.tp_token("demo")) as hers, team.chat("bob") as his:
+            await hers.call("start_upgrade", testbed=LAB, mode="command", command=command)
+            for _ in range(6):
+                await team.world.advance(16)
+                assert password not in await his.call("get_upgrade", testbed=LAB)
+                assert password not in await hers.call("get_upgrade", testbed=LAB)
+        shown = await team.world.services.client.get_upgrade(LAB)
+        assert password in shown.per_device[0].log_tail
+        assert password in [each.get_secret_value() for each in team.world.services.client.secrets]
+
+
 async def test_no_secret_is_in_any_file_log_or_answer(
     opens: Opens, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
