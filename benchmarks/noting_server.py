@@ -20,8 +20,8 @@ def noting(file: IO[str]) -> None:
     """Let the reader note the ends that it reads."""
     read = TpReader.read
 
-    async def read_and_note(self: TpReader, tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
-        answer = await read(self, tool, args)
+    async def read_and_note(self: TpReader, tool: str, args: Mapping[str, JsonValue], identity: str = "") -> JsonValue:
+        answer = await read(self, tool, args, identity)
         if isinstance(answer, dict) and answer.get("status") == "Done":
             file.write(f"{args['exec_id']} {time.time()!r}\n")
         return answer

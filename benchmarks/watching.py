@@ -95,13 +95,13 @@ class Noted:
     late: list[float] = field(default_factory=list)
     polls: int = 0
 
-    async def read(self, tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
+    async def read(self, tool: str, args: Mapping[str, JsonValue], identity: str = "") -> JsonValue:
         """Poll."""
         ended = self.ended.get(args["exec_id"])
         if ended is not None:
             self.late.append(time.time() - ended - INTERVAL_SECONDS)
         self.polls += 1
-        return await self.reader.read(tool, args)
+        return await self.reader.read(tool, args, identity)
 
     def changed(self, watch: Watch) -> None:
         """Take in that an answer was taken in."""
@@ -178,7 +178,7 @@ async def floor(port: int, _watches: int, targets: int) -> dict[str, float]:
     ):
 
         class Bare:
-            async def read(self, _tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
+            async def read(self, _tool: str, args: Mapping[str, JsonValue], _identity: str = "") -> JsonValue:
                 answer: JsonValue = (await client.get(f"/adc/automation/pytest/{args['exec_id']}/")).json()
                 return answer
 
@@ -202,7 +202,7 @@ async def bytes_each(_port: int, watches: int, targets: int) -> dict[str, float]
     """Count what is allocated for watches that were each polled once."""
 
     class Same:
-        async def read(self, _tool: str, args: Mapping[str, JsonValue]) -> JsonValue:
+        async def read(self, _tool: str, args: Mapping[str, JsonValue], _identity: str = "") -> JsonValue:
             answer: JsonValue = json.loads(json.dumps(EXECUTION | {"exec_id": args["exec_id"], "log_size": 1}))
             return answer
 
