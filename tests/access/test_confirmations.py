@@ -68,7 +68,7 @@ async def test_it_is_no_good_for_a_plan_that_changed_and_says_what_did(confirmat
 
 async def test_for_a_protected_testbed_a_person_has_to_approve_it_first(confirmations: Confirmations) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=True)
-    with pytest.raises(ConfirmationError, match="AT16 is protected") as refused:
+    with pytest.raises(ConfirmationError, match="it concerns a protected testbed") as refused:
         await confirmations.redeem(code, ALICE, PROPOSAL)
     assert f"tp-mcp approve {code}" in refused.value.remedy
     await confirmations.approve(code)

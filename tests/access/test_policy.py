@@ -50,3 +50,21 @@ def test_upgrades_and_runs_have_budgets_of_their_own() -> None:
     assert refused.message == "The budget of 1 upgrade in 24 hours is used up."
     assert "TP_MCP_DAILY_UPGRADES" in refused.remedy
     assert "budget of 20 runs" in over_budget(Action.RUN, 20).message
+
+
+@pytest.mark.parametrize(
+    ("protected", "later", "need"),
+    [
+        ((), (), Need.NOBODY),
+        ((), ((Action.RUN, "AT16"),), Need.NOBODY),
+        ((), ((Action.RUN, "AT16"), (Action.UPGRADE, "AT16")), Need.CALLER),
+        (("AT3*",), ((Action.UPGRADE, "AT16"), (Action.RUN, "at33")), Need.PERSON),
+        (("AT3*",), ((Action.RUN, None),), Need.PERSON),
+        ((), ((Action.RUN, None),), Need.NOBODY),
+        ((), ((Action.UPGRADE, None),), Need.CALLER),
+    ],
+)
+def test_a_chain_is_confirmed_by_whom_its_strictest_step_needs(
+    protected: tuple[str, ...], later: tuple[tuple[Action, str | None], ...], need: Need
+) -> None:
+    assert Policy(protected_testbeds=protected).need_of_all(Need.NOBODY, later) is need

@@ -117,7 +117,7 @@ class Confirmations:
             raise ConfirmationError(f"The plan is no longer what the code was given for: {news}.", remedy=_ASK_ANEW)
         if found.by_person and found.approved_at is None and not user_answered:
             raise ConfirmationError(
-                f"Nobody has approved it yet, and {found.testbed} is protected.",
+                "Nobody has approved it yet, and it concerns a protected testbed.",
                 remedy=f"Ask the user to run: tp-mcp approve {code}. Then call again with the same code.",
             )
         if not await self._store.use(found.code_hash, self._clock.now()):

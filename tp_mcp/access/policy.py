@@ -1,6 +1,7 @@
 """The operator's policy: what may be changed at all, and what somebody has to confirm first."""
 
 import fnmatch
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +44,9 @@ class Need(StrEnum):
     """The user where they can be asked; else as `Policy.unasked` says."""
     PERSON = "person"
     """The user where they can be asked; else a person at a terminal. The model cannot."""
+
+
+_STRICTNESS = (Need.NOBODY, Need.CALLER, Need.PERSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,21 @@ class Policy:
             return Need.PERSON
         asked = self.confirm is Confirm.EVERYTHING or (self.confirm is Confirm.UPGRADES and action is Action.UPGRADE)
         return Need.CALLER if asked else Need.NOBODY
+
+    def need_of_all(self, first: Need, later: Iterable[tuple[Action, str | None]]) -> Need:
+        """Return who has to confirm a change together with what is to follow it.
+
+        Args:
+            first: who has to confirm the change itself.
+            later: each later change and its testbed; None where that is told only once the step before it has ended,
+                so that it may be any.
+
+        """
+        needs = [first]
+        for action, testbed in later:
+            may_be_protected = testbed is None and bool(self.protected_testbeds)
+            needs.append(Need.PERSON if may_be_protected else self.need(action, testbed or ""))
+        return max(needs, key=_STRICTNESS.index)
 
     def daily_limit(self, action: Action) -> int | None:
         """Return how often a principal may do something in 24 hours; None for any number of times."""

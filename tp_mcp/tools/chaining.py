@@ -11,6 +11,7 @@ from tp_mcp.connectors.follow_up import CHAIN_ROOTS, follow_up_problems
 from tp_mcp.connectors.manifest import FollowUp
 from tp_mcp.connectors.template import render_value, template_roots
 from tp_mcp.errors import InputError, InvalidArgumentError, PolicyError, WatchNotFoundError, WatchSpecError
+from tp_mcp.tools.changes import Later, later_changes
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.chain import CHAIN_DEPTH, Chain, Link, names_step
@@ -96,6 +97,11 @@ class Plan:
     def lines(self) -> tuple[str, ...]:
         """Return what follows as it was asked for, which is the same each time it is asked for."""
         return tuple(f"{name}: {json.dumps(asked, ensure_ascii=False)}" for name, asked in self.asked.items())
+
+    @property
+    def later(self) -> tuple[Later, ...]:
+        """Return every change that may follow."""
+        return later_changes(self.chain)
 
     async def check(self, call: Call) -> None:
         """Check each further call as a direct one would be, as far as its arguments are known.

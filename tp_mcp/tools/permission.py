@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, WithJsonSchema
 
 from tp_mcp.access.audit import Event
 from tp_mcp.access.confirmations import CODE_SECONDS
@@ -18,16 +18,22 @@ from tp_mcp.jobs.answers import word
 from tp_mcp.results.document import Document, Paragraph
 from tp_mcp.results.text import format_duration
 from tp_mcp.tools.asking import Answer
+from tp_mcp.tools.changes import Later
 from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.toolkit import Call
 
-Confirm = Annotated[str | None, Field(description="Code of a shown plan, to do just that.")]
+Confirm = Annotated[
+    str | None, WithJsonSchema({"type": "string"}), Field(description="Code of a shown plan, to do just that.")
+]
 DryRun = Annotated[bool, Field(description="Only show the plan.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a call would send. Attributes as of `Proposal`; `arguments` hold no secret."""
+    """What a call would send. Attributes as of `Proposal`; `arguments` hold no secret.
+
+    `later` is every change that may follow in its chain: who has to confirm one of them confirms it with the first.
+    """
 
     action: Action
     tool: str
@@ -36,6 +42,7 @@ class Change:
     arguments: Mapping[str, JsonValue]
     target: str = ""
     chain: tuple[str, ...] = field(default=())
+    later: tuple[Later, ...] = field(default=())
 
 
 async def permitted(
@@ -55,7 +62,10 @@ async def permitted(
     control = call.services.access
     control.policy.check(change.action, change.testbed)
     trail = control.trail(call.owner, change.tool, call.id)
-    need = control.policy.need(change.action, change.testbed) if call.follows is None else Need.NOBODY
+    need = Need.NOBODY
+    if call.follows is None:
+        own = control.policy.need(change.action, change.testbed)
+        need = control.policy.need_of_all(own, change.later)
     if dry_run:
         return await _shown(call, change, trail)
     if need is not Need.NOBODY:
@@ -64,6 +74,27 @@ async def permitted(
             return told
     await trail.spend(change.action, change.testbed, change.what)
     return None
+
+
+async def permitted_to_follow(call: Call, change: Change, *, confirm: str | None = None) -> Document | None:
+    """Return None where a watch may be made that changes nothing itself; else what to tell instead.
+
+    Args:
+        call: the call that would make it.
+        change: what may follow its end.
+        confirm: the code of a plan that was shown.
+
+    Raises:
+        ConfirmationError: it has to be confirmed, and was not.
+        TpError: the plan could not be made because TP could not be asked.
+        StoreError: it could not be written down.
+
+    """
+    control = call.services.access
+    need = control.policy.need_of_all(Need.NOBODY, change.later)
+    if need is Need.NOBODY:
+        return None
+    return await _confirmed(call, change, control.trail(call.owner, change.tool, call.id), need, confirm)
 
 
 async def proposed(call: Call, change: Change) -> Proposal:
@@ -122,8 +153,10 @@ async def _confirmed(call: Call, change: Change, trail: Trail, need: Need, confi
     code = await control.confirmations.ask(call.owner, proposal, by_person=need is Need.PERSON)
     await trail.write(Event.SHOWN, f"needs {need}", action=change.action, testbed=change.testbed)
     again = f'call again with the same arguments and confirm="{code}" within {format_duration(CODE_SECONDS)}'
+    own = control.policy.need(change.action, change.testbed) is Need.PERSON
+    protected = change.testbed if own else "The testbed of what follows"
     step = (
-        f"{change.testbed} is protected: show the plan to the user, who has to run `tp-mcp approve {code}` in a "
+        f"{protected} is protected: show the plan to the user, who has to run `tp-mcp approve {code}` in a "
         f"terminal. Then {again}. You cannot approve it for them."
         if need is Need.PERSON
         else f"Show the plan to the user. If they agree, {again}. The code is good for this plan alone."

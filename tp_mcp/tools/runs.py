@@ -128,7 +128,15 @@ async def _run(
     tests_checked = await services.catalogue.require_tests(test_ids)
     await plan.check(call)
     what = f"run of {_tests_words(test_ids)} on {request.lab}"
-    change = Change(action=Action.RUN, tool=RUN_TOOL, testbed=request.lab, what=what, arguments=shown, chain=plan.lines)
+    change = Change(
+        action=Action.RUN,
+        tool=RUN_TOOL,
+        testbed=request.lab,
+        what=what,
+        arguments=shown,
+        chain=plan.lines,
+        later=plan.later,
+    )
     told = await permitted(call, change, confirm=arguments.confirm, dry_run=arguments.dry_run)
     if told is not None:
         return told

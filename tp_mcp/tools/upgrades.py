@@ -107,6 +107,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
         arguments=shown,
         target=_target(request),
         chain=plan.lines,
+        later=plan.later,
     )
     told = await permitted(call, change, confirm=arguments.confirm, dry_run=arguments.dry_run)
     if told is not None:

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from tp_mcp.access.policy import Need
 from tp_mcp.api.guard import guard_execution_id, guard_name
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.connectors.match import check_match
@@ -32,7 +33,8 @@ from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgra
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import shorten
 from tp_mcp.tools import repeats, telling
-from tp_mcp.tools.chaining import OnDone, OnFail, planned
+from tp_mcp.tools.chaining import OnDone, OnFail, Plan, planned
+from tp_mcp.tools.permission import Change, Confirm, permitted_to_follow
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 from tp_mcp.watch.match_rule import MATCH_RULE
 from tp_mcp.watch.registry import Intent
@@ -141,6 +143,7 @@ class StartWatchArguments(ToolArguments):
     ] = ""
     on_done: OnDone = None
     on_fail: OnFail = None
+    confirm: Confirm = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +169,13 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     for match in (arguments.done_match, arguments.fail_match):
         if match is not None:
             match.to_match()
-    asked = arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    asked = arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"confirm"})
     known = {name: value for name, value in asked.items() if name not in {"on_done", "on_fail"}}
     plan = planned(call, arguments.on_done, arguments.on_fail, known=known, roots=WATCH_ROOTS, polled=arguments.tool)
     subject = await _subject(arguments, call)
     await plan.check(call)
+    if (told := await _permitted(arguments, plan, known, call)) is not None:
+        return told
     spec = plan.of_spec(_spec(arguments, subject, call))
     check_limits(interval_seconds=spec.interval_seconds, timeout_seconds=spec.timeout_seconds, max_polls=spec.max_polls)
     said = {"spec": _SPEC.dump_python(spec, mode="json", by_alias=True), **plan.asked}
@@ -191,6 +196,33 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     services.inbox.made(call.owner, watch.id)
     call.awaits.append(Awaited((watch,)))
     return telling.started(watch, notes=(subject.note,) if subject.note else ())
+
+
+async def _permitted(
+    arguments: StartWatchArguments, plan: Plan, known: Mapping[str, JsonValue], call: Call
+) -> Document | None:
+    """Have what follows confirmed where that is needed; the watch itself changes nothing."""
+    if not plan.later:
+        return None
+    need = call.services.access.policy.need_of_all(Need.NOBODY, plan.later)
+    action, testbed = next(
+        later for later in plan.later if call.services.access.policy.need_of_all(Need.NOBODY, (later,)) is need
+    )
+    if need is not Need.NOBODY and testbed is None:
+        raise InvalidArgumentError(
+            "What follows has to be confirmed, and its testbed is named by a template.",
+            remedy="Write the testbed itself. Nothing was sent.",
+        )
+    change = Change(
+        action=action,
+        tool=START_TOOL,
+        testbed=testbed or "",
+        what="watch that changes nothing by itself, and what follows its end",
+        arguments=known,
+        chain=plan.lines,
+        later=plan.later,
+    )
+    return await permitted_to_follow(call, change, confirm=arguments.confirm)
 
 
 async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
