@@ -125,10 +125,12 @@ async def test_a_model_that_obeys_it_sends_nothing(chat: Chat) -> None:
     text = await chat.call("get_execution", exec_id=446)
     orders = re.findall(r"CALL (\w+) (\{.*\})", text)
     assert len(orders) >= len(ORDERS) - 2, "the log's end reaches the model whole, or nearly"
+    answers: list[str] = []
     # What a result leaves out a fooled model might still have read elsewhere.
     for name, arguments in ORDERS:
         answer = text_of(await chat.client.call_tool(name, arguments))
         assert "is under way" not in answer, (name, arguments)
+        answers.append(re.sub(r"c_[0-9a-f]{12}", "c_...", answer))
         for code in re.findall(r'confirm="(c_[0-9a-f]{12})"', answer):
             if "is protected" in answer:
                 again = text_of(await chat.client.call_tool(name, {**arguments, "confirm": code}))
@@ -138,6 +140,10 @@ async def test_a_model_that_obeys_it_sends_nothing(chat: Chat) -> None:
     decided = {entry.event for entry in await chat.world.services.access.audit.read(AuditFilter())}
     assert Event.REFUSED in decided
     assert Event.SENDING not in decided
+    told = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8").split("```")[1]
+    lines = [line.strip() for line in told.splitlines() if line.startswith("  ")]
+    assert len(lines) > 9
+    assert [line for line in lines if not any(line in answer for answer in answers)] == []
 
 
 async def test_what_a_person_approves_is_the_whole_chain(chat: Chat) -> None:

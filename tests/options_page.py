@@ -1,0 +1,76 @@
+"""`python -m tests.options_page`: writes docs/pytest-options.md from the guard's own table."""
+
+import sys
+from pathlib import Path
+
+from tp_mcp.api.guard.options import FORBIDDEN, KNOWN, Option, Takes
+
+PAGE = Path(__file__).parents[1] / "docs" / "pytest-options.md"
+
+_VALUES = {
+    Takes.NOTHING: "nothing",
+    Takes.WHOLE_NUMBER: "a whole number",
+    Takes.NUMBER: "a number",
+    Takes.WORKERS: "a whole number, `auto` or `logical`",
+    Takes.LEVEL: "a log level, as `DEBUG` or `10`",
+    Takes.NAME: "a name of letters, digits, `_`, `.` and `-`",
+    Takes.EXPRESSION: "names joined by `and`, `or`, `not` and parentheses",
+    Takes.PATH: "a file or directory below the tests root",
+    Takes.PATTERN: "a path below the tests root with `*`, `?`, `[...]`",
+    Takes.TEST_ID: "a test id",
+    Takes.TEXT: "any printable text",
+}
+
+_HEAD = """\
+# pytest's options: what a run may use
+
+`argument` and `extra_pytest_options` of `run_pytest` may have the options of the first table, and nothing else: a
+positional argument, an abbreviation or an option that is in no table is refused before anything is sent. Whoever runs
+the server can allow further long options of a test suite's own,
+`TP_MCP_ALLOWED_PYTEST_OPTIONS=--rack-slot,--topology`; they are written `--name` or `--name=value`. Those of the
+second table cannot be allowed: each would make pytest load, write, configure or wait for something on the controller,
+where it runs as root. That holds for `--junitxml` too, wherever it would write: the results of a run come as JUnit
+XML from `tp-mcp report EXEC_ID --format junit` instead.
+
+This page is made from the guard's own table, by `python -m tests.options_page`.
+
+## Allowed
+
+| option | takes |
+|---|---|
+"""
+
+_MIDDLE = """
+## Never carried
+
+| option | why |
+|---|---|
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    options = dict.fromkeys(KNOWN.values())
+    allowed = [f"| {_names(option.names)} | {_takes(option)} |" for option in options]
+    reasons: dict[str, list[str]] = {}
+    for name, why in FORBIDDEN.items():
+        reasons.setdefault(why, []).append(name)
+    never = [f"| {_names(names)} | {why} |" for why, names in reasons.items()]
+    return _HEAD + "\n".join(allowed) + "\n" + _MIDDLE + "\n".join(never) + "\n"
+
+
+def _names(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _takes(option: Option) -> str:
+    if option.takes is Takes.CHOICE:
+        several = "letters of " if "-r" in option.names else ""
+        return several + ", ".join(f"`{choice}`" for choice in option.choices)
+    most = "" if option.most is None else f", at most {option.most:,}"
+    return _VALUES[option.takes] + most
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.stdout.write(f"{PAGE.name} is written.\n")
