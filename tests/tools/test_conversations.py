@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.tools.world import ALICE, LAB, World
-from tp_mcp.errors import StoreBusyError
+from tp_mcp.errors import StoreBusyError, WatchNotFoundError
 from tp_mcp.watch.deliveries import Channel
 from tp_mcp.watch.owner import Owner
 
@@ -96,3 +96,8 @@ async def test_a_list_is_given_also_where_how_ends_were_told_cannot_be_read(
     text = await world.call("list_watches")
     assert watch_id in text
     assert "seen" not in text
+
+
+async def test_what_is_gone_by_the_time_it_is_handed_over_is_said_to_be(world: World) -> None:
+    with pytest.raises(WatchNotFoundError, match="There is no watch 'w_00000000'"):
+        await world.services.conversations.hand_over("w_00000000", OTHER_CHAT)

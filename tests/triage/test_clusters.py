@@ -160,3 +160,13 @@ def test_only_what_follows_the_first_colons_of_a_line_is_looked_at() -> None:
 def test_without_a_line_of_trouble_the_first_line_tells() -> None:
     [cluster] = clusters_of([failing("t.py::a", "OddThing: hm\nit said ''")])
     assert cluster.telling_line == "OddThing: hm"
+
+
+def test_the_line_that_says_most_is_found_among_others() -> None:
+    (cluster,) = clusters_of(
+        [
+            failing("t.py::a", f"CliError: 'show x' gave:\nnothing of note\n{LOST.format(1)}"),
+            failing("t.py::b", f"CliError: 'show y' gave:\nall is quiet\n{LOST.format(2)}"),
+        ]
+    )
+    assert cluster.telling_line == LOST.format(1)

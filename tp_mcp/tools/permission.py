@@ -17,7 +17,7 @@ from tp_mcp.errors import ConfirmationError, TpError
 from tp_mcp.jobs.answers import word
 from tp_mcp.results.document import Document, Paragraph
 from tp_mcp.results.text import format_duration
-from tp_mcp.tools.asking import Answer
+from tp_mcp.tools.asking import Answer, Asker
 from tp_mcp.tools.changes import Later
 from tp_mcp.tools.neighbours import going_on_at
 from tp_mcp.tools.toolkit import Call
@@ -142,7 +142,7 @@ async def _confirmed(call: Call, change: Change, trail: Trail, need: Need, confi
         await trail.write(Event.CONFIRMED, "by code", action=change.action, testbed=change.testbed)
         return None
     if call.asker is not None:
-        await _asked(call, change, trail)
+        await _asked(call.asker, call, change, trail)
         return None
     if need is Need.CALLER and control.policy.unasked is Unasked.REFUSE:
         raise ConfirmationError(
@@ -164,17 +164,15 @@ async def _confirmed(call: Call, change: Change, trail: Trail, need: Need, confi
     return Document("Nothing was started yet: this is the plan.", (Paragraph("\n".join(proposal.lines())),), step)
 
 
-async def _asked(call: Call, change: Change, trail: Trail) -> None:
+async def _asked(asker: Asker, call: Call, change: Change, trail: Trail) -> None:
     """Have the client ask its user; return where they agree, and what they agreed to is still the plan."""
-    if call.asker is None:
-        raise TypeError("there is nobody to ask")
     control = call.services.access
-    said = call.asker.earlier
+    said = asker.earlier
     if said is None:
         proposal = await proposed(call, change)
         code = await control.confirmations.ask(call.owner, proposal, by_person=True)
         await trail.write(Event.SHOWN, "to the user", action=change.action, testbed=change.testbed)
-        said = await call.asker.ask("\n".join((*proposal.lines(), "Do it now?")), code)
+        said = await asker.ask("\n".join((*proposal.lines(), "Do it now?")), code)
     if said.answer is not Answer.YES:
         raise ConfirmationError(
             "The user did not agree." if said.answer is Answer.NO else "The user did not answer in time.",
