@@ -19,15 +19,15 @@ ALICE = Owner("local:alice", "chat-1", exact=True)
 
 async def test_a_code_can_be_used_once(confirmations: Confirmations) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
-    await confirmations.redeem(code, ALICE, PROPOSAL)
+    await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
     with pytest.raises(ConfirmationError, match="used already"):
-        await confirmations.redeem(code, ALICE, PROPOSAL)
+        await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
 
 
 async def test_of_two_calls_at_once_one_may_use_it(confirmations: Confirmations) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
     outcomes = await asyncio.gather(
-        *(confirmations.redeem(code, ALICE, PROPOSAL) for _ in range(8)), return_exceptions=True
+        *(confirmations.redeem(code, ALICE, PROPOSAL, by_person=False) for _ in range(8)), return_exceptions=True
     )
     assert sum(outcome is None for outcome in outcomes) == 1
     assert all(outcome is None or isinstance(outcome, ConfirmationError) for outcome in outcomes)
@@ -43,50 +43,50 @@ async def test_it_is_no_good_for_anybody_else_and_they_learn_nothing_of_it(
 ) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
     with pytest.raises(ConfirmationError) as theirs:
-        await confirmations.redeem(code, other, PROPOSAL)
+        await confirmations.redeem(code, other, PROPOSAL, by_person=False)
     with pytest.raises(ConfirmationError) as made_up:
-        await confirmations.redeem("c_000000000000", other, PROPOSAL)
+        await confirmations.redeem("c_000000000000", other, PROPOSAL, by_person=False)
     assert str(theirs.value) == str(made_up.value)
-    await confirmations.redeem(code, ALICE, PROPOSAL)
+    await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
 
 
 async def test_it_expires(confirmations: Confirmations, clock: MovedClock) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
     clock.time += CODE_SECONDS
     with pytest.raises(ConfirmationError, match="older than 5 min"):
-        await confirmations.redeem(code, ALICE, PROPOSAL)
+        await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
 
 
 async def test_it_is_no_good_for_a_plan_that_changed_and_says_what_did(confirmations: Confirmations) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
     with pytest.raises(ConfirmationError, match="Executions going on there: 445, 447"):
-        await confirmations.redeem(code, ALICE, replace(PROPOSAL, executions=(445, 447)))
+        await confirmations.redeem(code, ALICE, replace(PROPOSAL, executions=(445, 447)), by_person=False)
     with pytest.raises(ConfirmationError, match="something that was there is gone"):
-        await confirmations.redeem(code, ALICE, replace(PROPOSAL, users=()))
-    await confirmations.redeem(code, ALICE, PROPOSAL)
+        await confirmations.redeem(code, ALICE, replace(PROPOSAL, users=()), by_person=False)
+    await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
 
 
 async def test_for_a_protected_testbed_a_person_has_to_approve_it_first(confirmations: Confirmations) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=True)
     with pytest.raises(ConfirmationError, match="it concerns a protected testbed") as refused:
-        await confirmations.redeem(code, ALICE, PROPOSAL)
+        await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
     assert f"tp-mcp approve {code}" in refused.value.remedy
     await confirmations.approve(code)
     with pytest.raises(ConfirmationError, match="approved already"):
         await confirmations.approve(code)
-    await confirmations.redeem(code, ALICE, PROPOSAL)
+    await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
 
 
 async def test_the_users_own_answer_counts_as_a_persons(confirmations: Confirmations) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=True)
-    await confirmations.redeem(code, ALICE, PROPOSAL, user_answered=True)
+    await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False, user_answered=True)
 
 
 async def test_what_is_used_expired_or_made_up_cannot_be_approved(
     confirmations: Confirmations, clock: MovedClock
 ) -> None:
     used = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
-    await confirmations.redeem(used, ALICE, PROPOSAL)
+    await confirmations.redeem(used, ALICE, PROPOSAL, by_person=False)
     old = await confirmations.ask(ALICE, PROPOSAL, by_person=True)
     clock.time += CODE_SECONDS
     for code in (used, old, "c_made_up"):
@@ -113,3 +113,11 @@ async def test_the_code_itself_is_not_kept_and_old_questions_are_dropped(
     clock.time += FORGOTTEN_AFTER_SECONDS + CODE_SECONDS
     await confirmations.ask(ALICE, PROPOSAL, by_person=False)
     assert len(await store.connection.run(rows)) == 1
+
+
+async def test_a_code_given_before_a_testbed_was_protected_needs_a_person_now(confirmations: Confirmations) -> None:
+    code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
+    with pytest.raises(ConfirmationError, match="it concerns a protected testbed"):
+        await confirmations.redeem(code, ALICE, PROPOSAL, by_person=True)
+    await confirmations.approve(code)
+    await confirmations.redeem(code, ALICE, PROPOSAL, by_person=True)

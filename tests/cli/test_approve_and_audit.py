@@ -46,7 +46,7 @@ def redeemed(state: Path, code: str) -> None:
         store = await SqliteStore.open(state)
         try:
             confirmations = Confirmations(SqliteConfirmations(store.connection), SystemClock())
-            await confirmations.redeem(code, ALICE, PROPOSAL)
+            await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
         finally:
             await store.close()
 

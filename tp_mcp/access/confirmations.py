@@ -92,13 +92,16 @@ class Confirmations:
         )
         return code
 
-    async def redeem(self, code: str, owner: Owner, proposal: Proposal, *, user_answered: bool = False) -> None:
+    async def redeem(
+        self, code: str, owner: Owner, proposal: Proposal, *, by_person: bool, user_answered: bool = False
+    ) -> None:
         """Use a code up for what it was given for.
 
         Args:
             code: as `ask` returned it.
             owner: who wants to use it.
             proposal: what would be done now.
+            by_person: a person has to have approved it, as the policy is now.
             user_answered: the client's user gave the answer themselves.
 
         Raises:
@@ -115,7 +118,7 @@ class Confirmations:
         if found.digest != proposal.digest:
             news = "; ".join(changed_lines(found.plan, proposal.lines())) or "something that was there is gone"
             raise ConfirmationError(f"The plan is no longer what the code was given for: {news}.", remedy=_ASK_ANEW)
-        if found.by_person and found.approved_at is None and not user_answered:
+        if (by_person or found.by_person) and found.approved_at is None and not user_answered:
             raise ConfirmationError(
                 "Nobody has approved it yet, and it concerns a protected testbed.",
                 remedy=f"Ask the user to run: tp-mcp approve {code}. Then call again with the same code.",

@@ -138,7 +138,9 @@ async def _shown(call: Call, change: Change, trail: Trail) -> Document:
 async def _confirmed(call: Call, change: Change, trail: Trail, need: Need, confirm: str | None) -> Document | None:
     control = call.services.access
     if confirm:
-        await control.confirmations.redeem(confirm, call.owner, await proposed(call, change))
+        await control.confirmations.redeem(
+            confirm, call.owner, await proposed(call, change), by_person=need is Need.PERSON
+        )
         await trail.write(Event.CONFIRMED, "by code", action=change.action, testbed=change.testbed)
         return None
     if call.asker is not None:
@@ -179,7 +181,9 @@ async def _asked(asker: Asker, call: Call, change: Change, trail: Trail) -> None
             remedy="Nothing was sent. Do not ask again unless they tell you to.",
         )
     # They may have taken minutes to answer.
-    await control.confirmations.redeem(said.code, call.owner, await proposed(call, change), user_answered=True)
+    await control.confirmations.redeem(
+        said.code, call.owner, await proposed(call, change), by_person=True, user_answered=True
+    )
     await trail.write(Event.CONFIRMED, "by the user", action=change.action, testbed=change.testbed)
 
 

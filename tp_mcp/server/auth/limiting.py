@@ -15,7 +15,8 @@ from tp_mcp.server.results import error_text, tool_result
 TOO_MANY_REQUESTS = -32029
 """The protocol error's code, in the range that JSON-RPC leaves to servers."""
 
-UNLIMITED = frozenset({"initialize", "ping", "server/discover"})
+UNLIMITED = frozenset({"initialize", "ping", "server/discover", "tasks/get"})
+"""What asks nothing of TP; a client could take a refused `tasks/get` for the failure of its task."""
 
 
 class Limiting:
