@@ -46,7 +46,10 @@ async def test_a_busy_testbed_shows_how_far_its_upgrade_is(client: TpClient, tp:
         "stands at PROGRESS: 10.0.0.1 PROGRESS (last sign of life 2026-05-28T18:14:19+00:00), 10.0.0.2 SUCCESS."
         in str(error)
     )
-    assert "cannot be cancelled" in error.remedy
+    assert error.remedy == (
+        'An upgrade cannot be cancelled. start_watch(tool="get_upgrade", args={"testbed": "AT16"}) watches it to its '
+        "end; start again at its end."
+    )
 
 
 async def test_an_upgrade_without_a_status_is_said_to_be_unknown(client: TpClient, tp: Any) -> None:
@@ -91,8 +94,12 @@ async def test_a_busy_lab_shows_the_executions_that_hold_it(client: TpClient, tp
     ]
     tp.on("/adc/get_test_result", httpx2.Response(200, json=rows))
     error = await busy_run(client)
-    assert "It is your own execution 2 (Running)." in str(error)
-    assert "exec_id 2" in error.remedy
+    assert "It is execution 2 (Running), of the user that is logged in to TP." in str(error)
+    # Several people may share that user.
+    assert error.remedy == (
+        'start_watch(tool="get_execution", args={"exec_id": 2}) watches it to its end. '
+        "Cancel it only where your user started it."
+    )
 
 
 async def test_a_lab_held_by_somebody_else_says_so(client: TpClient, tp: Any) -> None:

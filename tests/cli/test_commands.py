@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_the_demo_plays_the_conversation_to_its_end(tmp_path: Path) -> None:
     answer = demo.stdout.partition("Assistant: ")[2]
     assert re.match(r"Build 6957 is on AT16_Combined_FSW. Of Tests_CLI, 9 of 48 tests failed for 2 reasons; ", answer)
     assert "with 8 tests: radiusd: server table not loaded" in answer
+
+
+def test_a_simulated_tp_that_cannot_have_its_port_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "tp_mcp", "simulate", "--port", port]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"tp-mcp: cannot listen on port {port} of 127.0.0.1: ")
+    assert ended.stderr.endswith(" Choose another --port.\n")
 
 
 def test_a_simulated_tp_says_where_it_listens_and_stops_when_asked() -> None:

@@ -33,7 +33,7 @@ def test_a_revoked_one_is_listed_as_such() -> None:
     assert "\trevoked 2" in CliRunner().invoke(app, ["token", "list"]).stdout
     again = CliRunner().invoke(app, ["token", "revoke", "ci"])
     assert again.exit_code == 1
-    assert "There is no token 'ci'" in again.output
+    assert "There is no token 'ci' that is not revoked." in again.output
 
 
 def test_one_that_expired_is_listed_as_such() -> None:

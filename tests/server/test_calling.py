@@ -14,6 +14,7 @@ from tp_mcp.errors import StoreError, TpMcpError
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
+from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
 
 SECRET = "demo-password"
@@ -43,6 +44,17 @@ async def test_an_unknown_tool_is_refused_with_the_nearest_and_all(chat: Chat) -
     assert text.startswith("There is no tool 'wait_for_watches'.\n\nDid you mean wait_for_watch")
     assert "There are: list_labs, start_upgrade, " in text
     assert (await chat.refused("zzz")).startswith("There is no tool 'zzz'.\n\nThere are: list_labs")
+
+
+async def test_a_tool_that_this_server_leaves_out_is_not_said_to_be_unknown(connect: Connect) -> None:
+    reading = tuple(definition for definition in DEFAULT_TOOLS if definition.read_only)
+    async with connect(tools=reading) as chat:
+        for name in ("start_upgrade", "lock_lab"):
+            text = await chat.refused(name)
+            assert text.startswith(
+                f"This server does not offer {name}.\n\nWhoever runs it decides: it may be read-only"
+            )
+            assert "There are: list_labs, get_upgrade, " in text
 
 
 async def test_an_unexpected_error_never_shows_its_words(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:

@@ -150,7 +150,7 @@ async def test_a_busy_lab_is_refused_in_tps_words_with_whose_run_it_is(world: Wo
     await world.call("run_pytest", lab=LAB, testcase=[TESTS])
     text = await world.refused("run_pytest", lab=LAB, testcase=[TESTS], argument="-x")
     assert f"another execution is already in flight on '{LAB}'" in text
-    assert "It is your own execution 446 (Initiating)." in text
+    assert "It is execution 446 (Initiating), of the user that is logged in to TP." in text
     assert "1 watch in this conversation; 1 going on." in await world.call("list_watches", state="active")
 
 

@@ -192,7 +192,8 @@ async def test_what_cannot_be_triaged_says_why(world: World, report_html: Any) -
     world.write_report(rows, report_html([("a.py::b", "Failed", "E   Boom: x"), ("x", "Sideways", "")]))
     assert "1 row of the report could not be read." in await world.call("triage_execution", exec_id=rows)
     going_on = world.rival_runs("Tests_Log")
-    assert "has not ended" in await world.refused("triage_execution", exec_id=going_on)
+    refused = await world.refused("triage_execution", exec_id=going_on)
+    assert f'has not ended.\n\nstart_watch(tool="get_execution", args={{"exec_id": {going_on}}})' in refused
 
 
 async def test_an_execution_without_times_or_lab_has_an_unknown_build(world: World, report_html: Any) -> None:

@@ -122,7 +122,9 @@ class Tokens:
 
         """
         if not await self._store.revoke(name, self._clock.now()):
-            raise InvalidArgumentError(f"There is no token {name!r}.", remedy="tp-mcp token list shows them all.")
+            raise InvalidArgumentError(
+                f"There is no token {name!r} that is not revoked.", remedy="tp-mcp token list shows them all."
+            )
 
     async def all(self) -> tuple[AccessToken, ...]:
         """Return every token, oldest first."""

@@ -1,5 +1,6 @@
 """What a 409 is about: a companion read shows it. Its failure never hides the 409."""
 
+import json
 from typing import Protocol
 
 import anyio
@@ -49,7 +50,8 @@ async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> 
         shown = " How far it is could not be read."
     return TpBusyError(
         busy.message + shown,
-        remedy="An upgrade cannot be cancelled: wait for its end with get_upgrade, then start again.",
+        remedy="An upgrade cannot be cancelled. "
+        f"{_watched('get_upgrade', 'testbed', testbed)}; start again at its end.",
         status_code=busy.status_code,
     )
 
@@ -63,13 +65,20 @@ async def who_holds_the_lab(busy: TpBusyError, reader: Reader, lab: str) -> TpBu
             running = [each for each in await reader.list_executions() if each.in_flight and each.lab == lab]
             if running:
                 ids = ", ".join(f"{each.exec_id} ({_word(each.status)})" for each in running[:MOST_SHOWN])
-                shown = f" It is your own execution {ids}."
-                remedy = f"Wait for its end with get_execution (exec_id {running[0].exec_id}), or cancel it."
+                shown = f" It is execution {ids}, of the user that is logged in to TP."
+                watched = _watched("get_execution", "exec_id", running[0].exec_id)
+                remedy = f"{watched}. Cancel it only where your user started it."
             else:
                 shown = " It is none of your own recent executions."
     except TpMcpError:
         shown = " Which execution it is could not be read."
     return TpBusyError(busy.message + shown, remedy=remedy, status_code=busy.status_code)
+
+
+def _watched(tool: str, argument: str, value: str | int | None) -> str:
+    # Not by the read alone: a model that is told to wait with a read asks again and again.
+    watched = f"start_watch(tool={json.dumps(tool)}, args={json.dumps({argument: value}, ensure_ascii=False)})"
+    return f"{watched} watches it to its end"
 
 
 def _word(text: str) -> str:

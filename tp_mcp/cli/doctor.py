@@ -17,6 +17,7 @@ from tp_mcp.clock import Clock, SystemClock
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.errors import TpMcpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
 from tp_mcp.redaction import Redactor
+from tp_mcp.results.text import count_of
 from tp_mcp.server.toolset import TOOLSETS, tools_with
 from tp_mcp.settings import Settings, load_settings
 from tp_mcp.watch.sqlite.store import SqliteStore
@@ -132,7 +133,7 @@ async def _store_finding(state_dir: Path) -> Finding:
             await store.close()
     except TpMcpError as error:
         return _failed("Store", error)
-    return Finding(Mark.OK, f"Store: {state_dir}, {len(watches)} watches going on.")
+    return Finding(Mark.OK, f"Store: {state_dir}, {count_of(len(watches), 'watch', 'watches')} going on.")
 
 
 async def _tp_findings(access: TpAccess, clock: Clock) -> AsyncIterator[Finding]:

@@ -1,9 +1,15 @@
 """`tp-mcp simulate`: the embedded TP on a port."""
 
+import errno
+import os
+import sys
+
 import anyio
 import typer
 
 from tp_mcp.simulator import SimulatorOptions, serve_simulator
+
+CANNOT_LISTEN = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL})
 
 
 def run_simulator(*, host: str, port: int, speed: float) -> None:
@@ -17,4 +23,9 @@ def run_simulator(*, host: str, port: int, speed: float) -> None:
     async def serve() -> None:
         await serve_simulator(SimulatorOptions(speed=speed), host=host, port=port, on_ready=ready)
 
-    anyio.run(serve)
+    try:
+        anyio.run(serve)
+    except OSError as error:
+        if error.errno not in CANNOT_LISTEN:
+            raise
+        sys.exit(f"tp-mcp: cannot listen on port {port} of {host}: {os.strerror(error.errno)}. Choose another --port.")

@@ -208,7 +208,10 @@ def require_ended(exec_id: int, execution: Execution) -> None:
 
     """
     if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
-        raise ReportError(f"Execution {exec_id} has not ended.", remedy="Wait for its end first.")
+        raise ReportError(
+            f"Execution {exec_id} has not ended.",
+            remedy=f'start_watch(tool="get_execution", args={{"exec_id": {exec_id}}}) watches it to its end.',
+        )
 
 
 def build_words(build: str) -> str:

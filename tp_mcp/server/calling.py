@@ -18,6 +18,7 @@ from tp_mcp.server.asking import question_result
 from tp_mcp.server.backend import Backend, closing_error
 from tp_mcp.server.progress import ProgressReporter
 from tp_mcp.server.results import error_text, inbox_text, kept_text, tool_result
+from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.tools.asking import Asker, QuestionForUser
 from tp_mcp.tools.services import Services
 from tp_mcp.tools.toolkit import Call, ToolDefinition
@@ -131,6 +132,12 @@ async def _inbox(services: Services, visit: Visit) -> tuple[str, tuple[str, ...]
 
 
 def _unknown(name: str, definitions: Mapping[str, ToolDefinition[Any]]) -> InvalidArgumentError:
+    if name in {definition.name for definition in ALL_TOOLS}:
+        return InvalidArgumentError(
+            f"This server does not offer {name}.",
+            remedy="Whoever runs it decides: it may be read-only, have the tool disabled, or not name its toolset. "
+            f"There are: {', '.join(definitions)}.",
+        )
     near = nearest(name, definitions)
     remedy = f"Did you mean {' or '.join(near)}? " if near else ""
     return InvalidArgumentError(f"There is no tool {name!r}.", remedy=f"{remedy}There are: {', '.join(definitions)}.")
