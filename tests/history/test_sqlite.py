@@ -132,6 +132,16 @@ async def test_a_file_that_cannot_be_used_is_said_when_it_is_used(tmp_path: Path
     await history.close()
 
 
+async def test_a_file_that_could_not_be_opened_is_opened_once_it_can_be(history: SqliteHistory, tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 100)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="damaged"):
+            await history.add(run(446), "alice")
+    (tmp_path / FILE_NAME).unlink()
+    await history.add(run(446), "alice")
+    assert await ids(history) == [446]
+
+
 def test_outcomes_that_cannot_be_read_are_said_to_be_damaged() -> None:
     assert unpacked(packed({"t.py::a": "passed"})) == {"t.py::a": "passed"}
     for damaged in (b"no zlib", packed({})[:-7], packed({"t": "sideways"})):  # type: ignore[dict-item]

@@ -84,7 +84,8 @@ class SqliteHistory:
     """Keeps the history in a state directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._connection = Connection(directory / FILE_NAME, migrations=MIGRATIONS)
+        self._path = directory / FILE_NAME
+        self._connection = Connection(self._path, migrations=MIGRATIONS)
         self._opening = anyio.Lock()
         self._opened = False
 
@@ -240,7 +241,12 @@ class SqliteHistory:
         async with self._opening:
             if self._opened:
                 return
-            await self._connection.open()
+            try:
+                await self._connection.open()
+            except BaseException:
+                # A connection that could not be opened is spent; what was in the way, as a full disk, may pass.
+                self._connection = Connection(self._path, migrations=MIGRATIONS)
+                raise
             self._opened = True
 
 
