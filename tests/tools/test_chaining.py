@@ -137,7 +137,7 @@ async def test_a_step_that_tp_is_away_for_says_that_it_is_being_started(world: W
     said = await world.refused("wait_for_watch", watch_id=second, max_wait_seconds=0)
     assert f"{second} follows {first}, which has ended, and is just being started." in said
     listed = await world.call("list_watches")
-    assert f'; the next step of its chain starts by itself: wait_for_watch(watch_id="{second}")' in listed
+    assert f'; next in its chain, by itself: wait_for_watch(watch_id="{second}")' in listed
     assert world.written == ["start_upgrade", "start_upgrade"]
 
 

@@ -178,7 +178,7 @@ def _line(watch: Watch, now: float, *, here: bool, told: str) -> str:
     if watch.chain is not None and watch.chain.next is not None:
         # Until its row is written, nothing else tells that the chain goes on.
         following = telling.call_words("wait_for_watch", watch_id=watch.chain.next.id)
-        return f"{ended}; the next step of its chain starts by itself: {following}"
+        return f"{ended}; next in its chain, by itself: {following}"
     return f"{ended}: {look}" if look else ended
 
 
