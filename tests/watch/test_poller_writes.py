@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tp_mcp.errors import StoreBusyError, StoreError
-from tp_mcp.watch import words
+from tp_mcp.watch import intake, words
 from tp_mcp.watch.intake import FLUSH_SECONDS
 from tp_mcp.watch.states import Watch, WatchState
 
@@ -66,6 +66,24 @@ async def test_counters_that_cannot_be_written_are_written_later(
         assert "Progress of 2 watches could not be written: It is held." in caplog.text
         await world.advance(60)
         assert (await world.stored(watch)).polls >= 16
+
+
+async def test_many_counters_are_written_in_parts_and_what_ended_between_two_is_not_written_again(
+    open_world: Any, make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "FLUSHED_AT_ONCE", 1)
+    async with open_world() as world:
+        watches = [await world.add(make_watch(str(n), spec={"interval_seconds": 5.0})) for n in (1, 2, 3)]
+        last = max(watches, key=lambda watch: watch.id)
+        await world.advance(10)
+        held = world.store.hold("save_all")
+        await world.advance(10)
+        await world.registry.cancel(last.id, last.owner, reason="no need")
+        before = world.store.calls.count("save_all")
+        held.set()
+        await world.settle()
+        assert world.store.calls.count("save_all") - before == 1, "the second part, and no third"
+        assert all([(await world.stored(watch)).polls > 0 for watch in watches if watch is not last])
 
 
 async def test_a_batch_that_hangs_keeps_nothing_from_being_polled(open_world: Any, make_watch: MakeWatch) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tp_mcp.watch.states import Watch
-from tp_mcp.watch.waiting import Changes
+from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.until import Until
+from tp_mcp.watch.waiting import Changes, wait_for_first
 
 
 async def turns(number: int = 10) -> None:
@@ -74,3 +77,48 @@ async def test_one_wait_may_be_for_several_watches(make_watch: Callable[..., Wat
         async with asyncio.timeout(5):
             await either.wait(10.0, clock)
     assert changes.awaited() == set()
+
+
+async def test_an_end_that_is_told_during_the_wait_is_not_read_again(
+    make_watch: Callable[..., Watch], clock: Any
+) -> None:
+    changes, watch = Changes(), make_watch(state=WatchState.ACTIVE)
+    done = replace(watch, state=WatchState.DONE)
+    looks: list[str] = []
+
+    async def look(watch_id: str) -> Watch:
+        looks.append(watch_id)
+        return watch
+
+    async def wait() -> tuple[Watch, ...]:
+        return await wait_for_first(
+            [watch.id],
+            look,
+            changes=changes,
+            clock=clock,
+            looked_at=nullcontext,
+            seconds=10.0,
+            until=Until.TERMINAL,
+            report=None,
+        )
+
+    waiting = asyncio.create_task(wait())
+    await turns()
+    changes.tell(watch)
+    await turns()
+    assert not waiting.done()
+    changes.tell(done)
+    async with asyncio.timeout(5):
+        assert await waiting == (done,)
+    assert looks == [watch.id, watch.id]
+
+
+async def test_an_end_that_was_told_before_the_wait_is_read_with_what_was_added_since(
+    make_watch: Callable[..., Watch], clock: Any
+) -> None:
+    changes, watch = Changes(), make_watch(state=WatchState.DONE)
+    with changes.of(watch.id) as change:
+        changes.tell(watch)
+        async with asyncio.timeout(5):
+            await change.wait(10.0, clock)
+    assert change.ended == {}

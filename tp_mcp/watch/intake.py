@@ -1,7 +1,7 @@
 """What polls make of the watches of this process: kept in memory, written, told."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,6 +19,8 @@ from tp_mcp.watch.words import unwritten_end
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 15.0
+FLUSHED_AT_ONCE = 100
+"""How many watches one batch of counters writes: an end that comes meanwhile waits for no more than that."""
 
 
 class Polling(Protocol):
@@ -160,10 +162,16 @@ class Intake:
                 await self._write_end(watch_id, epoch_of(watch_id))
         # What was counted for a target that another process took meanwhile is that process's to count.
         held = [watch_id for watch_id in sorted(self._unwritten) if epoch_of(watch_id) is not None]
-        batch = [self._watches[watch_id] for watch_id in held]
-        self._unwritten.clear()
-        if not batch:
-            return
+        self._unwritten.intersection_update(held)
+        for begin in range(0, len(held), FLUSHED_AT_ONCE):
+            # What ended meanwhile is written.
+            moved = [watch_id for watch_id in held[begin : begin + FLUSHED_AT_ONCE] if watch_id in self._unwritten]
+            if moved and not await self._flush_some([self._watches[watch_id] for watch_id in moved]):
+                return
+
+    async def _flush_some(self, batch: Sequence[Watch]) -> bool:
+        """Write some watches; return False where that cannot be."""
+        self._unwritten.difference_update(watch.id for watch in batch)
         try:
             for before, after in zip(batch, await self._store.save_all(batch), strict=True):
                 if after is None:
@@ -171,8 +179,11 @@ class Intake:
                 else:
                     self._take_over(before, after)
         except StoreError as error:
-            self._unwritten.update(watch.id for watch in batch if watch.id in self._watches)
-            logger.warning("Progress of %d watches could not be written: %s", len(batch), error)
+            unwritten = self._unwritten.union(watch.id for watch in batch)
+            self._unwritten.update(watch_id for watch_id in unwritten if watch_id in self._watches)
+            logger.warning("Progress of %d watches could not be written: %s", len(unwritten), error)
+            return False
+        return True
 
     def _took_in_at_once(self, watch_id: str, outcome: Answer | TpError) -> Step | None:
         """Take an answer in where nothing has to be written for it; else return the step that has to be."""

@@ -24,13 +24,22 @@ class Report(Protocol):
 
 
 class Change:
-    """Something that may happen to a watch."""
+    """Something that may happen to a watch.
+
+    Attributes:
+        ended: the watches that ended while somebody waited, by id. An end is told once it is written, so it stands.
+
+    """
 
     def __init__(self) -> None:
         self._event = anyio.Event()
+        self._is_awaited = False
+        self.ended: dict[str, Watch] = {}
 
-    def happened(self) -> None:
-        """Wake who waits."""
+    def happened(self, watch: Watch | None = None) -> None:
+        """Wake who waits; `watch` is the one that changed, as it stands now."""
+        if watch is not None and watch.state.ended and self._is_awaited:
+            self.ended[watch.id] = watch
         self._event.set()
 
     async def wait(self, seconds: float, clock: Clock) -> None:
@@ -40,6 +49,8 @@ class Change:
             await clock.sleep(seconds)
             self._event.set()
 
+        # What was told before may have been added to since, such as by a brief of its report.
+        self._is_awaited = not self._event.is_set()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(end_in_time)
             await self._event.wait()
@@ -85,7 +96,7 @@ class Changes:
     def tell(self, watch: Watch) -> None:
         """Wake everyone who waits for this watch, and tell who listens."""
         for change in self._waiting.get(watch.id, ()):
-            change.happened()
+            change.happened(watch)
         for listener in tuple(self._listeners.values()):
             listener(watch)
 
@@ -118,9 +129,11 @@ async def wait_for_first(
     now = clock.now()
     deadline, beat_at = now + seconds, now + _first_beat(watch_ids[0])
     began: tuple[str, ...] = ()
+    ended: dict[str, Watch] = {}
     while True:
         with changes.of(*watch_ids) as changed:
-            watches = tuple([await look(watch_id) for watch_id in watch_ids])
+            # An end that was just told is not read again: with many at once that would wait behind writing the others.
+            watches = tuple([ended.get(watch_id) or await look(watch_id) for watch_id in watch_ids])
             began = began or tuple(map(stand_of, watches))
             if any(met(until, stood, watch) for stood, watch in zip(began, watches, strict=True)):
                 return watches
@@ -131,6 +144,7 @@ async def wait_for_first(
                 return watches
             with looked_at():
                 await changed.wait(min(left, max(beat_at - clock.now(), 0.0)), clock)
+            ended = changed.ended
             if clock.now() >= beat_at:
                 beat_at = clock.now() + HEARTBEAT_SECONDS
 
