@@ -227,3 +227,17 @@ def test_where_a_tail_begins_in_the_line_that_is_known_last_the_next_whole_line_
     assert log.text == "first line\n"
     log.see("e\nsecond\nthird\n" + "y" * 300, 320)
     assert log.text == "first line\n" + gap_mark(3) + "third\n"
+
+
+def test_a_long_tail_that_agrees_with_nothing_is_not_looked_through_for_secrets_at_each_line() -> None:
+    looks: list[str] = []
+
+    def counted(text: str) -> str:
+        looks.append(text)
+        return shown(text)
+
+    known = Known(end=4_000, last="something else\n" * 10)
+    added = stitch(known, lines(0, 300), 6_000, counted, final=False)
+    assert added is not None
+    assert added.text.startswith(ANEW)
+    assert len(looks) <= 5

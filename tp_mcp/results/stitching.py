@@ -151,6 +151,9 @@ def _by_its_lines(raw: str, known: Known, shown: Shown, *, final: bool) -> Addit
 
 def _places(raw: str, begin: int, known: Known, shown: Shown) -> list[int]:
     """Return the places in a tail before which the last known lines stand."""
+    if shown(raw) == raw:
+        # What hides nothing as a whole is not looked through again for each of its lines.
+        shown = str
     return [place for place in _line_ends(raw) if _agrees(raw, place, begin, known, shown)]
 
 
