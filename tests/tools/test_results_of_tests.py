@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import LAB, World
+from tests.tools.world import ALICE, LAB, World
 from tp_mcp.simulator.executions import Counts
 from tp_mcp.tools import run_reports
 from tp_mcp.tools.results_of_tests import PAGE_SIZE, RESULTS_TYPICAL_CHARACTERS
@@ -299,3 +299,12 @@ async def test_a_report_that_get_execution_told_of_is_kept_without_reading_it_ag
     assert world.asked.count("get_report") == 1
     history = world.services.executions.history
     assert await history.known(world.services.executions.server, [exec_id], "local:alice") == {exec_id}
+
+
+async def test_where_no_log_is_kept_the_end_that_tp_shows_serves(world: World) -> None:
+    exec_id = world.ended_execution(counts=Counts(failed=2, errors=1, total=7), log_tail=SUMMARY)
+    client = world.services.client
+    told = await run_reports.RunReports().tests(
+        exec_id, await client.get_execution(exec_id), client=client, owner=ALICE
+    )
+    assert "Tests_CLI/test_a.py::test_bad[x - y]" in {test.test_id for test in told.tests}

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from typing import assert_never
 
 from pydantic import SecretStr
 
@@ -75,6 +76,8 @@ def secrets_of(credentials: Credentials) -> tuple[SecretStr, ...]:
             return (credentials.token,)
         case NoLogin():
             return ()
+        case _:
+            assert_never(credentials)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import copy
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Self, TypeVar
+from typing import Self, TypeVar, assert_never
 
 import httpx2
 from pydantic import JsonValue, SecretStr
@@ -77,6 +77,8 @@ class Caller:
                 self.tokens = HandedInToken(credentials, self._clock)
             case NoLogin():
                 self.tokens = NoTokens(credentials)
+            case _:
+                assert_never(credentials)
 
     async def aclose(self) -> None:
         """Close every connection."""
