@@ -23,10 +23,10 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.unseen import unseen_runs
 from tp_mcp.simulator import Simulator, SimulatorOptions
-from tp_mcp.simulator.builds import Build, BuildServer
-from tp_mcp.simulator.labs import Device, Lab
+from tp_mcp.simulator.build_server import Build, BuildServer
+from tp_mcp.simulator.lab import Device, Lab
 from tp_mcp.triage.clusters import clusters_of
-from tp_mcp.triage.report import Report, parse_report
+from tp_mcp.triage.report_parser import Report, parse_report
 
 TESTS = ("Tests_CLI", "Tests_GUI", "Tests_HA", "Tests_Switch")
 GOOD = "6955"

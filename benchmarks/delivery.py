@@ -30,8 +30,8 @@ from typing import IO, Any
 
 from benchmarks.watches import spawned
 from benchmarks.watching import FIRST_EXEC_ID, a_token, watch_of
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.model.watch import Owner
 
 JOBS = 1_000
 CONVERSATION = "benchmark"

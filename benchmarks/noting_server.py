@@ -13,7 +13,7 @@ from typing import IO
 from pydantic import JsonValue
 
 from tp_mcp.cli import main
-from tp_mcp.jobs.reader import TpReader
+from tp_mcp.jobs.tp_reader import TpReader
 
 
 def noting(file: IO[str]) -> None:

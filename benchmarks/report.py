@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
-from tp_mcp.triage.report import parse_report
+from tp_mcp.triage.report_parser import parse_report
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "triage" / "fixtures"
 SOURCES = {3: FIXTURES / "3.2-self-contained.html", 4: FIXTURES / "4.1-self-contained.html"}

@@ -23,19 +23,19 @@ from mcp import Client
 from mcp.types import TextContent
 
 from benchmarks.sizes_suite import CAUSES, FAILURES, MAIN_CAUSE, TESTS, run_suite, write_suite
-from tp_mcp.cli.composition import open_services
-from tp_mcp.cli.configuration import SIMULATOR_LOGIN, TpAccess
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.open_services import open_services
+from tp_mcp.composition.tp_access import SIMULATOR_LOGIN, TpAccess
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import ProcessIdentity
+from tp_mcp.server.identity import ProcessIdentity
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
-from tp_mcp.simulator.executions import Counts
+from tp_mcp.simulator.execution import Counts
 from tp_mcp.simulator.tree import build_tree
-from tp_mcp.tools.services import Services
-from tp_mcp.triage.report import parse_report
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.triage.report_parser import parse_report
 
 CHARACTERS_PER_TOKEN = 4
 PLAIN_CUT_CHARACTERS = 16_000

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tp_mcp.errors import ReportError
-from tp_mcp.triage.report import Report, parse_report
+from tp_mcp.triage.report_parser import Report, parse_report
 
 LIBRARIES = (("netaddr", "1.3.0", "netaddr"), ("humanize", "4.9.0", "src/humanize"))
 SEED = 20_260_529

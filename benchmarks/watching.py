@@ -27,15 +27,14 @@ from tp_mcp.api.auth import IssuedToken
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import SystemClock
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, ExecutionRule
-from tp_mcp.jobs.reader import TpReader
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.poller import Poller
+from tp_mcp.jobs.tp_reader import TpReader
+from tp_mcp.storage.watch_rows import watch_to_row
+from tp_mcp.storage.watch_store import FILE_NAME, SqliteStore
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
+from tp_mcp.watch.polling.poller import Poller
+from tp_mcp.watch.polling.timer import ApschedulerTimer
 from tp_mcp.watch.ports import Reader
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.sqlite.rows import watch_to_row
-from tp_mcp.watch.sqlite.store import FILE_NAME, SqliteStore
-from tp_mcp.watch.states import Origin, Watch, WatchState, new_watch_id
-from tp_mcp.watch.timer import ApschedulerTimer
 
 INTERVAL_SECONDS = 15.0
 FIRST_EXEC_ID = 446

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tp_mcp.api.guard.options import FORBIDDEN, KNOWN, Option, Takes
+from tp_mcp.api.guard.pytest_options import FORBIDDEN, KNOWN, Option, Takes
 
 PAGE = Path(__file__).parents[1] / "docs" / "pytest-options.md"
 

@@ -30,33 +30,30 @@ LAYERS = {
     "history": 3,
     "tools": 4,
     "server": 5,
-    "cli": 6,
+    "storage": 4,
+    "composition": 6,
+    "cli": 7,
 }
 """The layer of each part of the package; parts of one layer may not use each other, except where it is listed."""
 
 SAME_LAYER = {("settings", "errors"), ("triage", "results"), ("history", "jobs")}
 
 FENCES = {
-    "apscheduler": {"tp_mcp.watch.timer"},
-    "sqlite3": {
-        "tp_mcp.watch.sqlite",
-        "tp_mcp.access.sqlite",
-        "tp_mcp.access.sqlite_tokens",
-        "tp_mcp.access.sqlite_credentials",
-        "tp_mcp.history.sqlite",
-    },
+    "apscheduler": {"tp_mcp.watch.polling.timer"},
+    "sqlite3": {"tp_mcp.storage"},
     "httpx2": {
         "tp_mcp.api",
         "tp_mcp.connectors.runner",
-        "tp_mcp.webhooks.sending",
+        "tp_mcp.webhooks.sender",
         "tp_mcp.server.auth",
         "tp_mcp.cli",
+        "tp_mcp.composition",
     },
     "mcp": {"tp_mcp.server", "tp_mcp.tools", "tp_mcp.cli.demo", "tp_mcp.cli.tools"},
     "mcp_types": set(),  # a distribution of its own, which is not named as a dependency; `mcp.types` is the same
     "typer": {"tp_mcp.cli"},
     "rich": {"tp_mcp.cli"},
-    "starlette": {"tp_mcp.simulator", "tp_mcp.server.auth", "tp_mcp.server.http", "tp_mcp.server.conversations"},
+    "starlette": {"tp_mcp.simulator", "tp_mcp.server.auth", "tp_mcp.server.http", "tp_mcp.server.identity"},
     "uvicorn": {"tp_mcp.simulator", "tp_mcp.server.http"},
     "jwt": {"tp_mcp.simulator", "tp_mcp.server.auth"},
     "cryptography": {"tp_mcp.access.credentials"},
@@ -67,30 +64,6 @@ FENCES = {
     "stamina": {"tp_mcp.api"},
 }
 """Who may import a library."""
-
-TOOL_HELPERS = {
-    "asking",
-    "auditing",
-    "beginning",
-    "catalogue",
-    "chaining",
-    "failures",
-    "neighbours",
-    "paging",
-    "permission",
-    "principals",
-    "repeats",
-    "run_reports",
-    "sending",
-    "services",
-    "telling",
-    "told",
-    "toolkit",
-    "triaging",
-    "waiting",
-    "wording",
-}
-"""What the tools' modules share; every other module in `tools` is a resource, and resources never import each other."""
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "suite" not in path.relative_to(PACKAGE).parts)
 
@@ -134,7 +107,7 @@ def test_imports_only_point_down(path: Path) -> None:
         if here in {None, "simulator"} or there is None or there == here:
             continue
         if there == "simulator":
-            assert here == "cli", f"{module_name(path)} uses the simulator"
+            assert here in {"cli", "composition"}, f"{module_name(path)} uses the simulator"
             continue
         allowed = LAYERS[there] < LAYERS[str(here)] or (here, there) in SAME_LAYER
         assert allowed, f"{module_name(path)} imports {imported}, which is not below it"
@@ -157,16 +130,15 @@ def test_a_fenced_library_is_used_only_behind_its_fence(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "tools").glob("*.py")), ids=module_name)
-def test_the_modules_of_resources_never_import_each_other(path: Path) -> None:
-    if path.stem in TOOL_HELPERS or path.stem == "__init__":
-        return
-    used = {name.split(".")[2] for name in imports(path) if name.startswith("tp_mcp.tools.") and name.count(".") >= 2}
-    assert used <= TOOL_HELPERS
+def test_the_families_of_tools_never_import_each_other(path: Path) -> None:
+    """What they share is in the folders below `tools`."""
+    families = {f"tp_mcp.tools.{each.stem}" for each in (PACKAGE / "tools").glob("*.py")} - {module_name(path)}
+    assert not families & set(imports(path))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_only_the_command_line_reads_the_environment(path: Path) -> None:
-    if part_of(module_name(path)) not in {"cli", "simulator"}:
+    if part_of(module_name(path)) not in {"composition", "cli", "simulator"}:
         assert not {"os.environ", "os.getenv"} & set(_attributes(path)), f"{module_name(path)} reads the environment"
 
 

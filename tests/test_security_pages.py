@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.options_page import PAGE, page
-from tp_mcp.api.guard.options import FORBIDDEN
+from tp_mcp.api.guard.pytest_options import FORBIDDEN
 
 ROOT = Path(__file__).parents[1]
 NAMED_BY_ITS_WEAKNESS = (

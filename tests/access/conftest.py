@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.access.confirmations import Confirmations
-from tp_mcp.access.sqlite import SqliteAuditLog, SqliteConfirmations
-from tp_mcp.access.sqlite_tokens import SqliteTokens
-from tp_mcp.access.tokens import Tokens
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations, SqliteTokens
+from tp_mcp.storage.watch_store import SqliteStore
 
 
 @dataclass

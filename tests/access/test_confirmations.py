@@ -9,10 +9,10 @@ import pytest
 from tests.access.conftest import MovedClock
 from tests.access.test_proposal import PROPOSAL
 from tp_mcp.access.confirmations import CODE_SECONDS, Confirmations
-from tp_mcp.access.sqlite import FORGOTTEN_AFTER_SECONDS
 from tp_mcp.errors import ConfirmationError
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.access import FORGOTTEN_AFTER_SECONDS
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
 

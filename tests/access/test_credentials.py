@@ -7,10 +7,10 @@ from pydantic import SecretStr
 
 from tests.access.conftest import MovedClock
 from tp_mcp.access.credentials import Vault, fingerprint, keys_in
-from tp_mcp.access.sqlite_credentials import SqliteCredentials
 from tp_mcp.api.auth import IssuedToken, PasswordLogin
 from tp_mcp.errors import ConfigurationError, InvalidArgumentError
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.access import SqliteCredentials
+from tp_mcp.storage.watch_store import SqliteStore
 
 TP = "http://tp.example:8000"
 KEY, OTHER = (base64.b64encode(bytes([each]) * 32).decode() for each in (1, 2))

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from tp_mcp.access.confirmations import LISTED_AT_MOST, Proposal, changed_lines
 from tp_mcp.access.policy import Action
-from tp_mcp.access.proposal import LISTED_AT_MOST, Proposal, changed_lines
 
 PROPOSAL = Proposal(
     action=Action.UPGRADE,

@@ -3,8 +3,8 @@
 import pytest
 
 from tp_mcp.api.guard import guard_pytest_arguments, guard_report_path, guard_restore_command, guard_test_ids
-from tp_mcp.api.guard.options import FORBIDDEN, KNOWN
-from tp_mcp.api.guard.text import SHOWN_CHARACTERS, shown
+from tp_mcp.api.guard.plain_text import SHOWN_CHARACTERS, shown
+from tp_mcp.api.guard.pytest_options import FORBIDDEN, KNOWN
 from tp_mcp.errors import ConfigurationError, InputError, InvalidArgumentError, UnsafeArgumentError
 
 

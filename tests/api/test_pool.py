@@ -6,7 +6,7 @@ import anyio
 import httpx2
 import pytest
 
-from tp_mcp.api.pool import Pool
+from tp_mcp.api.connection import Pool
 
 
 class Transport(httpx2.AsyncBaseTransport):

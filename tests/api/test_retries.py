@@ -8,9 +8,7 @@ import httpx2
 import pytest
 import stamina
 
-from tp_mcp.api.client import TpClient
-from tp_mcp.api.requests import PytestRequest, UpgradeRequest
-from tp_mcp.api.retries import (
+from tp_mcp.api.calls import (
     LONGEST_RETRY_AFTER_SECONDS,
     LONGEST_WAIT_SECONDS,
     READ_ATTEMPTS,
@@ -18,6 +16,8 @@ from tp_mcp.api.retries import (
     pause,
     retry_after_seconds,
 )
+from tp_mcp.api.client import TpClient
+from tp_mcp.api.requests import PytestRequest, UpgradeRequest
 from tp_mcp.errors import TpError, TpRejectedError, TpServerFaultError, TpUnreachableError
 
 READ = "/adc/automation/pytest/446/"

@@ -13,13 +13,7 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
 from tp_mcp.api.requests import PytestRequest, UpgradeRequest
 from tp_mcp.clock import SystemClock
-from tp_mcp.errors import (
-    TpBusyError,
-    TpForbiddenError,
-    TpNotAuthenticatedError,
-    TpNotFoundError,
-    TpServerFaultError,
-)
+from tp_mcp.errors import TpBusyError, TpForbiddenError, TpNotAuthenticatedError, TpNotFoundError, TpServerFaultError
 from tp_mcp.simulator import Simulator, SimulatorOptions
 
 LAB = "AT16_Combined_FSW"

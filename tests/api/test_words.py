@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from tp_mcp.api.words import LONGEST_WORDS, clean, server_words
+from tp_mcp.api.answers import LONGEST_WORDS, clean, server_words
 from tp_mcp.redaction import Redactor
 
 KNOWING = Redactor((SecretStr("hunter2"),))

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tp_mcp.watch.sqlite.rows import row_to_entry, row_to_watch
-from tp_mcp.watch.sqlite.store import FILE_NAME
-from tp_mcp.watch.states import Advisory, InboxEntry, Watch, WatchState
+from tp_mcp.storage.watch_rows import row_to_entry, row_to_watch
+from tp_mcp.storage.watch_store import FILE_NAME
+from tp_mcp.watch.model.watch import Advisory, InboxEntry, Watch, WatchState
 
 RUN_MARK = "chaos_"
 _MARK = re.compile(rf"{RUN_MARK}(\d+)")

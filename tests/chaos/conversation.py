@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.check import RUN_MARK, Story
 from tests.chaos.server import Server
-from tp_mcp.server.results import INBOX_HEADING
+from tp_mcp.server.rendering import INBOX_HEADING
 
 TEST = "Tests_CLI/test_system.py"
 UPGRADE_SHARE = 0.35

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from tp_mcp.watch.sqlite.store import FILE_NAME
+from tp_mcp.storage.watch_store import FILE_NAME
 
 FULL_AT_BYTES = 4_096
 """No file of the process may grow beyond this: to SQLite the disk is full, in the middle of a write too."""

@@ -12,14 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.access.test_proposal import PROPOSAL
-from tp_mcp.access.audit import AuditEntry, Event
+from tp_mcp.access.audit_log import AuditEntry, Event
 from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.access.policy import Action
-from tp_mcp.access.sqlite import SqliteAuditLog, SqliteConfirmations
 from tp_mcp.cli.commands import app
 from tp_mcp.clock import SystemClock
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
 

@@ -10,14 +10,14 @@ import yaml
 from mcp import Client
 
 from tests.server.conftest import IDENTITY, text_of
-from tp_mcp.cli.opening import open_configured
-from tp_mcp.cli.serve_options import ServeOptions, parse_serve_options
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.opening import open_configured
+from tp_mcp.composition.serve_options import ServeOptions, parse_serve_options
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.services import Services
-from tp_mcp.watch.owner import Owner
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.watch.model.watch import Owner
 
 TP_YAML = Path(__file__).parents[2] / "connectors" / "tp.yaml"
 RUN = {"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI/test_system.py"]}

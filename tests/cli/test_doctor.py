@@ -2,13 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from tp_mcp.cli.doctor import findings, run_doctor
-from tp_mcp.cli.finding import Finding, Mark
+from tp_mcp.cli.doctor import Finding, Mark, findings, run_doctor
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import StoreCorruptError
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Watch
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.model.watch import Watch
 
 
 async def found(configuration: Path, state_dir: Path, profile: str | None = None) -> list[Finding]:

@@ -1,11 +1,10 @@
 import pytest
 
-from tp_mcp.cli.exit_codes import exit_code_of
+from tp_mcp.cli.follow import exit_code_of
 from tp_mcp.cli.script_terms import FAILED, PASSED, UNKNOWN
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.readings import Outcome, Reading, Verdict
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.states import Origin, Watch, WatchState
+from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
 
 SPEC = WatchSpec(tool="get_execution", args={}, rule="execution", interval_seconds=30, timeout_seconds=60)
 

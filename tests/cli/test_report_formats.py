@@ -11,10 +11,10 @@ from rich.console import Console
 from tp_mcp.api.models import Execution
 from tp_mcp.cli.report import _exit_code
 from tp_mcp.cli.report_formats import JsonReport, as_json, as_junit, print_table
+from tp_mcp.history.report_cache import RunTests
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import shown
-from tp_mcp.tools.run_reports import RunTests
-from tp_mcp.triage.reported import ReportedTest
+from tp_mcp.triage.test_report import ReportedTest
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 FAILED = ReportedTest(

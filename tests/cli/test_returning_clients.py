@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
 from tests.cli.test_serve_http import served
-from tp_mcp.server.results import INBOX_HEADING
+from tp_mcp.server.rendering import INBOX_HEADING
 from tp_mcp.simulator import SimulatorOptions, serve_simulator
 
 pytestmark = pytest.mark.alone

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.cli.serve_options import ServeOptions, parse_serve_options
+from tp_mcp.composition.serve_options import ServeOptions, parse_serve_options
 
 pytestmark = pytest.mark.alone
 

@@ -19,8 +19,8 @@ import pytest
 from mcp import Client
 from mcp.types import TextContent
 
-from tp_mcp.cli.serve_options import HttpOptions, parse_serve_options
-from tp_mcp.server.http.limits import STOP_SECONDS
+from tp_mcp.composition.serve_options import HttpOptions, parse_serve_options
+from tp_mcp.server.http.capacity import STOP_SECONDS
 
 pytestmark = pytest.mark.alone
 

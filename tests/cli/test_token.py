@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tp_mcp.access.tokens import PREFIX
+from tp_mcp.access.access_tokens import PREFIX
 from tp_mcp.cli.commands import app
 
 

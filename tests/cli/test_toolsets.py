@@ -2,8 +2,8 @@ import logging
 
 import pytest
 
-from tp_mcp.cli.serve_options import ServeOptions, parse_serve_options
 from tp_mcp.cli.toolsets import chosen_tools
+from tp_mcp.composition.serve_options import ServeOptions, parse_serve_options
 from tp_mcp.server import toolset
 from tp_mcp.server.toolset import DEFAULT_TOOLS, TOOLSETS
 

@@ -20,16 +20,16 @@ from tests.conformance.asking import add_checked, add_inline, add_longer_rounds,
 from tests.conformance.fixtures import add_contents, add_prompts, add_resources, add_tellers
 from tests.server.tasks.fixture_server import WORKS, FixtureTasks, said
 from tests.server.tasks.memory import Context
-from tp_mcp.cli.opening import open_configured
 from tp_mcp.cli.serve_http import serve_http
-from tp_mcp.cli.serve_options import HttpOptions, ServeOptions
 from tp_mcp.clock import Clock, SystemClock
+from tp_mcp.composition.opening import open_configured
+from tp_mcp.composition.serve_options import HttpOptions, ServeOptions
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import Identity
-from tp_mcp.server.tasks.port import Task, TaskKeeper
+from tp_mcp.server.identity import Identity
+from tp_mcp.server.tasks.task_keeper import Task, TaskKeeper
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.services import Services
+from tp_mcp.tools.framework.services import Services
 
 TASK_TOOLS = (*WORKS, "test_tool_with_task")
 FIXTURE_SCHEME = "test://"

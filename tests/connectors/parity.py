@@ -10,10 +10,10 @@ from pydantic import BaseModel, JsonValue
 
 from tests.tools.world import BASE_URL, LAB, World
 from tp_mcp.api.models import Execution, ExecutionStarted, ExecutionSummary, Lab, UpgradeStarted, UpgradeStatus
-from tp_mcp.api.testcases import parse_tree
+from tp_mcp.api.test_tree import parse_tree
 from tp_mcp.connectors.manifest import Manifest, ToolManifest
 from tp_mcp.connectors.runner import ConnectorRunner
-from tp_mcp.tools.toolkit import ToolDefinition
+from tp_mcp.tools.framework.definition import ToolDefinition
 
 TEST = "Tests_CLI/test_system.py"
 TREE: JsonValue = {

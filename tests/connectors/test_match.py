@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.connectors.match import (
+    OPERATORS,
     PATH_MAX_CHARACTERS,
     check_match,
     matches,
@@ -14,7 +15,6 @@ from tp_mcp.connectors.match import (
     resolve_match,
     to_jmespath,
 )
-from tp_mcp.connectors.operators import OPERATORS
 from tp_mcp.errors import WatchSpecError
 
 UPGRADE = {"status": "SUCCESS", "per_device": [{"ip": "10.0.0.1", "status": "SUCCESS"}], "count": 3, "ok": True}

@@ -4,13 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tp_mcp.connectors.pattern import (
-    PATTERN_MAX_CHARACTERS,
-    SEARCHED_MAX_CHARACTERS,
-    finder,
-    is_found,
-    pattern_problem,
-)
+from tp_mcp.connectors.pattern import PATTERN_MAX_CHARACTERS, SEARCHED_MAX_CHARACTERS, finder, is_found, pattern_problem
 
 BOUND_SECONDS = 2.0
 """Far above what a search takes on a busy machine, and far below what a catastrophic one would."""

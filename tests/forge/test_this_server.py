@@ -17,18 +17,17 @@ from mcp.types import RequestParamsMeta
 from tests.forge.double import Forge, Session
 from tests.server.conftest import IDENTITY, text_of
 from tests.webhooks.conftest import SECRET, Received
-from tp_mcp.cli.opening import open_configured
-from tp_mcp.cli.serve_options import ServeOptions
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.opening import open_configured
+from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.auth.authentication import names_answered_to
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import HttpIdentity, Identity
-from tp_mcp.server.http.application import MCP_PATH, http_app
-from tp_mcp.server.http.readiness import Readiness
+from tp_mcp.server.http.application import MCP_PATH, Readiness, http_app
 from tp_mcp.server.http.serving import HttpServing, listen
+from tp_mcp.server.identity import HttpIdentity, Identity
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.services import Services
+from tp_mcp.tools.framework.services import Services
 
 HEADER = "X-Forge-Session"
 PATIENCE_SECONDS = 40

@@ -22,7 +22,7 @@ from tests.tools.world import hosted, open_world
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.services import Services
+from tp_mcp.tools.framework.services import Services
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from tp_mcp.redaction import RedactingFilter, Redactor
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import ALL_TOOLS
-from tp_mcp.tools.services import Services
-from tp_mcp.watch.states import Watch
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.watch.model.watch import Watch
 
 RESULT_CHARACTERS = 16_000
 RESULT_BYTES = 30_000

@@ -14,19 +14,18 @@ from tp_mcp.api.models import Execution
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import ReportError, StoreError, TpNotFoundError, TpUnreachableError
 from tp_mcp.history import recorder as recorders
-from tp_mcp.history.reading import ExecutionReader, ReadExecution
+from tp_mcp.history.analysis import ExecutionReader, ReadExecution
 from tp_mcp.history.recorder import ATTEMPTS_MAX, Recorder
 from tp_mcp.history.records import Run
-from tp_mcp.history.sqlite import SqliteHistory
+from tp_mcp.storage.history import SqliteHistory
+from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.triage.clusters import clusters_of
 from tp_mcp.triage.past import PastExecution, outcomes_by_test
-from tp_mcp.triage.report import ReportedTest
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.readings import Outcome, Verdict
-from tp_mcp.watch.readings import Reading as Look
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import InboxEntry, Origin, Watch, WatchState
+from tp_mcp.triage.report_parser import ReportedTest
+from tp_mcp.watch.model.reading import Outcome, Verdict
+from tp_mcp.watch.model.reading import Reading as Look
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import InboxEntry, Origin, Owner, Watch, WatchState
 
 TP = "http://tp.example:8000"
 ALICE = Owner("local:alice", "environment:one", exact=True)

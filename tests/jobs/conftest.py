@@ -11,11 +11,10 @@ from tp_mcp.api.models import UpgradeStatus
 from tp_mcp.errors import TpError
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline
 from tp_mcp.jobs.upgrade import UPGRADE_RULE, upgrade_baseline, upgrade_job
-from tp_mcp.watch import machine
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
 from tp_mcp.watch.ports import Rule
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.states import Origin, Watch, WatchState
 
 NOW = 1_780_000_000.0
 SERVER = "http://tp.example:8000"
@@ -28,14 +27,14 @@ def walk(watch: Watch, rule: Rule, answers: Sequence[Any], *, every: float = 15.
     for number, answer in enumerate(answers, start=1):
         now = watch.since + number * every
         if isinstance(answer, TpError):
-            watch = machine.observe_failure(watch, answer, now=now).watch
+            watch = state_machine.observe_failure(watch, answer, now=now).watch
         else:
             try:
                 interpretation = rule.interpret(watch, answer)
             except TpError as error:
-                watch = machine.observe_failure(watch, error, now=now).watch
+                watch = state_machine.observe_failure(watch, error, now=now).watch
             else:
-                watch = machine.observe_answer(watch, interpretation, answer, now=now).watch
+                watch = state_machine.observe_answer(watch, interpretation, answer, now=now).watch
         walked.append(watch)
     return walked
 
@@ -78,7 +77,7 @@ def upgrade_watch() -> Callable[..., Watch]:
             created_at=NOW,
             baseline=None if before is None else upgrade_baseline(UpgradeStatus.model_validate(before)),
         )
-        return replace(machine.accept(watch, answer=answer, now=NOW).watch, **changes)
+        return replace(state_machine.accept(watch, answer=answer, now=NOW).watch, **changes)
 
     return make
 
@@ -108,6 +107,6 @@ def run_watch() -> Callable[..., Watch]:
             created_at=NOW,
             baseline=None if baseline is None else baseline.to_json(),
         )
-        return replace(machine.accept(watch, answer={"exec_id": 446}, now=NOW).watch, **changes)
+        return replace(state_machine.accept(watch, answer={"exec_id": 446}, now=NOW).watch, **changes)
 
     return make

@@ -18,9 +18,9 @@ from tp_mcp.jobs.execution import (
     highest_exec_id,
     outcome_of,
 )
-from tp_mcp.watch import words
-from tp_mcp.watch.readings import Counts, Outcome, Verdict
-from tp_mcp.watch.states import Advisory, Watch, WatchState
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.model.reading import Counts, Outcome, Verdict
+from tp_mcp.watch.model.watch import Advisory, Watch, WatchState
 
 SERVER = "http://tp.example:8000"
 RULE = ExecutionRule(SERVER)
@@ -73,7 +73,7 @@ def test_what_a_run_came_to_is_read_from_its_counts(
 def test_a_run_in_which_nothing_ran_never_passed(run_watch: MakeWatch, follow: Follow) -> None:
     done = follow(run_watch(ON_AT16), RULE, [get("Done", **counted(0, 0, 3, 0, 3))])[-1]
     assert (done.state, done.outcome) == (WatchState.DONE, Outcome.NO_TEST_RAN)
-    assert "no test ran (3 skipped), so nothing was shown to pass" in words.end_message(done)
+    assert "no test ran (3 skipped), so nothing was shown to pass" in messages.end_message(done)
 
 
 def test_a_listing_is_no_run(run_watch: MakeWatch, follow: Follow) -> None:
@@ -110,7 +110,7 @@ def test_a_run_that_tp_gave_up_failed_without_an_outcome(run_watch: MakeWatch, f
 def test_a_run_that_somebody_ended_is_said_to_be_cancelled_once(run_watch: MakeWatch, follow: Follow) -> None:
     cancelled = follow(run_watch(ON_AT16), RULE, [get("Cancelled", **counted(5))])[-1]
     assert (cancelled.state, cancelled.outcome, cancelled.reason) == (WatchState.FAILED, Outcome.CANCELLED, "")
-    assert " was cancelled on TP (5 passed), after " in words.end_message(cancelled).splitlines()[0]
+    assert " was cancelled on TP (5 passed), after " in messages.end_message(cancelled).splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_number_that_belongs_to_another_labs_run_is_lost(run_watch: MakeWatch,
     running = get("Running", **counted(5, 1))
     walked = follow(run_watch(ON_AT16), RULE, [running, get("Done", lab="AT\x0717", **counted(9, 0))])
     assert [each.state for each in walked] == [WatchState.ACTIVE, WatchState.LOST]
-    message = words.end_message(walked[-1])
+    message = messages.end_message(walked[-1])
     assert "belongs to a run on AT17, not on AT16" in message
     assert "Last known: Running, 5 passed, 1 failed" in message
     assert "9 passed" not in message

@@ -11,7 +11,7 @@ from tp_mcp.api.auth import PasswordLogin
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import InvalidArgumentError, TpNotFoundError, TpServerFaultError, TpUnreachableError
-from tp_mcp.jobs.reader import TpReader
+from tp_mcp.jobs.tp_reader import TpReader
 
 
 @dataclass

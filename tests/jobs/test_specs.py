@@ -13,7 +13,7 @@ from tp_mcp.jobs.execution import POLL_TOOL as POLL_EXECUTION
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.jobs.upgrade import POLL_TOOL as POLL_UPGRADE
 from tp_mcp.jobs.upgrade import UPGRADE_RULE
-from tp_mcp.watch.spec import NOT_STARTED_AFTER_SECONDS, STALLED_AFTER_SECONDS, check_limits
+from tp_mcp.watch.model.spec import NOT_STARTED_AFTER_SECONDS, STALLED_AFTER_SECONDS, check_limits
 
 MANIFEST = load_builtin_manifest().manifest
 

@@ -11,9 +11,9 @@ from pydantic import JsonValue
 from tp_mcp.api.models import UpgradeStatus
 from tp_mcp.errors import TpNotJsonError
 from tp_mcp.jobs.upgrade import POLL_TOOL, REMEMBERED_MAX_DEVICES, UpgradeRule, upgrade_baseline, upgrade_job
-from tp_mcp.watch import words
-from tp_mcp.watch.readings import Verdict
-from tp_mcp.watch.states import Advisory, Watch, WatchState
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.model.reading import Verdict
+from tp_mcp.watch.model.watch import Advisory, Watch, WatchState
 
 Json = dict[str, JsonValue]
 A, B = "10.0.0.1", "10.0.0.2"
@@ -41,7 +41,7 @@ def test_an_end_in_doubt_says_what_tp_shows(
 ) -> None:
     shown = dev(A, "SUCCESS", "11:05:00", build="70\x1b[31m00")
     watch = follow(upgrade_watch(get("SUCCESS", OLD)), UpgradeRule(), [get("SUCCESS", shown)])[-1]
-    message = words.end_message(watch)
+    message = messages.end_message(watch)
     assert "is probably done" in message
     assert "TP shows build 7000, not 6957: a later upgrade may hide this one." in message
 
@@ -56,7 +56,7 @@ def test_an_upgrade_that_nobody_picks_up_is_advised_of_and_ends_by_time(
     ended = walked[179]
     assert (ended.state, walked[-1]) == (WatchState.TIMED_OUT, ended)
     assert "Nothing has picked it up for 45 min." in ended.reason
-    assert "TP still showed the job before it" in words.end_message(ended)
+    assert "TP still showed the job before it" in messages.end_message(ended)
 
 
 def test_a_worker_that_died_is_advised_of(

@@ -6,8 +6,8 @@ import pytest
 from pydantic import JsonValue
 
 from tp_mcp.jobs.upgrade import UpgradeRule
-from tp_mcp.watch.readings import Verdict
-from tp_mcp.watch.states import Watch
+from tp_mcp.watch.model.reading import Verdict
+from tp_mcp.watch.model.watch import Watch
 
 Json = dict[str, JsonValue]
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"

@@ -17,20 +17,19 @@ from pydantic import JsonValue, SecretStr
 from tests.tools.world import CountedTasks, StepTimer
 from tp_mcp.api.auth import PasswordLogin
 from tp_mcp.api.client import TpClient
-from tp_mcp.cli.assembly import Ground, assemble
+from tp_mcp.composition.wiring import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError
-from tp_mcp.history.sqlite import SqliteHistory
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.settings import Settings
-from tp_mcp.tools.services import Services
-from tp_mcp.tools.toolkit import Call
-from tp_mcp.watch.chains import Chains
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Watch
+from tp_mcp.storage.history import SqliteHistory
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.tools.framework.definition import Call
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.watch.lifecycle.chain_runner import Chains
+from tp_mcp.watch.model.watch import Owner, Watch
 
 BASE_URL = "http://tp.example:8000"
 LAB = "AT16_Combined_FSW"

@@ -13,10 +13,9 @@ from tests.server.conftest import Chat
 from tests.server.http.conftest import Served, served_over_http
 from tests.server.tasks.client import TasksClient, TaskTaker
 from tests.tools.world import World
-from tp_mcp.access.tokens import Tokens
-from tp_mcp.server.auth.authentication import Authentication
-from tp_mcp.server.auth.verifying import Verifier, authenticated
-from tp_mcp.server.conversations import HttpIdentity
+from tp_mcp.access.access_tokens import Tokens
+from tp_mcp.server.auth.authentication import Authentication, Verifier, authenticated
+from tp_mcp.server.identity import HttpIdentity
 from tp_mcp.server.toolset import ALL_TOOLS
 
 PUBLIC = "https://tp-mcp.example/mcp"

@@ -10,8 +10,8 @@ import pytest
 
 from tests.promises.house import ALICE, LAB, TEST, House, Process, open_house
 from tp_mcp.errors import StoreError, TpBusyError, TpError
-from tp_mcp.watch.readings import Outcome
-from tp_mcp.watch.states import WatchState
+from tp_mcp.watch.model.reading import Outcome
+from tp_mcp.watch.model.watch import WatchState
 
 RUN = "POST /adc/automation/pytest/"
 UPGRADE = "POST /adc/automation/upgrade/"

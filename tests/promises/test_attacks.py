@@ -14,7 +14,7 @@ from tp_mcp.api.guard import (
     guard_test_ids,
     intended_ids,
 )
-from tp_mcp.api.guard.options import FORBIDDEN, KNOWN
+from tp_mcp.api.guard.pytest_options import FORBIDDEN, KNOWN
 from tp_mcp.errors import InputError
 
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d\u00ad"

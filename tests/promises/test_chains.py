@@ -14,8 +14,8 @@ from mcp import Client
 
 from tests.promises import test_killed_server as killed
 from tests.promises.house import LAB, TEST, House, open_house
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.model.watch import Watch, WatchState
 
 pytestmark = pytest.mark.alone
 

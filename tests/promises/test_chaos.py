@@ -14,8 +14,8 @@ import pytest
 from tests.chaos.check import Evidence, Findings, check, read_store
 from tests.chaos.run import Plan, run
 from tests.promises.conftest import TOLD
-from tp_mcp.watch.chain import Chain, Link
-from tp_mcp.watch.sqlite.store import FILE_NAME
+from tp_mcp.storage.watch_store import FILE_NAME
+from tp_mcp.watch.model.chain import Chain, Link
 
 pytestmark = pytest.mark.alone
 

@@ -18,11 +18,11 @@ from pydantic import JsonValue
 
 from tests.server.conftest import IDENTITY, Chat, text_of
 from tests.tools.world import LAB, World, collected_tree, hosted, open_world
-from tp_mcp.access.audit import AuditFilter, Event
+from tp_mcp.access.audit_log import AuditFilter, Event
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import ALL_TOOLS
-from tp_mcp.tools.services import Services
+from tp_mcp.tools.framework.services import Services
 
 VICTIM = "AT33_New_NAC"
 UPGRADE: dict[str, Any] = {"testbed": VICTIM, "mode": "build", "build_number": "6957"}

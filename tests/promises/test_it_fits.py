@@ -26,10 +26,10 @@ from tp_mcp.results.limits import ERROR_MAX_CHARACTERS, RESULT_MAX_BYTES, RESULT
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.simulator.executions import Counts
-from tp_mcp.simulator.labs import Device, Lab
-from tp_mcp.tools.services import Services
-from tp_mcp.watch.owner import Owner
+from tp_mcp.simulator.execution import Counts
+from tp_mcp.simulator.lab import Device, Lab
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.watch.model.watch import Owner
 
 LETTERS = ["x", "é", "\N{PILE OF POO}", "\u202e", "\x1b[31m", "\n"]
 LONE_SURROGATE = "\ud800"

@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
 from tests.server.tasks.client import taking_tasks
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.watch_store import SqliteStore
 
 pytestmark = pytest.mark.alone
 

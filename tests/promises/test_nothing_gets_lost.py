@@ -8,11 +8,10 @@ import pytest
 
 from tests.promises.house import ALICE, LAB, TEST, House, open_house
 from tp_mcp.errors import TpBusyError, WatchLimitError
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.repeats import REPEAT_SECONDS
-from tp_mcp.watch.sqlite import store as store_module
-from tp_mcp.watch.sqlite.store import FILE_NAME
-from tp_mcp.watch.states import WatchState
+from tp_mcp.storage import watch_store as store_module
+from tp_mcp.storage.watch_store import FILE_NAME
+from tp_mcp.watch.model.idempotency import REPEAT_SECONDS
+from tp_mcp.watch.model.watch import Owner, WatchState
 
 RUN_IT: dict[str, Any] = {"lab": LAB, "testcase": [TEST]}
 SHARED = Owner("local:alice", "project:/home/alice", exact=False)

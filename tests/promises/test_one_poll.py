@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from tests.promises.house import LAB, House, open_house
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.states import Watch
+from tp_mcp.watch.model.watch import Owner, Watch
 
 GET = "GET /adc/automation/pytest/446/"
 INTERVAL = 15.0

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from tests.promises.team import Team, open_team
 from tests.tools.world import collected_tree, hosted, open_world
-from tp_mcp.server.http.limits import MAX_BODY_BYTES
+from tp_mcp.server.http.capacity import MAX_BODY_BYTES
 
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 MODERN = {**ACCEPT, "MCP-Protocol-Version": "2026-07-28"}

@@ -22,12 +22,12 @@ from pydantic import JsonValue
 from tests.promises.team import Person, Team, open_team
 from tests.server.conftest import Chat, text_of
 from tests.server.tasks.client import Anything, ListenRequest
-from tests.tools.test_permission import code_in
+from tests.tools.starts.test_confirmation import code_in
 from tests.tools.world import LAB, World, collected_tree, hosted, open_world
-from tp_mcp.access.audit import AuditFilter
-from tp_mcp.server.resources.catalogue import RESOURCES
+from tp_mcp.access.audit_log import AuditFilter
+from tp_mcp.server.resources.reading import RESOURCES
 from tp_mcp.server.toolset import ALL_TOOLS
-from tp_mcp.simulator.executions import Counts
+from tp_mcp.simulator.execution import Counts
 
 PATIENCE_SECONDS = 20.0
 WORD = "Marigold"

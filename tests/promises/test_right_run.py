@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.promises.house import LAB, TEST, House, open_house
-from tp_mcp.watch import words
-from tp_mcp.watch.readings import Outcome
-from tp_mcp.watch.states import WatchState
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.model.reading import Outcome
+from tp_mcp.watch.model.watch import WatchState
 
 ONE, TWO = "10.15.52.152", "10.15.52.153"
 
@@ -83,7 +83,7 @@ async def test_an_upgrade_ends_by_its_own_status(house: House, name: str) -> Non
             house.tp.upgrade = answer
             await house.advance(15)
             [watch] = await process.watches()
-            probably = "probably " if "probably" in words.headline(watch) else ""
+            probably = "probably " if "probably" in messages.headline(watch) else ""
             seen.append(probably + watch.state)
         assert seen == [state for _, state in steps]
 

@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from tp_mcp.jobs.execution import EXECUTION_RULE, execution_job
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Origin, Watch, WatchState, new_watch_id
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
 
 pytestmark = pytest.mark.alone
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.promises.house import LAB, TEST, TOKEN_SECONDS, House, open_house
-from tp_mcp.watch.readings import Outcome
-from tp_mcp.watch.states import Advisory, WatchState
+from tp_mcp.watch.model.reading import Outcome
+from tp_mcp.watch.model.watch import Advisory, WatchState
 
 RUN_IT: dict[str, Any] = {"lab": LAB, "testcase": [TEST]}
 DAY = 24 * 3600.0

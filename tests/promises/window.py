@@ -12,11 +12,11 @@ import anyio.to_thread
 from pydantic import SecretStr
 
 from tp_mcp.api.auth import PasswordLogin
-from tp_mcp.cli.composition import open_services
-from tp_mcp.cli.configuration import TpAccess
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.open_services import open_services
+from tp_mcp.composition.tp_access import TpAccess
 from tp_mcp.settings import Settings
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.model.watch import Owner
 
 
 async def main(base_url: str, state: Path, interval_factor: float, heartbeat: float, login: str) -> None:

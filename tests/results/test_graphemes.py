@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tp_mcp.results.graphemes import LONGEST_CLUSTER, cut_after, cut_before
-from tp_mcp.results.text import Size, head_within, shorten_middle, tail_within
+from tp_mcp.results.text import LONGEST_CLUSTER, Size, cut_after, cut_before, head_within, shorten_middle, tail_within
 
 CLUSTERS = {
     "a combining accent": "e\u0301",

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tp_mcp.results.logs import LINE_MAX_CHARACTERS, cut_log
+from tp_mcp.results.log_excerpt import LINE_MAX_CHARACTERS, cut_log
 from tp_mcp.results.text import Size, cut_mark, size_of
 
 PYTEST_LOG = "\n".join(

@@ -8,15 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tp_mcp.results.code_fences import closed, room_to_close
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph
 from tp_mcp.results.fit import render
-from tp_mcp.results.json_fit import JSON_MINIMUM, fit_json
 from tp_mcp.results.limits import MINIMUM_LIMIT
-from tp_mcp.results.logs import cut_log
-from tp_mcp.results.structure import shorten_structure
+from tp_mcp.results.log_excerpt import cut_log, telling_lines
+from tp_mcp.results.structure import JSON_MINIMUM, closed, fit_json, room_to_close, shorten_structure
 from tp_mcp.results.text import Size, size_of
-from tp_mcp.results.tracebacks import telling_lines
 
 JSON = st.recursive(
     st.none()

@@ -15,10 +15,10 @@ from pydantic import JsonValue
 from tests.tools.world import World, collected_tree, hosted, open_world
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import ProcessIdentity
+from tp_mcp.server.identity import ProcessIdentity
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.services import Services
-from tp_mcp.tools.toolkit import ToolDefinition
+from tp_mcp.tools.framework.definition import ToolDefinition
+from tp_mcp.tools.framework.services import Services
 
 IDENTITY = ProcessIdentity(principal="local:alice", conversation="chat-1", project="/home/alice/project")
 

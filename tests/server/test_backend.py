@@ -19,7 +19,7 @@ from tp_mcp.server import backend as module
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.services import Services
+from tp_mcp.tools.framework.services import Services
 
 PATIENCE_SECONDS = 10.0
 

@@ -7,15 +7,9 @@ from tests.tools.world import LAB
 from tp_mcp.errors import TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document, LogExcerpt
-from tp_mcp.results.limits import (
-    ERROR_MAX_CHARACTERS,
-    INBOX_MAX_CHARACTERS,
-    RESULT_MAX_BYTES,
-    RESULT_MAX_CHARACTERS,
-)
-from tp_mcp.server.results import INBOX_CUT, INBOX_HEADING, inbox_text, kept_text
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.states import InboxEntry
+from tp_mcp.results.limits import ERROR_MAX_CHARACTERS, INBOX_MAX_CHARACTERS, RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
+from tp_mcp.server.rendering import INBOX_CUT, INBOX_HEADING, inbox_text, kept_text
+from tp_mcp.watch.model.watch import InboxEntry, Owner
 
 BUILD = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 WIDE = "\N{PILE OF POO}"

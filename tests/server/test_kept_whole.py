@@ -16,10 +16,10 @@ from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.fence import shown
 from tp_mcp.results.limits import MINIMUM_LIMIT, RESULT_MAX_BYTES
-from tp_mcp.results.reading import page
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.results.text import Size
-from tp_mcp.server.results import CUT_MAX_CHARACTERS, kept_text
+from tp_mcp.results.text_pages import page
+from tp_mcp.server.rendering import CUT_MAX_CHARACTERS, kept_text
 
 TELLS = re.compile(
     r"\n\n\[Shown: ([\d,]+) of ([\d,]+) characters\. read_result\(handle=\"(r_\w{16})\"\) has the whole\.\]$"

@@ -12,7 +12,7 @@ from syrupy.location import PyTestLocation
 from syrupy.types import SnapshotIndex
 
 from tests.server.conftest import Connect
-from tp_mcp.server.instructions import INSTRUCTIONS
+from tp_mcp.server.app import INSTRUCTIONS
 from tp_mcp.server.toolset import ALL_TOOLS, DEFAULT_TOOLS
 
 MAX_TOOLS = 15

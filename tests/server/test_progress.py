@@ -12,10 +12,9 @@ from tp_mcp.jobs.execution import ExecutionRule
 from tp_mcp.redaction import Redactor
 from tp_mcp.server import progress
 from tp_mcp.server.progress import MESSAGE_MAX_CHARACTERS, ProgressReporter
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.readings import Counts, Reading, Verdict
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.states import Origin, Watch, WatchState
+from tp_mcp.watch.model.reading import Counts, Reading, Verdict
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
 
 WATCH = Watch(
     id="w_00000000",

@@ -19,14 +19,14 @@ from mcp.types import SubscriptionsListenRequestParams
 
 from tests.server.conftest import IDENTITY, Connect
 from tp_mcp.server.app import TpServer
-from tp_mcp.server.pushing import pushes as pushes_module
-from tp_mcp.server.pushing import sessions as sessions_module
-from tp_mcp.server.pushing import streams as streams_module
-from tp_mcp.server.pushing.pushes import Pushes
-from tp_mcp.server.pushing.sessions import HandshakeSessions
-from tp_mcp.server.pushing.streams import ListenStreams
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.throttle import Throttle
+from tp_mcp.server.notifications import handshake_sessions as sessions_module
+from tp_mcp.server.notifications import listen_streams as streams_module
+from tp_mcp.server.notifications import publisher as pushes_module
+from tp_mcp.server.notifications.handshake_sessions import HandshakeSessions
+from tp_mcp.server.notifications.listen_streams import ListenStreams
+from tp_mcp.server.notifications.publisher import Pushes
+from tp_mcp.watch.delivery.throttle import Throttle
+from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
 PATIENCE_SECONDS = 10.0

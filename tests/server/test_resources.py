@@ -13,10 +13,10 @@ from tp_mcp.errors import ConfigurationError
 from tp_mcp.results.limits import RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import ProcessIdentity
-from tp_mcp.server.results import INBOX_HEADING
+from tp_mcp.server.identity import ProcessIdentity
+from tp_mcp.server.rendering import INBOX_HEADING
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.services import Services
+from tp_mcp.tools.framework.services import Services
 
 BUILD = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 NOT_FOUND = -32602

@@ -9,8 +9,8 @@ import pytest
 
 from tests.server.conftest import Chat, text_of
 from tests.tools.world import LAB, PATIENCE_SECONDS
-from tp_mcp.server.results import INBOX_HEADING
-from tp_mcp.watch.states import WatchState
+from tp_mcp.server.rendering import INBOX_HEADING
+from tp_mcp.watch.model.watch import WatchState
 
 UPGRADE: dict[str, Any] = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 Told = list[tuple[float, float | None, str | None]]

@@ -4,7 +4,7 @@ import pytest
 
 from tp_mcp.simulator.appliance import RADIUS_TABLE_LOST, Appliance
 from tp_mcp.simulator.consoles import HOST, Consoles
-from tp_mcp.simulator.labs import DEFAULT_LABS
+from tp_mcp.simulator.lab import DEFAULT_LABS
 
 
 def appliance(*defects: str) -> Appliance:

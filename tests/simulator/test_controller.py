@@ -8,7 +8,7 @@ import pytest
 
 from tp_mcp.simulator import Simulator, SimulatorOptions, script_lines
 from tp_mcp.simulator.controller import Run, parse_summary
-from tp_mcp.simulator.executions import Counts
+from tp_mcp.simulator.execution import Counts
 
 ID = "Tests_CLI/test_system.py::TestStatus::test_serial_number"
 DRY = "--collect-only"

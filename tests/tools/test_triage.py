@@ -7,9 +7,9 @@ import pytest
 
 from tests.tools.world import ALICE, BASE_URL, LAB, World
 from tp_mcp.errors import StoreError
-from tp_mcp.simulator.executions import Counts
-from tp_mcp.tools import triaging
-from tp_mcp.watch.owner import Owner
+from tp_mcp.simulator.execution import Counts
+from tp_mcp.tools.reports import triage_view
+from tp_mcp.watch.model.watch import Owner
 
 BOB = Owner("local:bob", "environment:two", exact=True)
 POE, RADIUS = "Tests_CLI/test_poe.py", "Tests_CLI/security/test_radius.py"
@@ -262,7 +262,7 @@ async def test_evidence_that_cannot_be_kept_is_pointed_to_elsewhere(
 async def test_evidence_is_bounded_and_counts_what_it_leaves_out(
     world: World, report_html: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triaging, "EVIDENCE_MAX_CHARACTERS", 300)
+    monkeypatch.setattr(triage_view, "EVIDENCE_MAX_CHARACTERS", 300)
     exec_id = world.ended_execution(counts=Counts(failed=3, total=3))
     logs = ("E   Boom: x", f"E   Bang: {'y' * 400}", "E   Puff: z")
     world.write_report(exec_id, report_html([(f"a.py::b{number}", "Failed", log) for number, log in enumerate(logs)]))

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from tests.tools.world import ALICE, BASE_URL, LAB, PATIENCE_SECONDS, World
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.model.watch import Owner, Watch
 from tp_mcp.watch.registry import LIST_LIMIT
-from tp_mcp.watch.states import Watch
 
 BUILD: dict[str, Any] = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 BOB = Owner("local:bob", "environment:one", exact=True)

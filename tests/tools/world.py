@@ -20,26 +20,25 @@ from pydantic import JsonValue, SecretStr
 from tp_mcp.access.credentials import Vault
 from tp_mcp.api.auth import Credentials, NoLogin, PasswordLogin
 from tp_mcp.api.client import TpClient
-from tp_mcp.cli.assembly import Ground, assemble
-from tp_mcp.cli.composition import vault_of
+from tp_mcp.composition.open_services import vault_of
+from tp_mcp.composition.wiring import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError
-from tp_mcp.history.sqlite import SqliteHistory
 from tp_mcp.redaction import Redactor, Secrets
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
-from tp_mcp.server.results import error_text
+from tp_mcp.server.rendering import error_text
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.simulator.faults import Fault
-from tp_mcp.tools.asking import Asker
-from tp_mcp.tools.principals import Principals
-from tp_mcp.tools.services import Services
-from tp_mcp.tools.toolkit import Call
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Watch
+from tp_mcp.storage.history import SqliteHistory
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.tools.framework.definition import Call
+from tp_mcp.tools.framework.questions import Asker
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.tools.framework.tp_identities import Principals
+from tp_mcp.watch.model.watch import Owner, Watch
 
 LAB = "AT16_Combined_FSW"
 BASE_URL = "http://tp.example:8000"

@@ -1,6 +1,6 @@
 """Failing rows of a report, as their parts tell them."""
 
-from tp_mcp.triage.report import Outcome, Phase, ReportedTest
+from tp_mcp.triage.report_parser import Outcome, Phase, ReportedTest
 from tp_mcp.triage.signature import Failure, failures_of
 
 

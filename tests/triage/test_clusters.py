@@ -1,7 +1,7 @@
 from tests.triage.rows import failing, row
 from tp_mcp.triage.clusters import Cluster, clusters_of
-from tp_mcp.triage.kinds import Kind
-from tp_mcp.triage.report import ReportedTest
+from tp_mcp.triage.report_parser import ReportedTest
+from tp_mcp.triage.rules import Kind
 
 LOST = "radiusd: server table not loaded: schema {} expected"
 

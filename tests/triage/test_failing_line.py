@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tp_mcp.triage.failing_line import LINE_MAX_CHARACTERS, FailingLine, failing_line
-from tp_mcp.triage.report import Outcome, ReportedTest, parse_report
+from tp_mcp.triage.report_parser import Outcome, ReportedTest, parse_report
 
 RealReport = Callable[..., bytes]
 LineOf = Callable[[str], int]

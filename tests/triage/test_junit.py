@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tp_mcp.triage.junit import junit_xml
-from tp_mcp.triage.report import ReportedTest, parse_report
+from tp_mcp.triage.report_parser import ReportedTest, parse_report
 
 Case = tuple[str, str, str]
 ATTRIBUTES = {

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from tp_mcp.triage.masks import TEXT_MAX_CHARACTERS, mask, without_quoted
+from tp_mcp.triage.signature import TEXT_MAX_CHARACTERS, mask, without_quoted
 
 
 @pytest.mark.parametrize(

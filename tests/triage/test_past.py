@@ -2,7 +2,7 @@ import pytest
 
 from tests.triage.rows import row
 from tp_mcp.triage.past import PastExecution, Standing, fixed, of_tests, outcomes_by_test, past_of
-from tp_mcp.triage.report import Outcome
+from tp_mcp.triage.report_parser import Outcome
 
 T = "t.py::test_it"
 

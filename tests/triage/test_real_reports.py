@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.triage.report import Report, parse_report
+from tp_mcp.triage.report_parser import Report, parse_report
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.html"))

@@ -1,6 +1,6 @@
 from tp_mcp.triage.past import PastExecution
-from tp_mcp.triage.report import Outcome
-from tp_mcp.triage.rerun import rerun_words
+from tp_mcp.triage.report_parser import Outcome
+from tp_mcp.triage.verdict import rerun_words
 
 
 def before(**outcomes: Outcome) -> PastExecution:

@@ -1,7 +1,7 @@
 from tests.triage.rows import failing, row
 from tp_mcp.triage.clusters import clusters_of
 from tp_mcp.triage.past import PastExecution, outcomes_by_test
-from tp_mcp.triage.report import Outcome, ReportedTest
+from tp_mcp.triage.report_parser import Outcome, ReportedTest
 from tp_mcp.triage.verdict import BRIEF_MAX_CHARACTERS, Triage, brief, standing_words, verdict
 
 

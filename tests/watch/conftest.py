@@ -14,19 +14,18 @@ from pydantic import JsonValue
 
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.errors import StoreError, TpNotJsonError
-from tp_mcp.watch.elsewhere import Elsewhere
-from tp_mcp.watch.inbox import Inbox
-from tp_mcp.watch.leasing import Leases
-from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.poller import Poller
+from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.delivery.change_events import Changes
+from tp_mcp.watch.delivery.change_feed import Elsewhere
+from tp_mcp.watch.delivery.inbox import Inbox
+from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
+from tp_mcp.watch.polling.lease_holder import Leases
+from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.ports import Interpretation, Settlement
-from tp_mcp.watch.readings import Outcome, Reading, Verdict
 from tp_mcp.watch.registry import Intent, WatchRegistry
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Origin, Watch, WatchState, new_watch_id
-from tp_mcp.watch.waiting import Changes
 
 NOW = 1_780_000_000.0
 SERVER = "http://tp.example:8000"

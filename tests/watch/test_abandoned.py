@@ -4,11 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tp_mcp.watch import machine
+from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.watch.abandoned import end_abandoned
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import InboxEntry, Watch, WatchState
+from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
 
 GONE = "http://gone"
 REASON = "Its TP is no more."
@@ -36,7 +35,7 @@ async def test_one_that_another_process_ends_first_is_ended_once(
         async def save(
             self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None
         ) -> Watch | None:
-            quicker = machine.lose(replace(watch, state=WatchState.ACTIVE), reason=REASON, now=watch.created_at)
+            quicker = state_machine.lose(replace(watch, state=WatchState.ACTIVE), reason=REASON, now=watch.created_at)
             await super().save(quicker.watch, quicker.entry)
             return await super().save(watch, entry, epoch=epoch)
 
@@ -50,5 +49,5 @@ async def test_one_that_another_process_ends_first_is_ended_once(
 
 
 def test_a_watch_that_has_ended_is_not_lost_any_more(make_watch: Callable[..., Watch]) -> None:
-    ended = machine.lose(make_watch(), reason=REASON, now=1.0).watch
-    assert machine.lose(ended, reason="again", now=2.0).watch is ended
+    ended = state_machine.lose(make_watch(), reason=REASON, now=1.0).watch
+    assert state_machine.lose(ended, reason="again", now=2.0).watch is ended

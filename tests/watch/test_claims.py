@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.watch.leases import Claim, Lease, claim, may_poll, next_beat
+from tp_mcp.watch.model.lease import Claim, Lease, claim, may_poll, next_beat
 
 NOW = 1_000.0
 RULES: Any = {"process": "me", "at": NOW, "lifetime": 10.0}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tp_mcp.errors import TpUnreachableError
-from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.model.watch import Watch, WatchState
 
 MakeWatch = Callable[..., Watch]
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from tp_mcp.errors import TpBusyError
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.model.watch import Owner, WatchState
 from tp_mcp.watch.registry import Accepted, Intent
-from tp_mcp.watch.states import WatchState
 
 LATER = Owner("local:alice", "thread:2", exact=True)
 

@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError, TpServerFaultError, TpUnreachableError
-from tp_mcp.watch import machine
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Owner, Step, Watch, WatchState
 from tp_mcp.watch.ports import Interpretation, Settlement
-from tp_mcp.watch.readings import Outcome, Reading, Verdict
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.states import Origin, Step, Watch, WatchState
 
 NOW = 1_780_000_000.0
 
@@ -44,12 +43,12 @@ OBSERVATIONS = st.tuples(
 
 def observe(watch: Watch, what: object, now: float) -> Step:
     if isinstance(what, Interpretation):
-        return machine.observe_answer(watch, what, {"status": what.reading.phase}, now=now)
+        return state_machine.observe_answer(watch, what, {"status": what.reading.phase}, now=now)
     if isinstance(what, TpError):
-        return machine.observe_failure(watch, what, now=now)
+        return state_machine.observe_failure(watch, what, now=now)
     if isinstance(what, Settlement):
-        return machine.observe_settlement(watch, what, now=now)
-    return machine.cancel(watch, reason="asked", now=now)
+        return state_machine.observe_settlement(watch, what, now=now)
+    return state_machine.cancel(watch, reason="asked", now=now)
 
 
 def times_of(watch: Watch) -> list[float]:

@@ -15,10 +15,11 @@ from tp_mcp.errors import (
     TpServerFaultError,
     TpUnreachableError,
 )
-from tp_mcp.watch import machine, words
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.reading import Reading, Verdict
+from tp_mcp.watch.model.watch import Advisory, Step, Watch, WatchState
 from tp_mcp.watch.ports import Interpretation
-from tp_mcp.watch.readings import Reading, Verdict
-from tp_mcp.watch.states import Advisory, Step, Watch, WatchState
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]
@@ -29,11 +30,11 @@ def read(verdict: Verdict = Verdict.UNDERWAY, **fields: Any) -> Interpretation:
 
 
 def answered(watch: Watch, interpretation: Interpretation, after: float) -> Step:
-    return machine.observe_answer(watch, interpretation, None, now=watch.created_at + after)
+    return state_machine.observe_answer(watch, interpretation, None, now=watch.created_at + after)
 
 
 def failed(watch: Watch, failure: TpError, after: float) -> Step:
-    return machine.observe_failure(watch, failure, now=watch.created_at + after)
+    return state_machine.observe_failure(watch, failure, now=watch.created_at + after)
 
 
 def test_silence_is_advised_of_once_and_its_end_too(make_watch: MakeWatch) -> None:
@@ -90,7 +91,7 @@ def test_a_tp_that_answers_with_something_else_is_not_called_unreachable(
     first = failed(watch, failure, 15)
     assert first.watch.advisory is Advisory.NO_STATUS
     assert first.notes == (f"{watch.id}: TP answers, but not with how the job stands: {failure.message}",)
-    assert words.progress_line(first.watch, NOW + 15) == f"no status: {failure.message} (15 s)"
+    assert messages.progress_line(first.watch, NOW + 15) == f"no status: {failure.message} (15 s)"
     away = failed(first.watch, TpUnreachableError("No route."), 30)
     assert (away.watch.advisory, away.durable) == (Advisory.UNREACHABLE, True)
     gone = failed(first.watch, TpNotFoundError("gone"), 30)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from tp_mcp.watch.match_rule import MatchRule
-from tp_mcp.watch.readings import Verdict
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.states import Watch
+from tp_mcp.jobs.match_rule import MatchRule
+from tp_mcp.watch.model.reading import Verdict
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Watch
 
 DONE = {"path": "status", "equals": "Done"}
 BROKEN = {"path": "status", "in": ["Failed", "Cancelled"]}

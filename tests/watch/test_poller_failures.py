@@ -9,15 +9,10 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.errors import (
-    ConfigurationError,
-    StoreBusyError,
-    TpNotFoundError,
-    TpServerFaultError,
-)
-from tp_mcp.watch import looking
-from tp_mcp.watch.match_rule import MATCH_RULE
-from tp_mcp.watch.states import Advisory, Watch, WatchState
+from tp_mcp.errors import ConfigurationError, StoreBusyError, TpNotFoundError, TpServerFaultError
+from tp_mcp.jobs.match_rule import MATCH_RULE
+from tp_mcp.watch.model.watch import Advisory, Watch, WatchState
+from tp_mcp.watch.polling import interpretation
 
 MakeWatch = Callable[..., Watch]
 
@@ -52,7 +47,7 @@ async def test_a_reader_that_fails_makes_tp_unreachable_and_ends_nothing_else(
 async def test_a_poll_that_hangs_is_given_up(
     open_world: Any, make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looking, "POLL_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(interpretation, "POLL_TIMEOUT_SECONDS", 0.05)
     async with open_world() as world:
         watch = await world.add(make_watch())
         world.reader.hold = asyncio.Event()

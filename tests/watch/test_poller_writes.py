@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tp_mcp.errors import StoreBusyError, StoreError
-from tp_mcp.watch import intake, words
-from tp_mcp.watch.intake import FLUSH_SECONDS
-from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.model.watch import Watch, WatchState
+from tp_mcp.watch.polling import observations
+from tp_mcp.watch.polling.observations import FLUSH_SECONDS
 
 MakeWatch = Callable[..., Watch]
 
@@ -71,7 +72,7 @@ async def test_counters_that_cannot_be_written_are_written_later(
 async def test_many_counters_are_written_in_parts_and_what_ended_between_two_is_not_written_again(
     open_world: Any, make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "FLUSHED_AT_ONCE", 1)
+    monkeypatch.setattr(observations, "FLUSHED_AT_ONCE", 1)
     async with open_world() as world:
         watches = [await world.add(make_watch(str(n), spec={"interval_seconds": 5.0})) for n in (1, 2, 3)]
         last = max(watches, key=lambda watch: watch.id)
@@ -162,10 +163,10 @@ async def test_an_end_that_cannot_be_written_is_kept_and_said_until_it_can(
         current = world.poller.current(watch.id)
         assert current is not None
         assert current.state is WatchState.ACTIVE
-        assert words.headline(current).endswith("has ended, which could not be written yet")
+        assert messages.headline(current).endswith("has ended, which could not be written yet")
         assert (
             "its end is known, it is done: passed, but could not be written yet (The disk is gone.); this is tried"
-            in (words.progress_line(current, world.clock.time))
+            in (messages.progress_line(current, world.clock.time))
         )
         assert await world.unseen() == []
         await world.advance(FLUSH_SECONDS)

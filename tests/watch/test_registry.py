@@ -7,16 +7,10 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.errors import (
-    StoreBusyError,
-    StoreError,
-    WatchLimitError,
-    WatchNotFoundError,
-)
-from tp_mcp.watch.owner import Owner
+from tp_mcp.errors import StoreBusyError, StoreError, WatchLimitError, WatchNotFoundError
+from tp_mcp.watch.delivery.change_events import HEARTBEAT_SECONDS
+from tp_mcp.watch.model.watch import Owner, Watch, WatchState
 from tp_mcp.watch.registry import Intent
-from tp_mcp.watch.states import Watch, WatchState
-from tp_mcp.watch.waiting import HEARTBEAT_SECONDS
 
 ALICE = Owner("local:alice", "thread:1", exact=True)
 BOB = Owner("local:bob", "thread:1", exact=True)

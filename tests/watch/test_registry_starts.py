@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.errors import (
-    StoreBusyError,
-    StoreError,
-    TpBusyError,
-    TpError,
-    TpTimeoutError,
-    WatchLimitError,
-)
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.readings import Outcome
+from tp_mcp.errors import StoreBusyError, StoreError, TpBusyError, TpError, TpTimeoutError, WatchLimitError
+from tp_mcp.watch.model.reading import Outcome
+from tp_mcp.watch.model.watch import Owner, Watch, WatchState
 from tp_mcp.watch.registry import Accepted, Intent
-from tp_mcp.watch.states import Watch, WatchState
 
 ALICE = Owner("local:alice", "thread:1", exact=True)
 MakeIntent = Callable[..., Intent]

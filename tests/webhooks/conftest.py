@@ -13,10 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from tp_mcp.settings import Webhook
-from tp_mcp.watch.outgoing import EventKind, Outgoing
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.states import Origin, Watch, WatchState
+from tp_mcp.watch.delivery.outbox import EventKind, Outgoing
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
 
 SECRET = "a-secret-of-enough-letters"
 NOW = 1_780_000_000.0

@@ -15,16 +15,16 @@ from tests.webhooks.conftest import NOW, Receiver
 from tp_mcp.errors import StoreError
 from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Webhook
-from tp_mcp.watch.deliveries import Deliveries
-from tp_mcp.watch.news import News
-from tp_mcp.watch.outgoing import EventKind, Outgoing
-from tp_mcp.watch.readings import Counts, Reading, Verdict
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Watch, WatchState
-from tp_mcp.watch.waiting import Changes
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.delivery.change_events import Changes
+from tp_mcp.watch.delivery.change_feed import News
+from tp_mcp.watch.delivery.delivery_log import Deliveries
+from tp_mcp.watch.delivery.outbox import EventKind, Outgoing
+from tp_mcp.watch.model.reading import Counts, Reading, Verdict
+from tp_mcp.watch.model.watch import Watch, WatchState
 from tp_mcp.webhooks.courier import MAX_AGE_SECONDS, PROGRESS_MAX_AGE_SECONDS, PROGRESS_SECONDS, Courier, backoff
 from tp_mcp.webhooks.events import Events
-from tp_mcp.webhooks.sending import Attempt, Sender
+from tp_mcp.webhooks.sender import Attempt, Sender
 
 MakeEvent = Callable[..., Outgoing]
 MakeWebhook = Callable[..., Webhook]

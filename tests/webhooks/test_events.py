@@ -10,13 +10,12 @@ from pydantic import SecretStr
 from tests.webhooks.conftest import NOW, SECRET
 from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Webhook
-from tp_mcp.watch import machine
-from tp_mcp.watch.chain import Chain
-from tp_mcp.watch.outgoing import EventKind, Outgoing, no_events
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.delivery.outbox import EventKind, Outgoing, no_events
+from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.chain import Chain
+from tp_mcp.watch.model.reading import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
 from tp_mcp.watch.ports import Interpretation
-from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
-from tp_mcp.watch.states import InboxEntry, Watch, WatchState
 from tp_mcp.webhooks.events import Events
 
 MakeWatch = Callable[..., Watch]
@@ -45,7 +44,7 @@ def done(watch: Watch) -> tuple[Watch, InboxEntry]:
         counts=Counts(passed=3, failed=1),
         report_url="http://tp.example/report.html",
     )
-    step = machine.observe_answer(watch, Interpretation(reading, memory=None), {"status": "Done"}, now=NOW)
+    step = state_machine.observe_answer(watch, Interpretation(reading, memory=None), {"status": "Done"}, now=NOW)
     assert step.entry is not None
     return step.watch, step.entry
 
@@ -160,14 +159,14 @@ def test_what_the_conversation_was_told_by_its_own_call_is_no_event(
 
     def told(**changes: Any) -> int:
         starting = make_watch(state=WatchState.STARTING, started_at=None, **changes)
-        step = machine.refuse(starting, reason="TP refused.", now=NOW)
+        step = state_machine.refuse(starting, reason="TP refused.", now=NOW)
         assert step.entry is not None
         return len(made.of_end(step.watch, step.entry))
 
     assert told() == 0
     step_of_a_chain = Chain(step=2, parent="w_00000000")
     assert told(chain=step_of_a_chain) == 1
-    cancelled = machine.cancel(make_watch(), reason="Cancelled.", now=NOW).watch
+    cancelled = state_machine.cancel(make_watch(), reason="Cancelled.", now=NOW).watch
     assert made.of_end(cancelled, done(make_watch())[1]) == ()
 
 

@@ -1,15 +1,87 @@
-"""Questions that wait for their answer: each is a row that one answer, within a few minutes, can use once."""
+"""Changes that wait for a yes: how each is described, and the confirmation that one answer can use once."""
 
 import hashlib
+import json
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from tp_mcp.access.proposal import Proposal, changed_lines
+from tp_mcp.access.policy import Action
 from tp_mcp.clock import Clock
 from tp_mcp.errors import ConfirmationError
 from tp_mcp.results.text import format_duration
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.model.watch import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a call would do, as far as it can be known before.
+
+    Attributes:
+        action: what kind of change.
+        tool: the tool that was called.
+        arguments: its arguments as JSON, secrets masked.
+        testbed: the testbed it changes.
+        what: the change in words, as `upgrade of AT16_Combined_FSW to build 6957`.
+        devices: names and addresses of what is changed.
+        running: what runs there now, as `build 6950`; empty where TP does not tell.
+        target: what will run there, likewise.
+        lab_status: how TP calls the lab's state; empty where it does not tell.
+        users: who else may use the lab.
+        executions: ids of executions that go on there.
+        watches: what else is watched there, in words.
+        chain: the steps that follow, in words.
+
+    """
+
+    action: Action
+    tool: str
+    arguments: str
+    testbed: str
+    what: str
+    devices: tuple[str, ...] = ()
+    running: str = ""
+    target: str = ""
+    lab_status: str = ""
+    users: tuple[str, ...] = ()
+    executions: tuple[int, ...] = ()
+    watches: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the plan as lines that a person reads before they say yes."""
+        change = f"{self.running or 'unknown'} -> {self.target}" if self.target else self.running
+        told = (
+            ("Testbed", self.testbed + (f" ({self.lab_status})" if self.lab_status else "")),
+            ("Devices", _listed(self.devices)),
+            ("Build", change),
+            ("Arguments", self.arguments),
+            ("May also be used by", _listed(self.users)),
+            ("Executions going on there", _listed([str(exec_id) for exec_id in self.executions]) or "none known"),
+            ("Also watched there", _listed(self.watches)),
+            ("Then", "; ".join(self.chain)),
+        )
+        return (f"{self.what[:1].upper()}{self.what[1:]}.", *(f"{name}: {value}" for name, value in told if value))
+
+    @property
+    def digest(self) -> str:
+        """Return what two proposals share only if they say the same."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+LISTED_AT_MOST = 10
+
+
+def _listed(values: Sequence[str]) -> str:
+    more = len(values) - LISTED_AT_MOST
+    return ", ".join(values[:LISTED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def changed_lines(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines of a plan that are not as they were."""
+    return tuple(line for line in after if line not in set(before))
+
 
 CODE_SECONDS = 300.0
 """How long a code can be used."""

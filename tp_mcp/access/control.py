@@ -3,15 +3,15 @@
 import logging
 from dataclasses import dataclass
 
-from tp_mcp.access.audit import AuditEntry, AuditLog, Event
+from tp_mcp.access.access_tokens import Tokens
+from tp_mcp.access.audit_log import AuditEntry, AuditLog, Event
 from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.access.policy import DAY_SECONDS, Action, Policy, over_budget
-from tp_mcp.access.tokens import Tokens
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.text import shorten
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.model.watch import Owner
 
 logger = logging.getLogger(__name__)
 

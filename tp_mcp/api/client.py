@@ -12,24 +12,16 @@ from pydantic import JsonValue, SecretStr, ValidationError
 
 from tp_mcp.api import endpoints
 from tp_mcp.api.auth import Credentials
-from tp_mcp.api.busy import upgrade_under_way, who_holds_the_lab
 from tp_mcp.api.calls import Caller
+from tp_mcp.api.conflicts import upgrade_under_way, who_holds_the_lab
 from tp_mcp.api.connection import Call
-from tp_mcp.api.endpoints import ENDPOINTS, Endpoint
+from tp_mcp.api.endpoints import ENDPOINTS, Endpoint, report_path, report_url
 from tp_mcp.api.guard import guard_execution_id, guard_name
-from tp_mcp.api.guard.text import shown
+from tp_mcp.api.guard.plain_text import shown
 from tp_mcp.api.lenient import TpModel, each_valid, rows_of, texts_of
-from tp_mcp.api.models import (
-    Execution,
-    ExecutionStarted,
-    ExecutionSummary,
-    Lab,
-    UpgradeStarted,
-    UpgradeStatus,
-)
-from tp_mcp.api.reports import report_path, report_url
+from tp_mcp.api.models import Execution, ExecutionStarted, ExecutionSummary, Lab, UpgradeStarted, UpgradeStatus
 from tp_mcp.api.requests import LockAction, PytestRequest, UpgradeRequest
-from tp_mcp.api.testcases import TestTree, parse_tree
+from tp_mcp.api.test_tree import TestTree, parse_tree
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, TpBusyError, TpForbiddenError, TpNotJsonError
 from tp_mcp.redaction import Secrets

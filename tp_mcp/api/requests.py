@@ -16,7 +16,7 @@ from tp_mcp.api.guard import (
     guard_test_ids,
     guard_version,
 )
-from tp_mcp.api.guard.text import shown
+from tp_mcp.api.guard.plain_text import shown
 from tp_mcp.errors import InvalidArgumentError
 
 

@@ -10,7 +10,7 @@ def main() -> None:
     gc.disable()
     if sys.argv[1:2] == ["serve"]:
         from tp_mcp.cli.serve import serve as run
-        from tp_mcp.cli.serve_options import parse_serve_options
+        from tp_mcp.composition.serve_options import parse_serve_options
 
         options = parse_serve_options(sys.argv[2:])
         _keep_what_was_imported()

@@ -6,14 +6,14 @@ from pathlib import Path
 import anyio
 import typer
 
-from tp_mcp.access.audit import AuditEntry, Event, new_call_id
+from tp_mcp.access.audit_log import AuditEntry, Event, new_call_id
 from tp_mcp.access.confirmations import Confirmations
-from tp_mcp.access.sqlite import SqliteAuditLog, SqliteConfirmations
-from tp_mcp.cli.environment import process_identity
 from tp_mcp.clock import Clock, SystemClock
+from tp_mcp.composition.environment import process_identity
 from tp_mcp.errors import TpMcpError
 from tp_mcp.results.fence import clean
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations
+from tp_mcp.storage.watch_store import SqliteStore
 
 COMMAND = "tp-mcp approve"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import anyio
 import typer
 
-from tp_mcp.access.audit import AuditEntry, AuditFilter
-from tp_mcp.access.sqlite import SqliteAuditLog
+from tp_mcp.access.audit_log import AuditEntry, AuditFilter
 from tp_mcp.errors import TpMcpError
 from tp_mcp.results.fence import clean
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.access import SqliteAuditLog
+from tp_mcp.storage.watch_store import SqliteStore
 
 
 def run_audit(state_dir: Path, wanted: AuditFilter, *, as_json: bool) -> int:

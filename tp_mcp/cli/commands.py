@@ -7,7 +7,7 @@ import typer
 
 from tp_mcp import __version__
 from tp_mcp.cli import connector, credentials, script_commands
-from tp_mcp.cli.serve_options import DEFAULT_SPEED, MAX_SPEED, MIN_SPEED, parse_serve_options
+from tp_mcp.composition.serve_options import DEFAULT_SPEED, MAX_SPEED, MIN_SPEED, parse_serve_options
 
 app = typer.Typer(
     name="tp-mcp",
@@ -22,7 +22,7 @@ script_commands.add_to(app)
 
 
 def _state_dir() -> Path:
-    from tp_mcp.cli.environment import config_file, default_state_dir
+    from tp_mcp.composition.environment import config_file, default_state_dir
     from tp_mcp.errors import TpMcpError
     from tp_mcp.settings import load_settings
 
@@ -104,7 +104,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each line.")] = False,
 ) -> None:
     """Show who asked for what change, how it was decided, and what came of it."""
-    from tp_mcp.access.audit import AuditFilter
+    from tp_mcp.access.audit_log import AuditFilter
     from tp_mcp.cli.audit import run_audit
     from tp_mcp.clock import SystemClock
 

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import anyio
@@ -9,18 +11,75 @@ from rich.console import Console
 
 from tp_mcp.api.auth import IssuedToken, NoLogin
 from tp_mcp.api.client import TpClient
-from tp_mcp.cli.configuration import TpAccess, tp_access
-from tp_mcp.cli.doctor_logins import login_finding
-from tp_mcp.cli.environment import config_file, default_state_dir
-from tp_mcp.cli.finding import Finding, Mark
 from tp_mcp.clock import Clock, SystemClock
+from tp_mcp.composition.environment import config_file, default_state_dir
+from tp_mcp.composition.open_services import vault_of
+from tp_mcp.composition.tp_access import TpAccess, tp_access
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.errors import TpMcpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.text import count_of
 from tp_mcp.server.toolset import TOOLSETS, tools_with
 from tp_mcp.settings import Settings, load_settings
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.tools.framework.tp_identities import TP_TOKEN_HEADER
+
+
+class Mark(Enum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warn"
+    FAILED = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked.
+
+    Attributes:
+        mark: how it came out.
+        what: what was checked, and what was found.
+        remedy: what to do; empty where nothing is wrong.
+
+    """
+
+    mark: Mark
+    what: str
+    remedy: str = ""
+
+
+async def login_finding(settings: Settings, state_dir: Path, access: TpAccess, clock: Clock) -> Finding:
+    """Return how many logins are kept, whether the key decrypts them, and who polls."""
+    try:
+        store = await SqliteStore.open(state_dir)
+        try:
+            vault = vault_of(settings, store, server=access.base_url, clock=clock)
+            kept = await vault.all()
+        finally:
+            await store.close()
+    except TpMcpError as error:
+        return Finding(Mark.FAILED, f"Logins: {error.message}", error.remedy)
+    lost = [each.principal for each in kept if not vault.opens(each)]
+    if lost:
+        return Finding(
+            Mark.FAILED,
+            f"Logins: {len(kept)} kept; TP_MCP_ENCRYPTION_KEY does not decrypt {len(lost)}: {', '.join(lost)}.",
+            "Set TP_MCP_ENCRYPTION_KEY to the key they were kept with, or keep them anew: tp-mcp credentials set.",
+        )
+    service_account = not isinstance(access.credentials, NoLogin)
+    polls = (
+        "the configured login only polls, for everybody"
+        if service_account
+        else f"no service account, so tokens in {TP_TOKEN_HEADER} alone start nothing that is watched"
+    )
+    what = f"Logins: each user of the HTTP server acts on TP with their own; {len(kept)} kept; {polls}."
+    if not kept and not vault.has_key and not service_account:
+        return Finding(
+            Mark.WARNING, what, "Set TP_MCP_ENCRYPTION_KEY and keep logins with tp-mcp credentials set --user NAME."
+        )
+    return Finding(Mark.OK, what)
+
 
 READABLE_BY_OTHERS = 0o077
 

@@ -15,21 +15,21 @@ import typer
 from pydantic import JsonValue
 from rich.console import Console
 
-from tp_mcp.cli.environment import process_identity
-from tp_mcp.cli.following import Follower, Interrupt
-from tp_mcp.cli.opening import open_configured
+from tp_mcp.cli.follow import Follower, Interrupt
 from tp_mcp.cli.script_terms import UNKNOWN
-from tp_mcp.cli.serve_options import ServeOptions
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.environment import process_identity
+from tp_mcp.composition.opening import open_configured
+from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.errors import InvalidArgumentError, TpMcpError
 from tp_mcp.jobs.execution import execution_job
 from tp_mcp.results.document import Document
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.toolkit import Call
+from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.watches import WATCH_ID_PATTERN
-from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.watch.model.watch import Watch, WatchState
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from pydantic import SecretStr
 
 from tp_mcp.access.credentials import StorableLogin, Vault
 from tp_mcp.api.auth import IssuedToken, PasswordLogin
-from tp_mcp.cli.composition import vault_of
-from tp_mcp.cli.environment import config_file, default_state_dir
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.environment import config_file, default_state_dir
+from tp_mcp.composition.open_services import vault_of
 from tp_mcp.errors import TpMcpError
 from tp_mcp.settings import Settings, load_settings
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.watch_store import SqliteStore
 
 KINDS = ("token:", "oidc:")
 """What principals of the HTTP server begin with."""

@@ -10,20 +10,20 @@ from rich.console import Console
 
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
-from tp_mcp.cli.configuration import tp_access
-from tp_mcp.cli.environment import config_file, process_identity
 from tp_mcp.cli.report_formats import as_json, as_junit, print_table
 from tp_mcp.cli.script_terms import FAILED, PASSED, UNKNOWN, ReportFormat
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.environment import config_file, process_identity
+from tp_mcp.composition.tp_access import tp_access
 from tp_mcp.errors import InputError, TpMcpError
+from tp_mcp.history.report_cache import RunReports, RunTests
 from tp_mcp.jobs.execution import CANCELLED, DONE, ENDED_OTHERWISE, outcome_of
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import shown
 from tp_mcp.results.statuses import status_words
 from tp_mcp.settings import load_settings
-from tp_mcp.tools.run_reports import RunReports, RunTests
-from tp_mcp.triage.reported import BROKEN
-from tp_mcp.watch.readings import Outcome
+from tp_mcp.triage.test_report import BROKEN
+from tp_mcp.watch.model.reading import Outcome
 
 logger = logging.getLogger(__name__)
 

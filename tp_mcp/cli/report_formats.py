@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tp_mcp.api.models import Execution
+from tp_mcp.history.report_cache import RunTests
 from tp_mcp.results.fence import one_line
-from tp_mcp.tools.run_reports import RunTests
 from tp_mcp.triage.failing_line import failing_line
 from tp_mcp.triage.junit import junit_xml
-from tp_mcp.triage.reported import OUTCOMES, ReportedTest
-from tp_mcp.triage.reported import Outcome as TestOutcome
-from tp_mcp.triage.reported import Phase as TestPhase
+from tp_mcp.triage.test_report import OUTCOMES, ReportedTest
+from tp_mcp.triage.test_report import Outcome as TestOutcome
+from tp_mcp.triage.test_report import Phase as TestPhase
 
 FORMAT = 1
 """Grows when a field changes its meaning or goes; new ones may come at any time."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from tp_mcp.cli.environment import process_identity
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.environment import process_identity
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
-    from tp_mcp.cli.serve_options import ServeOptions
     from tp_mcp.clock import Clock
+    from tp_mcp.composition.serve_options import ServeOptions
     from tp_mcp.server.auth.authentication import Authentication
-    from tp_mcp.server.auth.limiting import Limiting
-    from tp_mcp.server.conversations import Identity
-    from tp_mcp.tools.services import Services
-    from tp_mcp.tools.toolkit import ToolDefinition
+    from tp_mcp.server.auth.rate_limit import Limiting
+    from tp_mcp.server.identity import Identity
+    from tp_mcp.tools.framework.definition import ToolDefinition
+    from tp_mcp.tools.framework.services import Services
 
     Opening = Callable[[ServeOptions, Clock], AbstractAsyncContextManager[Services]]
 
@@ -91,7 +91,7 @@ async def _end_on_signal(backend: Backend) -> None:
 
 
 def _load_opening() -> Opening:
-    from tp_mcp.cli.opening import open_configured
+    from tp_mcp.composition.opening import open_configured
 
     return open_configured
 

@@ -8,24 +8,20 @@ from collections.abc import Callable
 
 import anyio
 
-from tp_mcp.cli.environment import config_file
-from tp_mcp.cli.http_access import authentication_of
-from tp_mcp.cli.serve_options import HttpOptions, ServeOptions
 from tp_mcp.clock import SystemClock
+from tp_mcp.composition.environment import config_file
+from tp_mcp.composition.http_access import authentication_of
+from tp_mcp.composition.serve_options import HttpOptions, ServeOptions
 from tp_mcp.errors import TpMcpError
 from tp_mcp.server.app import TpServer
-from tp_mcp.server.auth.authentication import Authentication, names_answered_to
-from tp_mcp.server.auth.limiting import Limiting
-from tp_mcp.server.auth.rate import RateLimit
-from tp_mcp.server.auth.verifying import authenticated
+from tp_mcp.server.auth.authentication import Authentication, authenticated, names_answered_to
+from tp_mcp.server.auth.rate_limit import Limiting, RateLimit
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import HttpIdentity, Identity, everyone
-from tp_mcp.server.http.application import MCP_PATH, http_app
-from tp_mcp.server.http.garbage import settled
-from tp_mcp.server.http.limits import STOP_SECONDS
-from tp_mcp.server.http.readiness import Readiness
-from tp_mcp.server.http.serving import HttpServing, listen
+from tp_mcp.server.http.application import MCP_PATH, Readiness, http_app
+from tp_mcp.server.http.capacity import STOP_SECONDS
+from tp_mcp.server.http.serving import HttpServing, listen, settled
 from tp_mcp.server.http.sessions import Sessions
+from tp_mcp.server.identity import HttpIdentity, Identity, everyone
 from tp_mcp.settings import load_settings
 
 MakeServer = Callable[[Identity, Authentication | None, Limiting], TpServer]

@@ -8,11 +8,11 @@ from typing import TypeVar
 import anyio
 import typer
 
-from tp_mcp.access.sqlite_tokens import SqliteTokens
-from tp_mcp.access.tokens import AccessToken, Tokens
+from tp_mcp.access.access_tokens import AccessToken, Tokens
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import TpMcpError
-from tp_mcp.watch.sqlite.store import SqliteStore
+from tp_mcp.storage.access import SqliteTokens
+from tp_mcp.storage.watch_store import SqliteStore
 
 Result = TypeVar("Result")
 

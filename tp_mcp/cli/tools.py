@@ -8,7 +8,7 @@ from mcp.types import ListToolsResult
 
 from tp_mcp.server.app import listed
 from tp_mcp.server.toolset import DEFAULT_TOOLS, TOOLSETS, Tools
-from tp_mcp.tools.toolkit import ToolDefinition
+from tp_mcp.tools.framework.definition import ToolDefinition
 
 CHARACTERS_PER_TOKEN = 4
 MAX_TOOLS = 15

@@ -3,12 +3,12 @@
 import logging
 from typing import Any
 
-from tp_mcp.cli.environment import config_file
-from tp_mcp.cli.serve_options import ServeOptions
+from tp_mcp.composition.environment import config_file
+from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.errors import ConfigurationError
 from tp_mcp.server.toolset import ALL_TOOLS, DEFAULT_TOOLS, Tools, tools_with
 from tp_mcp.settings import Settings, load_settings
-from tp_mcp.tools.toolkit import ToolDefinition
+from tp_mcp.tools.framework.definition import ToolDefinition
 
 logger = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ class ManifestModel(BaseModel):
 class Match(ManifestModel):
     """A condition on a polled document: the value at `path` and exactly one operator.
 
-    `tp_mcp.connectors.operators` says how each operator compares.
+    `tp_mcp.connectors.match` says how each operator compares.
 
     Attributes:
         path: dotted path (`per_device.0.status`) or JMESPath expression.

@@ -7,19 +7,79 @@ r"""Matches: conditions on a polled document.
     {path: pass_count, gte: 40}                 the number is this one or more
 
 The path is a dotted one, as in Forge (`per_device.0.status`), or a JMESPath expression; the operators are described and
-extended in `tp_mcp.connectors.operators`. An expression that cannot work on the document, such as the length of
+extended in `tp_mcp.connectors.match`. An expression that cannot work on the document, such as the length of
 something missing, never matches, whatever the operator.
 """
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tp_mcp.connectors.manifest import JsonScalar, Match
-from tp_mcp.connectors.operators import OPERATORS
+from tp_mcp.connectors.pattern import is_found, pattern_problem
 from tp_mcp.connectors.template import render_value
 from tp_mcp.errors import WatchSpecError
+
+
+def _no_problem(expected: object) -> None:  # noqa: ARG001 - the shape of every check
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One way to compare.
+
+    Attributes:
+        meets: whether what was found (any JSON value) meets the value that the match gives to the operator.
+        problem: says what makes such a value unusable; None where nothing does.
+        takes_templates: whether templates in the value are filled when the watch is made.
+
+    """
+
+    meets: Callable[[object, Any], bool]
+    problem: Callable[[Any], str | None] = _no_problem
+    takes_templates: bool = False
+
+
+def _equals(found: object, expected: JsonScalar) -> bool:
+    # bool is a kind of int in Python, and not in JSON.
+    if isinstance(found, bool) or isinstance(expected, bool):
+        return found is expected
+    if isinstance(found, int | float) and isinstance(expected, int | float):
+        return found == expected
+    return isinstance(found, str) and found == expected
+
+
+def _in(found: object, expected: tuple[JsonScalar, ...]) -> bool:
+    return any(_equals(found, value) for value in expected)
+
+
+def _matches(found: object, pattern: str) -> bool:
+    return isinstance(found, str) and is_found(pattern, found)
+
+
+def _exists(found: object, expected: bool) -> bool:
+    return (found is not None) is expected
+
+
+def _gte(found: object, least: float) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool) and found >= least
+
+
+OPERATORS: Mapping[str, Operator] = MappingProxyType(
+    {
+        "equals": Operator(_equals, takes_templates=True),
+        "in_": Operator(_in, takes_templates=True),
+        "matches": Operator(_matches, problem=pattern_problem),
+        "exists": Operator(_exists),
+        "gte": Operator(_gte),
+    }
+)
+"""Every operator, by the name of its field in `Match`."""
+
 
 PATH_MAX_CHARACTERS = 300
 """Longest path of a match: evaluating one must cost no more than reading its document."""

@@ -12,17 +12,16 @@ from anyio.abc import TaskGroup
 from tp_mcp.api.models import Execution
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InputError, ReportError, StoreError, TpMcpError, TpNotFoundError
-from tp_mcp.history.builds import watched_upgrade
-from tp_mcp.history.reading import BACKGROUND_REPORT_MAX_BYTES, ExecutionReader
-from tp_mcp.jobs.answers import parsed
+from tp_mcp.history.analysis import BACKGROUND_REPORT_MAX_BYTES, ExecutionReader
+from tp_mcp.history.build_under_test import watched_upgrade
 from tp_mcp.jobs.execution import EXECUTION_RULE
+from tp_mcp.jobs.tp_json import parsed
 from tp_mcp.jobs.upgrade import UPGRADE_RULE
-from tp_mcp.triage.reported import ReportedTest
-from tp_mcp.triage.rerun import rerun_words
-from tp_mcp.triage.verdict import brief
+from tp_mcp.triage.test_report import ReportedTest
+from tp_mcp.triage.verdict import brief, rerun_words
+from tp_mcp.watch.model.reading import Outcome
+from tp_mcp.watch.model.watch import Watch, WatchState
 from tp_mcp.watch.ports import Store
-from tp_mcp.watch.readings import Outcome
-from tp_mcp.watch.states import Watch, WatchState
 
 logger = logging.getLogger(__name__)
 

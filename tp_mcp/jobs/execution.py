@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue, TypeAdapter
 
+from tp_mcp.api.endpoints import report_url
 from tp_mcp.api.lenient import each_valid, rows_of
 from tp_mcp.api.models import Execution, ExecutionSummary
-from tp_mcp.api.reports import report_url
 from tp_mcp.errors import InputError, TpNotJsonError
-from tp_mcp.jobs.answers import parsed, word
+from tp_mcp.jobs.tp_json import parsed, word
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import shorten
+from tp_mcp.watch.model.reading import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.model.watch import Watch
 from tp_mcp.watch.ports import Interpretation, Settlement
-from tp_mcp.watch.readings import Counts, Outcome, Reading, Verdict
-from tp_mcp.watch.states import Watch
 
 EXECUTION_RULE = "execution"
 POLL_TOOL = "get_execution"

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest
 from tp_mcp.connectors.template import render_mapping, template_roots
 from tp_mcp.errors import ManifestError
-from tp_mcp.watch.spec import NOT_STARTED_AFTER_SECONDS, STALLED_AFTER_SECONDS, WatchSpec
+from tp_mcp.watch.model.spec import NOT_STARTED_AFTER_SECONDS, STALLED_AFTER_SECONDS, WatchSpec
 
 POLL_ROOTS = frozenset({"args", "result"})
 """What the arguments to poll with may be made of: the start's arguments and its answer."""
@@ -42,7 +42,7 @@ def spec_of(block: AsyncBlock, *, rule: str, history: tuple[str, ...] = ()) -> W
     Args:
         block: the tool's block.
         rule: the name of the rule that tells what an answer means.
-        history: the groups of jobs that take about as long, see `tp_mcp.jobs.groups`.
+        history: the groups of jobs that take about as long, see `tp_mcp.jobs.duration_groups`.
 
     """
     return WatchSpec(

@@ -12,12 +12,12 @@ from pydantic import JsonValue, TypeAdapter
 
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.errors import TpNotJsonError
-from tp_mcp.jobs.answers import parsed, word
+from tp_mcp.jobs.tp_json import parsed, word
 from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import shorten
+from tp_mcp.watch.model.reading import Reading, Verdict, sign_of
+from tp_mcp.watch.model.watch import Watch
 from tp_mcp.watch.ports import Interpretation, Settlement
-from tp_mcp.watch.readings import Reading, Verdict, sign_of
-from tp_mcp.watch.states import Watch
 
 UPGRADE_RULE = "upgrade"
 POLL_TOOL = "get_upgrade"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from tp_mcp.clock import Clock
-    from tp_mcp.tools.services import Services
+    from tp_mcp.tools.framework.services import Services
 
     OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 

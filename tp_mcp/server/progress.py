@@ -8,8 +8,8 @@ import anyio
 from tp_mcp.clock import Clock
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import shorten
-from tp_mcp.watch import words
-from tp_mcp.watch.states import Watch
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.model.watch import Watch
 
 CREEP = 0.05
 """Share of the way to the next whole number that a value goes which had to rise although nothing happened."""
@@ -52,8 +52,8 @@ class ProgressReporter:
 
     def _message(self, watch: Watch, now: float, max_characters: int) -> str:
         # Titles hold names of TP's, of any length.
-        title = shorten(one_line(self._redact(watch.title)), words.TITLE_MAX_CHARACTERS)
-        message = self._redact(one_line(f"{title}: {words.progress_line(watch, now)}"))
+        title = shorten(one_line(self._redact(watch.title)), messages.TITLE_MAX_CHARACTERS)
+        message = self._redact(one_line(f"{title}: {messages.progress_line(watch, now)}"))
         return shorten(message, max_characters)
 
     def _measured(self, watch: Watch, now: float) -> tuple[float, float | None]:

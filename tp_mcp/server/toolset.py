@@ -9,21 +9,21 @@ from typing import Any
 
 from tp_mcp.errors import ConfigurationError
 from tp_mcp.tools import (
-    conversations,
     executions,
-    kept,
+    hand_over,
     labs,
+    listings,
     locks,
-    recent,
-    results_of_tests,
     runs,
+    start_watch,
+    stored_results,
+    test_results,
     testcases,
     triage,
     upgrades,
     watches,
-    watching,
 )
-from tp_mcp.tools.toolkit import ToolDefinition
+from tp_mcp.tools.framework.definition import ToolDefinition
 
 Tools = tuple[ToolDefinition[Any], ...]
 
@@ -33,17 +33,17 @@ DEFAULT_TOOLS: Tools = (
     *testcases.TOOLS,
     *runs.TOOLS,
     *executions.TOOLS,
-    *results_of_tests.TOOLS,
+    *test_results.TOOLS,
     *triage.TOOLS,
     *watches.TOOLS,
-    *watching.TOOLS,
-    *kept.TOOLS,
+    *start_watch.TOOLS,
+    *stored_results.TOOLS,
 )
 
 TOOLSETS: Mapping[str, Tools] = {
-    "labs": (*locks.TOOLS, *recent.TOOLS),
+    "labs": (*locks.TOOLS, *listings.TOOLS),
     "triage": triage.NOTE_TOOLS,
-    "watches": conversations.TOOLS,
+    "watches": hand_over.TOOLS,
 }
 """What can be added, by name."""
 

@@ -7,9 +7,9 @@ appliance whose running build decides what passes. See `wire.control` for the co
 It imports nothing of the rest of the package, so that a mistake in a name cannot cancel out.
 """
 
-from tp_mcp.simulator.options import SimulatorOptions
 from tp_mcp.simulator.script import script_lines
 from tp_mcp.simulator.serving import serve_simulator
 from tp_mcp.simulator.simulator import Simulator
+from tp_mcp.simulator.simulator_options import SimulatorOptions
 
 __all__ = ["Simulator", "SimulatorOptions", "script_lines", "serve_simulator"]

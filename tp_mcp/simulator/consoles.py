@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from tp_mcp.simulator.appliance import Appliance
-from tp_mcp.simulator.labs import Lab
+from tp_mcp.simulator.lab import Lab
 
 HOST = "127.0.0.1"
 

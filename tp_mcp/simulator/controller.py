@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tp_mcp.simulator.executions import DONE, FAILED, LOG_TAIL_BYTES, Counts, Execution, Snapshot
+from tp_mcp.simulator.execution import DONE, FAILED, LOG_TAIL_BYTES, Counts, Execution, Snapshot
 from tp_mcp.simulator.processes import LEFT_BEHIND, TRACE_MARK, SeenProcess, read_processes
 from tp_mcp.simulator.script import script_lines
 

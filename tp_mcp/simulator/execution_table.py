@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tp_mcp.simulator.executions import SAFETY_NET_SECONDS, Execution
-from tp_mcp.simulator.labs import Lab
+from tp_mcp.simulator.execution import SAFETY_NET_SECONDS, Execution
+from tp_mcp.simulator.lab import Lab
 from tp_mcp.simulator.played import plan_played_run
 from tp_mcp.simulator.refusals import Reason, Refusal
 

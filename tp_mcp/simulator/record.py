@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tp_mcp.simulator.clock import SimulatedClock
+from tp_mcp.simulator.device_upgrade import PROGRESS, UpgradeTask, aggregate
+from tp_mcp.simulator.execution import Counts
 from tp_mcp.simulator.execution_table import ExecutionTable
-from tp_mcp.simulator.executions import Counts
 from tp_mcp.simulator.refusals import Refusal
+from tp_mcp.simulator.simulated_clock import SimulatedClock
 from tp_mcp.simulator.testbeds import RESTORE_COMMAND, Testbeds
-from tp_mcp.simulator.upgrades import PROGRESS, UpgradeTask, aggregate
 
 START_UPGRADE = "start_upgrade"
 START_PYTEST = "start_pytest"

@@ -16,12 +16,12 @@ module `played`). Their upgrades are as everywhere. `prefix` and `count` (at mos
 
 from typing import Any
 
-from tp_mcp.simulator.builds import Build, BuildServer
-from tp_mcp.simulator.labs import Device, Lab, PastUpgrade, PlayedRuns
+from tp_mcp.simulator.build_server import Build, BuildServer
+from tp_mcp.simulator.lab import Device, Lab, PastUpgrade, PlayedRuns
 from tp_mcp.simulator.played import played_labs
 from tp_mcp.simulator.refusals import Reason, Refusal
 from tp_mcp.simulator.state import SimulatorState
-from tp_mcp.simulator.users import User
+from tp_mcp.simulator.token_issuer import User
 
 MOST_PLAYED_LABS = 10_000
 _FEWEST_DIGITS = 3

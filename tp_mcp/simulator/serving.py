@@ -7,8 +7,8 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tp_mcp.simulator.options import SimulatorOptions
 from tp_mcp.simulator.simulator import Simulator
+from tp_mcp.simulator.simulator_options import SimulatorOptions
 
 if TYPE_CHECKING:
     import uvicorn

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tp_mcp.simulator.consoles import Consoles
 from tp_mcp.simulator.controller import Controller
-from tp_mcp.simulator.executions import Execution, read_exec_id
-from tp_mcp.simulator.labs import Lab
-from tp_mcp.simulator.options import SimulatorOptions
+from tp_mcp.simulator.execution import Execution, read_exec_id
+from tp_mcp.simulator.lab import Lab
 from tp_mcp.simulator.record import KILL_EXECUTION
 from tp_mcp.simulator.scratch import new_scratch_directory
+from tp_mcp.simulator.simulator_options import SimulatorOptions
 from tp_mcp.simulator.state import SimulatorState
-from tp_mcp.simulator.tokens import TokenIssuer
+from tp_mcp.simulator.token_issuer import TokenIssuer
 from tp_mcp.simulator.tree import build_tree
 from tp_mcp.simulator.workers import Workers
 

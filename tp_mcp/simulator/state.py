@@ -7,20 +7,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tp_mcp.simulator.builds import BuildServer
-from tp_mcp.simulator.clock import SimulatedClock
+from tp_mcp.simulator.build_server import BuildServer
+from tp_mcp.simulator.device_upgrade import PROGRESS
+from tp_mcp.simulator.execution import RUNNING, Execution
 from tp_mcp.simulator.execution_table import ExecutionTable
-from tp_mcp.simulator.executions import RUNNING, Execution
 from tp_mcp.simulator.faults import FaultBook
-from tp_mcp.simulator.labs import DEFAULT_LABS, Lab
-from tp_mcp.simulator.locks import LabLocks
-from tp_mcp.simulator.options import SimulatorOptions
+from tp_mcp.simulator.lab import DEFAULT_LABS, Lab, LabLocks
 from tp_mcp.simulator.record import LOCK_LAB, START_PYTEST, START_UPGRADE, WriteRecord
 from tp_mcp.simulator.refusals import Reason, Refusal
-from tp_mcp.simulator.requests import RequestLog
+from tp_mcp.simulator.request_log import RequestLog
+from tp_mcp.simulator.simulated_clock import SimulatedClock
+from tp_mcp.simulator.simulator_options import SimulatorOptions
 from tp_mcp.simulator.testbeds import Testbeds, read_order
-from tp_mcp.simulator.upgrades import PROGRESS
-from tp_mcp.simulator.users import DEFAULT_USERS, User
+from tp_mcp.simulator.token_issuer import DEFAULT_USERS, User
 
 
 class SimulatorState:

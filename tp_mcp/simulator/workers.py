@@ -10,9 +10,9 @@ from typing import Any
 
 from tp_mcp.simulator.consoles import HOST, Consoles
 from tp_mcp.simulator.controller import Controller
-from tp_mcp.simulator.executions import CANCELLED, FAILED, INITIATING_SECONDS, RUNNING, Execution, Snapshot
-from tp_mcp.simulator.options import DEFAULT_SPEED
+from tp_mcp.simulator.execution import CANCELLED, FAILED, INITIATING_SECONDS, RUNNING, Execution, Snapshot
 from tp_mcp.simulator.refusals import Reason, Refusal
+from tp_mcp.simulator.simulator_options import DEFAULT_SPEED
 from tp_mcp.simulator.state import SimulatorState
 
 _log = logging.getLogger(__name__)

@@ -7,19 +7,19 @@ from pydantic import Field
 
 from tp_mcp.access.policy import Action
 from tp_mcp.api.models import Execution
-from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
-from tp_mcp.jobs.keeping import log_handle, read_execution
+from tp_mcp.jobs.tp_json import word
+from tp_mcp.jobs.tp_reader import log_handle, read_execution
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph, Section
 from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import format_duration
-from tp_mcp.tools import telling
-from tp_mcp.tools.failures import report_sections
-from tp_mcp.tools.permission import Change, Confirm, permitted
-from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
-from tp_mcp.watch import words
-from tp_mcp.watch.readings import Outcome
-from tp_mcp.watch.states import Watch, WatchState
+from tp_mcp.tools.framework import watch_documents
+from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.reports.failed_tests import report_sections
+from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.model.reading import Outcome
+from tp_mcp.watch.model.watch import Watch, WatchState
 
 CANCEL_TOOL = "cancel_execution"
 EXECUTION_TYPICAL_CHARACTERS = 6_000
@@ -66,7 +66,7 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     if _has_ended(execution):
         return Document(
             f"{where} had ended already ({status_words(execution.status)}); nothing was sent.",
-            next_step=f"{telling.look_call(job)} shows what came of it.",
+            next_step=f"{watch_documents.look_call(job)} shows what came of it.",
         )
     change = Change(
         action=Action.CANCEL,
@@ -84,15 +84,15 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     with anyio.CancelScope(shield=True):
         await services.client.cancel_execution(exec_id)
     if watch is not None and not watch.state.ended:
-        step = f"Its watch {watch.id} goes on and reports the end: {telling.wait_call(watch)}."
+        step = f"Its watch {watch.id} goes on and reports the end: {watch_documents.wait_call(watch)}."
     else:
-        step = f"{telling.look_call(job)} shows whether it has ended."
+        step = f"{watch_documents.look_call(job)} shows whether it has ended."
     notes = (Paragraph(whose),) if whose else ()
     return Document(f"TP was asked to end {where[0].lower()}{where[1:]}.", notes, step)
 
 
 async def _ended(where: str, execution: Execution, watch: Watch | None, call: Call, *, exec_id: int) -> Document:
-    counts = words.count_words(counts_of(execution, total_is_planned=False))
+    counts = messages.count_words(counts_of(execution, total_is_planned=False))
     step = ""
     needs_log = True
     if execution.status == DONE:
@@ -110,7 +110,7 @@ async def _ended(where: str, execution: Execution, watch: Watch | None, call: Ca
 
 
 async def _going_on(where: str, execution: Execution, watch: Watch | None, call: Call, *, exec_id: int) -> Document:
-    counts = words.count_words(counts_of(execution, total_is_planned=False))
+    counts = messages.count_words(counts_of(execution, total_is_planned=False))
     since = ""
     if execution.start_timestamp is not None:
         elapsed = call.services.clock.now() - execution.start_timestamp.timestamp()
@@ -120,9 +120,10 @@ async def _going_on(where: str, execution: Execution, watch: Watch | None, call:
     if watch is None or watch.state.ended:
         whose = await call.services.catalogue.whose_execution(exec_id)
         notes = (Paragraph(whose),) if whose else ()
-        step = f"{telling.call_words('start_watch', tool=POLL_TOOL, args={'exec_id': exec_id})} watches it to its end."
+        start_watch = watch_documents.call_words("start_watch", tool=POLL_TOOL, args={"exec_id": exec_id})
+        step = f"{start_watch} watches it to its end."
     else:
-        step = f"It is watched; {telling.wait_call(watch)} waits for its end."
+        step = f"It is watched; {watch_documents.wait_call(watch)} waits for its end."
     return Document(conclusion, (*notes, *_log_sections(execution, exec_id)), f"Do not start it again. {step}")
 
 
@@ -176,7 +177,7 @@ def _log_sections(execution: Execution, exec_id: int) -> tuple[Section, ...]:
 def _log_note(execution: Execution, exec_id: int) -> tuple[Section, ...]:
     if not execution.log_tail.strip():
         return ()
-    read = telling.call_words("read_result", handle=log_handle(exec_id))
+    read = watch_documents.call_words("read_result", handle=log_handle(exec_id))
     return (Paragraph(f"{read} reads or searches its log, as far as it was seen."),)
 
 

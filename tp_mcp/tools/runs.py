@@ -10,21 +10,21 @@ from tp_mcp.access.policy import Action
 from tp_mcp.api.guard import intended_ids
 from tp_mcp.api.requests import PytestRequest
 from tp_mcp.errors import StoreError, TpNotFoundError, TpNotJsonError, TpServerFaultError
+from tp_mcp.jobs.duration_groups import run_groups
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job, highest_exec_id, run_title
-from tp_mcp.jobs.groups import run_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import count_of, shorten
-from tp_mcp.tools import repeats
-from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
-from tp_mcp.tools.neighbours import going_on_at
-from tp_mcp.tools.permission import Change, Confirm, DryRun, permitted
-from tp_mcp.tools.sending import accepted, start
-from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.triaging import tests_to_rerun, triaged
-from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
+from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.wait import WaitOfStart, check_wait, started
+from tp_mcp.tools.reports.triage_view import tests_to_rerun, triaged
+from tp_mcp.tools.starts import repeated_call
+from tp_mcp.tools.starts.chain_arguments import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
+from tp_mcp.tools.starts.concurrent_jobs import going_on_at
+from tp_mcp.tools.starts.confirmation import Change, Confirm, DryRun, permitted
+from tp_mcp.tools.starts.send import accepted, start
+from tp_mcp.watch.model.watch import Origin, Watch
 from tp_mcp.watch.registry import Accepted, Intent
-from tp_mcp.watch.states import Origin, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +119,10 @@ async def _run(
         "argument": request.argument.carried,
         "extra_pytest_options": request.extra_pytest_options.carried,
     }
-    key = await repeats.key_of(call, RUN_TOOL, {**shown, "testcase": list(test_ids), **plan.asked})
-    again = None if arguments.dry_run else await repeats.made_before(call, key, seconds=arguments.max_wait_seconds)
+    key = await repeated_call.key_of(call, RUN_TOOL, {**shown, "testcase": list(test_ids), **plan.asked})
+    again = (
+        None if arguments.dry_run else await repeated_call.made_before(call, key, seconds=arguments.max_wait_seconds)
+    )
     if again is not None:
         return again
     lab = await services.catalogue.require_lab("lab", request.lab)
@@ -168,7 +170,7 @@ async def _run(
     )
     watch = await start(intent, send, call)
     if watch.id != intent.id:
-        return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
+        return await repeated_call.told(watch, call, seconds=arguments.max_wait_seconds)
     services.inbox.made(call.owner, watch.id)
     if on_started is not None:
         await on_started(watch)

@@ -9,9 +9,9 @@ from pydantic import Field, JsonValue
 from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.text import Size, count_of, format_duration, nearest, size_of
-from tp_mcp.tools import telling
-from tp_mcp.tools.paging import offset_of
-from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework import watch_documents
+from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.pagination import offset_of
 
 TESTCASES_TYPICAL_CHARACTERS = 5_000
 """A page of ids, whole."""
@@ -111,7 +111,7 @@ def _page(
 def _next_call(arguments: ListTestcasesArguments, offset: int) -> str:
     given: dict[str, JsonValue] = {"search": arguments.search, "prefix": arguments.prefix}
     kept = {name: value for name, value in given.items() if value}
-    return telling.call_words("list_testcases", **kept, cursor=str(offset))
+    return watch_documents.call_words("list_testcases", **kept, cursor=str(offset))
 
 
 def _is_below(test_id: str, prefix: str) -> bool:

@@ -8,15 +8,15 @@ import anyio.to_thread
 from pydantic import Field
 
 from tp_mcp.errors import InvalidArgumentError, StoreError
-from tp_mcp.history.reading import build_words
+from tp_mcp.history.analysis import build_words
 from tp_mcp.history.records import Note
-from tp_mcp.jobs.answers import word
 from tp_mcp.jobs.execution import execution_job
+from tp_mcp.jobs.tp_json import word
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.text import count_of
-from tp_mcp.tools import telling
-from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.triaging import (
+from tp_mcp.tools.framework import watch_documents
+from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.reports.triage_view import (
     Triaged,
     cluster_item,
     compared_with,
@@ -26,8 +26,7 @@ from tp_mcp.tools.triaging import (
     triaged,
 )
 from tp_mcp.triage.past import fixed
-from tp_mcp.triage.rerun import rerun_words
-from tp_mcp.triage.verdict import verdict
+from tp_mcp.triage.verdict import rerun_words, verdict
 
 logger = logging.getLogger(__name__)
 
@@ -181,8 +180,10 @@ async def _evidence(told: Triaged, call: Call) -> str:
         handle = await call.services.shelf.keep(call.owner.principal, text, what=f"the failures of execution {exec_id}")
     except StoreError as error:
         logger.warning("The failures of execution %d could not be kept: %s", exec_id, error)
-        return f"Every failed test with its line: {telling.call_words('get_execution', exec_id=exec_id)}."
-    first = telling.call_words("read_result", handle=handle, search=told.triage.clusters[0].id, context=EVIDENCE_LINES)
+        return f"Every failed test with its line: {watch_documents.call_words('get_execution', exec_id=exec_id)}."
+    first = watch_documents.call_words(
+        "read_result", handle=handle, search=told.triage.clusters[0].id, context=EVIDENCE_LINES
+    )
     return f"The log of every failure, under its reason's id: {first}."
 
 

@@ -10,23 +10,24 @@ from tp_mcp.api.guard import guard_image
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.errors import InvalidArgumentError
-from tp_mcp.jobs.answers import word
-from tp_mcp.jobs.groups import upgrade_groups
+from tp_mcp.jobs.duration_groups import upgrade_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
+from tp_mcp.jobs.tp_json import word
 from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
+from tp_mcp.results.device_log import without_command
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
-from tp_mcp.results.session_log import without_command
 from tp_mcp.results.statuses import status_words
-from tp_mcp.tools import repeats, telling
-from tp_mcp.tools.chaining import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
-from tp_mcp.tools.neighbours import going_on_at
-from tp_mcp.tools.permission import Change, Confirm, DryRun, permitted
-from tp_mcp.tools.sending import accepted, start
-from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.waiting import WaitOfStart, check_wait, started
-from tp_mcp.watch.readings import Verdict
+from tp_mcp.tools.framework import watch_documents
+from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.wait import WaitOfStart, check_wait, started
+from tp_mcp.tools.starts import repeated_call
+from tp_mcp.tools.starts.chain_arguments import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
+from tp_mcp.tools.starts.concurrent_jobs import going_on_at
+from tp_mcp.tools.starts.confirmation import Change, Confirm, DryRun, permitted
+from tp_mcp.tools.starts.send import accepted, start
+from tp_mcp.watch.model.reading import Verdict
+from tp_mcp.watch.model.watch import Origin, Watch, WatchState
 from tp_mcp.watch.registry import Accepted, Intent
-from tp_mcp.watch.states import Origin, Watch, WatchState
 
 START_TOOL = "start_upgrade"
 FAILED_STATUSES = frozenset({"FAILURE", "TIMEOUT"})
@@ -92,8 +93,10 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     plan = planned(call, arguments.on_done, arguments.on_fail, known=shown)
     # Two commands that differ in the password alone are two calls: the second may be there to mend the first.
     password = request.command.password.get_secret_value() if request.command is not None else ""
-    key = await repeats.key_of(call, START_TOOL, {**shown, **plan.asked}, secret=password)
-    again = None if arguments.dry_run else await repeats.made_before(call, key, seconds=arguments.max_wait_seconds)
+    key = await repeated_call.key_of(call, START_TOOL, {**shown, **plan.asked}, secret=password)
+    again = (
+        None if arguments.dry_run else await repeated_call.made_before(call, key, seconds=arguments.max_wait_seconds)
+    )
     if again is not None:
         return again
     lab = await services.catalogue.require_lab("testbed", request.testbed)
@@ -133,7 +136,7 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
     )
     watch = await start(intent, send, call)
     if watch.id != intent.id:
-        return await repeats.told(watch, call, seconds=arguments.max_wait_seconds)
+        return await repeated_call.told(watch, call, seconds=arguments.max_wait_seconds)
     services.inbox.made(call.owner, watch.id)
     unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
     return await started(
@@ -271,9 +274,9 @@ def _not_picked_up(watch: Watch) -> bool:
 
 def _next_step(testbed: str, status: UpgradeStatus, watches: list[Watch]) -> str:
     if watches:
-        return f"Do not start it again. {telling.wait_call(watches[0])} waits for its end."
+        return f"Do not start it again. {watch_documents.wait_call(watches[0])} waits for its end."
     if status.status == UNDER_WAY:
-        watch_it = telling.call_words("start_watch", tool=POLL_TOOL, args={"testbed": testbed})
+        watch_it = watch_documents.call_words("start_watch", tool=POLL_TOOL, args={"testbed": testbed})
         return f"Do not start another. {watch_it} watches it to its end."
     return ""
 

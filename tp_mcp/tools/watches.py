@@ -8,15 +8,15 @@ from pydantic_core import PydanticCustomError
 
 from tp_mcp.results.document import Document, ItemList, Paragraph
 from tp_mcp.results.text import count_of, format_duration
-from tp_mcp.tools import telling, waiting
-from tp_mcp.tools.beginning import waited_to_begin
-from tp_mcp.tools.chaining import begun
-from tp_mcp.tools.told import how_told
-from tp_mcp.tools.toolkit import Call, ToolArguments, ToolDefinition
-from tp_mcp.watch import words
+from tp_mcp.tools.framework import wait, watch_documents
+from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.wait import waited_to_begin
+from tp_mcp.tools.framework.watch_documents import how_told
+from tp_mcp.tools.starts.chain_arguments import begun
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.model.until import Awaited, Until, stand_of
+from tp_mcp.watch.model.watch import Watch, WatchState
 from tp_mcp.watch.registry import LIST_LIMIT
-from tp_mcp.watch.states import Watch, WatchState
-from tp_mcp.watch.until import Awaited, Until, stand_of
 
 WATCHES_TYPICAL_CHARACTERS = 4_000
 """About fifteen watches."""
@@ -87,7 +87,7 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
     whose = "all your conversations" if arguments.all_conversations else "this conversation"
     if not watches:
         kind = "" if arguments.state == "all" else f"{arguments.state} "
-        others = telling.call_words("list_watches", all_conversations=True)
+        others = watch_documents.call_words("list_watches", all_conversations=True)
         hint = "" if arguments.all_conversations else f"{others} shows those of your other conversations too."
         return Document(f"There is no {kind}watch in {whose}.", next_step=hint)
     going_on = [watch for watch in watches if not watch.state.ended and services.registry.looks_at(watch)]
@@ -106,17 +106,17 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
                     _line(watch, now, here=services.registry.looks_at(watch), told=told.get(watch.id, ""))
                     for watch in watches
                 ),
-                rest=f"{telling.call_words('list_watches', state='active')} lists those that go on",
+                rest=f"{watch_documents.call_words('list_watches', state='active')} lists those that go on",
             ),
         ),
-        f"{telling.wait_call(going_on[0])} waits for the newest." if going_on else "",
+        f"{watch_documents.wait_call(going_on[0])} waits for the newest." if going_on else "",
     )
 
 
 async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Document:
     """Wait for the first of some watches to end, or tell how they stand."""
     services, until = call.services, Until(arguments.until)
-    waiting.check_wait(arguments.max_wait_seconds, call)
+    wait.check_wait(arguments.max_wait_seconds, call)
     watch_ids = tuple(dict.fromkeys(arguments.watch_id))
     await services.inbox.name(call.visit, watch_ids=watch_ids)
     max_wait_seconds = arguments.max_wait_seconds
@@ -125,14 +125,14 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
     before = [await begun(watch_id, call) for watch_id in watch_ids]
     here = [watch.id for watch in before if watch.state.ended or services.registry.looks_at(watch)]
     if not here:
-        return telling.elsewhere(before[0])
+        return watch_documents.elsewhere(before[0])
     if arguments.max_wait_seconds:
         call.awaits.append(Awaited(tuple(watch for watch in before if watch.id in here), until))
     seconds = 0.0 if call.detached else max_wait_seconds
     waited = await services.registry.wait_for_first(here, call.owner, seconds=seconds, until=until, report=call.report)
     after = {watch.id: watch for watch in await services.recorder.briefed(waited)}
     stand = [after.get(watch.id, watch) for watch in before]
-    return waiting.told([stand_of(watch) for watch in before], stand, call, seconds=seconds, until=until)
+    return wait.told([stand_of(watch) for watch in before], stand, call, seconds=seconds, until=until)
 
 
 async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
@@ -144,40 +144,41 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
         call.visit.reported.add(watch.id)
         return Document(
             f"[{watch.id}] had ended already; nothing was cancelled.",
-            (Paragraph(words.end_message(watch)),),
-            telling.next_step(watch),
+            (Paragraph(messages.end_message(watch)),),
+            watch_documents.next_step(watch),
         )
     watch = await services.registry.cancel(watch.id, call.owner, reason="Cancelled by the conversation.")
     if watch.state is not WatchState.CANCELLED:
         # It ended between the look and the cancellation.
         call.visit.reported.add(watch.id)
-        return telling.ended(watch)
+        return watch_documents.ended(watch)
     kind, _, subject = watch.job.partition(":")
     step = ""
     if not services.registry.looks_at(watch):
         # The same number on the TP that this server speaks to is another job.
         step = f"It belongs to the TP at {watch.server}."
     elif kind == "execution":
-        step = f"{telling.call_words('cancel_execution', exec_id=int(subject))} would end the run itself."
+        step = f"{watch_documents.call_words('cancel_execution', exec_id=int(subject))} would end the run itself."
     elif kind == "upgrade":
         step = "The upgrade itself cannot be cancelled."
     chained = " Nothing follows it any more." if watch.chain is not None and watch.chain.links else ""
-    told = f"{words.headline(watch)}. What it watched goes on; its end will not be reported.{chained}"
+    told = f"{messages.headline(watch)}. What it watched goes on; its end will not be reported.{chained}"
     return Document(told, next_step=step)
 
 
 def _line(watch: Watch, now: float, *, here: bool, told: str) -> str:
     if not here:
-        return telling.elsewhere_line(watch)
+        return watch_documents.elsewhere_line(watch)
     if not watch.state.ended:
-        return f"{words.headline(watch)} ({words.progress_line(watch, now)}{told}): {telling.wait_call(watch)}"
+        progress = messages.progress_line(watch, now)
+        return f"{messages.headline(watch)} ({progress}{told}): {watch_documents.wait_call(watch)}"
     # One that has ended has elapsed no further than its end.
     ago = format_duration(now - watch.since - watch.elapsed(now))
-    look = telling.look_call(watch.job)
-    ended = f"{words.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))}{told})"
+    look = watch_documents.look_call(watch.job)
+    ended = f"{messages.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))}{told})"
     if watch.chain is not None and watch.chain.next is not None:
         # Until its row is written, nothing else tells that the chain goes on.
-        following = telling.call_words("wait_for_watch", watch_id=watch.chain.next.id)
+        following = watch_documents.call_words("wait_for_watch", watch_id=watch.chain.next.id)
         return f"{ended}; next in its chain, by itself: {following}"
     return f"{ended}: {look}" if look else ended
 

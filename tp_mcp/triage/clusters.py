@@ -19,10 +19,9 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tp_mcp.triage.kinds import Decision, Kind, decide
-from tp_mcp.triage.masks import mask, without_quoted
-from tp_mcp.triage.report import ReportedTest
-from tp_mcp.triage.signature import Failure, Signature, failures_of, without_parameters
+from tp_mcp.triage.report_parser import ReportedTest
+from tp_mcp.triage.rules import Decision, Kind, decide
+from tp_mcp.triage.signature import Failure, Signature, failures_of, mask, without_parameters, without_quoted
 from tp_mcp.triage.traceback import CAPTURED_MAX_CHARACTERS
 
 TELLING_MIN_WORDS = 3

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tp_mcp.triage.report import ReportedTest
+from tp_mcp.triage.report_parser import ReportedTest
 
 LINE_MAX_CHARACTERS = 300
 """Longest message and longest location."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from tp_mcp.triage.failing_line import failing_line
-from tp_mcp.triage.reported import ReportedTest
+from tp_mcp.triage.test_report import ReportedTest
 
 # XML 1.0, section 2.2: the characters outside Char, which no escaping brings into a document.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TypeAlias
 
-from tp_mcp.triage.report import Outcome, ReportedTest
+from tp_mcp.triage.report_parser import Outcome, ReportedTest
 
 OutcomesByTest: TypeAlias = Mapping[str, Outcome]
 

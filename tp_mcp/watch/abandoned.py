@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tp_mcp.watch import machine
+from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.ports import Store
 
 
@@ -22,7 +22,7 @@ async def end_abandoned(store: Store, is_gone: Callable[[str], bool], *, reason:
     ended = 0
     for watch in await store.unended(None):
         if is_gone(watch.server):
-            step = machine.lose(watch, reason=reason, now=now)
+            step = state_machine.lose(watch, reason=reason, now=now)
             # Where another process was quicker there is nothing left to write.
             ended += await store.save(step.watch, step.entry) is not None
     return ended

@@ -3,10 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from tp_mcp.errors import WatchNotFoundError
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.poller import Poller
+from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch
+from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.ports import Store
-from tp_mcp.watch.states import InboxEntry, Watch
 
 
 class Conversations:

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import JsonValue
 
-from tp_mcp.watch.leases import Lease
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.readings import Reading
-from tp_mcp.watch.states import InboxEntry, Watch, WatchState
-from tp_mcp.watch.usual import Usual
+from tp_mcp.watch.model.lease import Lease
+from tp_mcp.watch.model.reading import Reading
+from tp_mcp.watch.model.usual_duration import Usual
+from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
 
 if TYPE_CHECKING:
     # It uses the store.
-    from tp_mcp.watch.deliveries import Delivery
+    from tp_mcp.watch.delivery.delivery_log import Delivery
 
 
 class Reader(Protocol):
@@ -220,7 +219,7 @@ class Store(Protocol):
     async def beat(
         self, process: str, server: str, wanted: Collection[str], *, at: float, lifetime: float
     ) -> tuple[Lease, ...]:
-        """Write a process's heartbeat, and take and drop leases as `tp_mcp.watch.leases.claim` decides.
+        """Write a process's heartbeat, and take and drop leases as `tp_mcp.watch.model.lease.claim` decides.
 
         Returns:
             Every lease of that TP's targets afterwards.

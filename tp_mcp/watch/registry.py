@@ -11,16 +11,15 @@ from pydantic import JsonValue
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError, TpError, TpMcpError, WatchError, WatchNotFoundError
-from tp_mcp.watch import machine
-from tp_mcp.watch.chain import Chain
-from tp_mcp.watch.elsewhere import Elsewhere
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.poller import Poller
+from tp_mcp.watch.delivery.change_events import Changes, Report, wait_for_first
+from tp_mcp.watch.delivery.change_feed import Elsewhere
+from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.chain import Chain
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.until import Until
+from tp_mcp.watch.model.watch import Origin, Owner, Step, Watch, WatchState, new_watch_id
+from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.ports import Store
-from tp_mcp.watch.spec import WatchSpec
-from tp_mcp.watch.states import Origin, Step, Watch, WatchState, new_watch_id
-from tp_mcp.watch.until import Until
-from tp_mcp.watch.waiting import Changes, Report, wait_for_first
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +221,7 @@ class WatchRegistry:
         await self.get(watch_id, owner)
         # What is in memory may be older than what another process, or a poll under way, has just written.
         while (watch := await self._store.get(watch_id)) is not None and not watch.state.ended:
-            step = machine.cancel(watch, reason=reason, now=self._clock.now())
+            step = state_machine.cancel(watch, reason=reason, now=self._clock.now())
             if (watch := await self._store.save(step.watch)) is not None:
                 break
         self._poller.remove(watch_id)
@@ -331,14 +330,14 @@ class WatchRegistry:
             title=accepted.title or watch.title,
             spec=watch.spec if accepted.spec_args is None else replace(watch.spec, args=accepted.spec_args),
         )
-        return await self._written(watch, machine.accept(told, answer=accepted.answer, now=self._clock.now()))
+        return await self._written(watch, state_machine.accept(told, answer=accepted.answer, now=self._clock.now()))
 
     async def _unanswered(self, watch: Watch, error: TpError) -> Watch:
         logger.warning("%s: TP gave no answer to the start; it is settled by reading: %s", watch.id, error)
-        return await self._written(watch, machine.leave_open(watch, error))
+        return await self._written(watch, state_machine.leave_open(watch, error))
 
     async def _refused(self, watch: Watch, error: TpMcpError) -> TpMcpError:
-        await self._written(watch, machine.refuse(watch, reason=str(error), now=self._clock.now()))
+        await self._written(watch, state_machine.refuse(watch, reason=str(error), now=self._clock.now()))
         return error
 
     async def _written(self, before: Watch, step: Step) -> Watch:

@@ -10,14 +10,14 @@ from anyio.abc import TaskGroup
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
 from tp_mcp.settings import Webhook
-from tp_mcp.watch.deliveries import Channel, Deliveries
-from tp_mcp.watch.news import News
-from tp_mcp.watch.outgoing import EventKind, Outbox, Outgoing
-from tp_mcp.watch.states import Watch
-from tp_mcp.watch.throttle import Throttle, looks_of
-from tp_mcp.watch.waiting import Change
+from tp_mcp.watch.delivery.change_events import Change
+from tp_mcp.watch.delivery.change_feed import News
+from tp_mcp.watch.delivery.delivery_log import Channel, Deliveries
+from tp_mcp.watch.delivery.outbox import EventKind, Outbox, Outgoing
+from tp_mcp.watch.delivery.throttle import Throttle, looks_of
+from tp_mcp.watch.model.watch import Watch
 from tp_mcp.webhooks.events import Events
-from tp_mcp.webhooks.sending import Attempt, Sender
+from tp_mcp.webhooks.sender import Attempt, Sender
 
 logger = logging.getLogger(__name__)
 

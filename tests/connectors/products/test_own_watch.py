@@ -21,15 +21,14 @@ from tp_mcp.connectors.loader import load_manifest
 from tp_mcp.connectors.match import resolve_match
 from tp_mcp.connectors.runner import ConnectorRunner
 from tp_mcp.errors import ConnectorError, TpUnreachableError
+from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.jobs.specs import poll_args, spec_of
-from tp_mcp.watch.inbox import Inbox
-from tp_mcp.watch.match_rule import MATCH_RULE, MatchRule
-from tp_mcp.watch.owner import Owner
-from tp_mcp.watch.poller import Poller
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.watch.delivery.change_events import Changes
+from tp_mcp.watch.delivery.inbox import Inbox
+from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
+from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.registry import Accepted, Intent, WatchRegistry
-from tp_mcp.watch.sqlite.store import SqliteStore
-from tp_mcp.watch.states import Origin, Watch, WatchState
-from tp_mcp.watch.waiting import Changes
 
 ALICE = Owner("local:alice", "environment:one", exact=True)
 

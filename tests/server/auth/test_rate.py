@@ -1,5 +1,5 @@
 from tests.access.conftest import MovedClock
-from tp_mcp.server.auth.rate import MAX_PRINCIPALS, RateLimit
+from tp_mcp.server.auth.rate_limit import MAX_PRINCIPALS, RateLimit
 
 
 def test_so_many_at_once_and_then_as_time_passes() -> None:

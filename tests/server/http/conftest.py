@@ -16,13 +16,12 @@ from tests.tools.world import World
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.auth.authentication import names_answered_to
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.conversations import HttpIdentity
-from tp_mcp.server.http.application import MCP_PATH, http_app
-from tp_mcp.server.http.readiness import Readiness
+from tp_mcp.server.http.application import MCP_PATH, Readiness, http_app
 from tp_mcp.server.http.serving import HttpServing, listen
 from tp_mcp.server.http.sessions import Sessions
+from tp_mcp.server.identity import HttpIdentity
 from tp_mcp.server.toolset import DEFAULT_TOOLS, Tools
-from tp_mcp.tools.services import Services
+from tp_mcp.tools.framework.services import Services
 
 HOST = "127.0.0.1"
 

@@ -8,14 +8,12 @@ from mcp.shared.exceptions import MCPError
 
 from tests.server.http.conftest import Served, served_over_http
 from tests.tools.world import LAB, World
-from tp_mcp.access.tokens import Tokens
+from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.errors import StoreError
-from tp_mcp.server.auth.authentication import Authentication
+from tp_mcp.server.auth.authentication import Authentication, Verifier, authenticated
 from tp_mcp.server.auth.identity_provider import Provider, TokenChecker
-from tp_mcp.server.auth.limiting import Limiting
-from tp_mcp.server.auth.rate import RateLimit
-from tp_mcp.server.auth.verifying import Verifier, authenticated
-from tp_mcp.server.conversations import HttpIdentity
+from tp_mcp.server.auth.rate_limit import Limiting, RateLimit
+from tp_mcp.server.identity import HttpIdentity
 
 PUBLIC = "https://tp-mcp.example/mcp"
 IDENTITY = HttpIdentity(principal_of=authenticated)

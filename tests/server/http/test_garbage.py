@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.server.http.conftest import Served
-from tp_mcp.server.http.garbage import settled
+from tp_mcp.server.http.serving import settled
 
 
 class Cycle:

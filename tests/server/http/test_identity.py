@@ -7,8 +7,8 @@ import pytest
 from mcp.server.context import ServerRequestContext
 from starlette.requests import Request
 
-from tp_mcp.server.conversations import HttpIdentity
-from tp_mcp.watch.owner import Owner
+from tp_mcp.server.identity import HttpIdentity
+from tp_mcp.watch.model.watch import Owner
 
 SHARED = Owner("local", "http", exact=False)
 

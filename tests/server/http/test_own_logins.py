@@ -18,12 +18,11 @@ from pydantic import JsonValue, SecretStr
 from tests.server.conftest import Chat
 from tests.server.http.conftest import Served, served_over_http
 from tests.tools.world import LAB, World, hosted, open_world
-from tp_mcp.access.tokens import Tokens
+from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.api.auth import Credentials, NoLogin, PasswordLogin
-from tp_mcp.server.auth.authentication import Authentication
-from tp_mcp.server.auth.verifying import Verifier, authenticated
-from tp_mcp.server.conversations import HttpIdentity
-from tp_mcp.watch.owner import Owner
+from tp_mcp.server.auth.authentication import Authentication, Verifier, authenticated
+from tp_mcp.server.identity import HttpIdentity
+from tp_mcp.watch.model.watch import Owner
 
 KEY = base64.b64encode(os.urandom(32)).decode()
 NOBODY = NoLogin("No service account is configured.", "None is needed.")

@@ -8,8 +8,8 @@ import pytest
 
 from tests.server.http.conftest import HOST, Served
 from tests.tools.world import LAB
-from tp_mcp.server.http.limits import MAX_BODY_BYTES, READY_SECONDS
-from tp_mcp.server.results import INBOX_HEADING
+from tp_mcp.server.http.capacity import MAX_BODY_BYTES, READY_SECONDS
+from tp_mcp.server.rendering import INBOX_HEADING
 
 BUILD = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}

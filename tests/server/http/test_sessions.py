@@ -7,9 +7,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from tp_mcp.errors import StoreBusyError
-from tp_mcp.server.conversations import session_key
-from tp_mcp.server.http.limits import SESSION_GONE_SECONDS, SESSION_IDLE_SECONDS
+from tp_mcp.server.http.capacity import SESSION_GONE_SECONDS, SESSION_IDLE_SECONDS
 from tp_mcp.server.http.sessions import LEAVE_AGAIN_SECONDS, Sessions
+from tp_mcp.server.identity import session_key
 
 ID = "0123"
 KEY = session_key(ID)

@@ -18,8 +18,8 @@ from mcp.types import (
 
 from tests.server.tasks.memory import Context, MemoryTasks, Running
 from tp_mcp.server.tasks.extension import TasksExtension
-from tp_mcp.server.tasks.listening import TasksListening
-from tp_mcp.server.tasks.port import Task
+from tp_mcp.server.tasks.task_keeper import Task
+from tp_mcp.server.tasks.task_notifications import TasksListening
 
 
 def said(text: str, *, is_error: bool = False) -> CallToolResult:

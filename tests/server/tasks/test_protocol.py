@@ -12,9 +12,9 @@ from tests.server.conftest import text_of
 from tests.server.tasks import fixture_server
 from tests.server.tasks.client import TaskTaker, ask, taking_tasks
 from tests.tools.world import hosted
-from tp_mcp.server.tasks import listening
+from tp_mcp.server.tasks import task_notifications
 from tp_mcp.server.tasks.extension import _check
-from tp_mcp.server.tasks.port import Changed
+from tp_mcp.server.tasks.task_keeper import Changed
 from tp_mcp.server.tasks.wire import TaskParams
 
 METHODS = ("tasks/get", "tasks/update", "tasks/cancel")
@@ -183,8 +183,8 @@ async def test_a_listen_that_is_refused_is_refused_as_what_it_is(taker: TaskTake
 async def test_a_stream_without_tasks_is_served_as_ever(taker: TaskTaker, wanted: dict[str, Any]) -> None:
     async with taker.client.listen(tools_list_changed=True) as stream:
         assert stream.honored.tools_list_changed is True
-    ctx: Any = type("Ctx", (), {"method": listening.METHOD, "params": {"notifications": wanted}})
-    assert listening._asked(ctx) == []
+    ctx: Any = type("Ctx", (), {"method": task_notifications.METHOD, "params": {"notifications": wanted}})
+    assert task_notifications._asked(ctx) == []
 
 
 async def test_a_task_that_says_nothing_has_no_status_message(taker: TaskTaker) -> None:

@@ -19,17 +19,10 @@ is the intended one; whatever these modules do not know how to carry is refused,
     names       testbeds, labs, build numbers, versions, execution ids, report paths
 """
 
-from tp_mcp.api.guard.arguments import PytestArguments, guard_pytest_arguments
-from tp_mcp.api.guard.ids import guard_test_ids, intended_ids
-from tp_mcp.api.guard.images import guard_image
-from tp_mcp.api.guard.names import (
-    guard_build_number,
-    guard_execution_id,
-    guard_name,
-    guard_report_path,
-    guard_version,
-)
-from tp_mcp.api.guard.restore import RestoreCommand, guard_restore_command
+from tp_mcp.api.guard.names import guard_build_number, guard_execution_id, guard_name, guard_report_path, guard_version
+from tp_mcp.api.guard.pytest_arguments import PytestArguments, guard_pytest_arguments
+from tp_mcp.api.guard.restore_command import RestoreCommand, guard_image, guard_restore_command
+from tp_mcp.api.guard.test_ids import guard_test_ids, intended_ids
 
 __all__ = [
     "PytestArguments",

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote
 
-from tp_mcp.api.guard.text import guard_text, shown
+from tp_mcp.api.guard.plain_text import guard_text, shown
 from tp_mcp.errors import InvalidArgumentError, UnsafeArgumentError
 
 LONGEST_NAME = 200

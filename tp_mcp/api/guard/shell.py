@@ -2,7 +2,7 @@
 
 import re
 
-from tp_mcp.api.guard.text import shown
+from tp_mcp.api.guard.plain_text import shown
 from tp_mcp.errors import UnsafeArgumentError
 
 PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./^-]")

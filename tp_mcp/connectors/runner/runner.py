@@ -13,9 +13,9 @@ from tp_mcp.connectors.findings import nearest_words
 from tp_mcp.connectors.manifest import Manifest, Request, ToolManifest
 from tp_mcp.connectors.runner.answer import RawAnswer, ToolAnswer, tool_answer, words_of
 from tp_mcp.connectors.runner.building import Prepared, as_text, prepared
-from tp_mcp.connectors.runner.login import Login
+from tp_mcp.connectors.runner.request_login import Login
+from tp_mcp.connectors.runner.template_values import INSTANCE_ARGUMENT, SettingValues, checked_arguments
 from tp_mcp.connectors.runner.transfer import DEFAULT_TIMEOUT_SECONDS, Transfer
-from tp_mcp.connectors.runner.values import INSTANCE_ARGUMENT, SettingValues, checked_arguments
 from tp_mcp.connectors.template import look_up
 from tp_mcp.errors import ConnectorError, InvalidArgumentError
 from tp_mcp.redaction import Redactor, Secrets

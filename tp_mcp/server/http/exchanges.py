@@ -14,7 +14,7 @@ import anyio.lowlevel
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tp_mcp.server.http.limits import BODY_SECONDS, LAST_PART_SECONDS, MAX_REQUESTS, SEND_SECONDS
+from tp_mcp.server.http.capacity import BODY_SECONDS, LAST_PART_SECONDS, MAX_REQUESTS, SEND_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Exchanges:
         send_seconds: float = SEND_SECONDS,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
-        """Wrap `app`; the limits are those of `tp_mcp.server.http.limits`."""
+        """Wrap `app`; the limits are those of `tp_mcp.server.http.capacity`."""
         self._app = app
         self._max_requests = max_requests
         self._send_seconds = send_seconds

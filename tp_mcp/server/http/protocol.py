@@ -7,8 +7,8 @@ from h11 import IDLE
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tp_mcp.server.http.capacity import HEADERS_SECONDS, MAX_CONNECTIONS
 from tp_mcp.server.http.exchanges import DROP_EXTENSION
-from tp_mcp.server.http.limits import HEADERS_SECONDS, MAX_CONNECTIONS
 
 logger = logging.getLogger(__name__)
 

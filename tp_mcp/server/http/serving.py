@@ -1,19 +1,19 @@
 """Serving the HTTP application on a port until it is asked to stop."""
 
 import contextlib
+import gc
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from tp_mcp.server.app import TpServer
+from tp_mcp.server.http.capacity import ANSWER_SECONDS, KEEP_ALIVE_SECONDS, SEND_BUFFER_BYTES
 from tp_mcp.server.http.exchanges import Exchanges
-from tp_mcp.server.http.limits import (
-    ANSWER_SECONDS,
-    KEEP_ALIVE_SECONDS,
-    SEND_BUFFER_BYTES,
-)
 from tp_mcp.server.http.protocol import BoundedProtocol
+from tp_mcp.tools.framework.services import Services
 
 BACKLOG = 512
 
@@ -87,3 +87,21 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def settled(server: TpServer) -> Callable[[Services], AbstractAsyncContextManager[None]]:
+    """Return a companion of the services that loads the tools too, and exempts all there is then from collection.
+
+    The modules and schemas of the tools are most of what a server without clients is made of. A full collection, in
+    which nobody is answered, takes 40 to 60 ms with them beside 180 clients, and 23 to 32 without.
+    """
+
+    @asynccontextmanager
+    async def companion(_: Services) -> AsyncIterator[None]:
+        await server.list_tools()
+        # What is garbage by now would otherwise never be found.
+        gc.collect()
+        gc.freeze()
+        yield
+
+    return companion

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
-from tp_mcp.server.conversations import HTTP_SHARED_KEY, SESSION_HEADER, session_key
-from tp_mcp.server.http.limits import SESSION_GONE_SECONDS, SESSION_IDLE_SECONDS
-from tp_mcp.tools.services import Services
-from tp_mcp.watch.owner import SESSION_KEY_PREFIX
+from tp_mcp.server.http.capacity import SESSION_GONE_SECONDS, SESSION_IDLE_SECONDS
+from tp_mcp.server.identity import HTTP_SHARED_KEY, SESSION_HEADER, session_key
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.watch.model.watch import SESSION_KEY_PREFIX
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tp_mcp.results.document import Document
-from tp_mcp.tools.services import Services
-from tp_mcp.watch.owner import Owner
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.watch.model.watch import Owner
 
 PLACEHOLDER = "{id}"
 

@@ -11,12 +11,15 @@ from tp_mcp.errors import InputError, TpMcpError, WatchNotFoundError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.limits import RESULT_MAX_CHARACTERS
 from tp_mcp.server.backend import Backend
-from tp_mcp.server.resources.catalogue import RESOURCES
+from tp_mcp.server.rendering import error_text, kept_text
+from tp_mcp.server.resources import stored_results, watch_resources
 from tp_mcp.server.resources.definition import ResourceCall, ResourceDefinition
-from tp_mcp.server.results import error_text, kept_text
-from tp_mcp.watch.owner import Owner
+from tp_mcp.watch.model.watch import Owner
 
 logger = logging.getLogger(__name__)
+
+RESOURCES: tuple[ResourceDefinition, ...] = (*watch_resources.RESOURCES, *stored_results.RESOURCES)
+
 
 MIME_TYPE = "text/plain"
 URI_SHOWN_CHARACTERS = 200

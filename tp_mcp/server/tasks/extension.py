@@ -10,7 +10,7 @@ from mcp.server.mcpserver import require_client_extension
 from mcp.types import HEADER_MISMATCH, INVALID_PARAMS
 
 from tp_mcp.server.tasks import wire
-from tp_mcp.server.tasks.port import Task
+from tp_mcp.server.tasks.task_keeper import Task
 from tp_mcp.server.tasks.wire import EXTENSION, PROTOCOL_VERSIONS, TaskParams, UpdateParams
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.types import CallToolRequestParams
 
-    from tp_mcp.server.tasks.port import TaskKeeper
+    from tp_mcp.server.tasks.task_keeper import TaskKeeper
     from tp_mcp.server.tasks.wire import Wire
 
     Context = ServerRequestContext[Any, Any]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from mcp.types import RequestParams
 from pydantic import BaseModel, Field
 
-from tp_mcp.server.tasks.port import Task, TaskStatus
+from tp_mcp.server.tasks.task_keeper import Task, TaskStatus
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 PROTOCOL_VERSIONS = frozenset({"2026-07-28"})

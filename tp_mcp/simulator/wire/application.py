@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 
 from tp_mcp.simulator.refusals import Refusal
-from tp_mcp.simulator.tokens import BadTokenError
-from tp_mcp.simulator.wire import control, endpoints
-from tp_mcp.simulator.wire.answers import bad_token, not_found, refused
+from tp_mcp.simulator.token_issuer import BadTokenError
+from tp_mcp.simulator.wire import control_plane, tp_routes
 from tp_mcp.simulator.wire.faulty import FaultLayer
+from tp_mcp.simulator.wire.responses import bad_token, not_found, refused
 
 if TYPE_CHECKING:
     from tp_mcp.simulator.simulator import Simulator
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def build_application(simulator: "Simulator") -> FaultLayer:
     """Return the application of one simulated TP."""
-    tp_routes = endpoints.routes(simulator)
+    of_tp = tp_routes.routes(simulator)
     application = Starlette(
-        routes=[*control.routes(simulator, frozenset(route.name for route in tp_routes)), *tp_routes],
+        routes=[*control_plane.routes(simulator, frozenset(route.name for route in of_tp)), *of_tp],
         exception_handlers={Refusal: refused, BadTokenError: bad_token, 404: not_found},
     )
     application.router.redirect_slashes = False
-    return FaultLayer(application, simulator, tp_routes)
+    return FaultLayer(application, simulator, of_tp)

@@ -15,9 +15,9 @@ from starlette.routing import Match, Route
 
 from tp_mcp.simulator.faults import Fault
 from tp_mcp.simulator.record import WRITES
-from tp_mcp.simulator.requests import SeenRequest
-from tp_mcp.simulator.tokens import BadTokenError
-from tp_mcp.simulator.wire.answers import (
+from tp_mcp.simulator.request_log import SeenRequest
+from tp_mcp.simulator.token_issuer import BadTokenError
+from tp_mcp.simulator.wire.responses import (
     BAD_GATEWAY_PAGE,
     EXPIRED,
     bearer,

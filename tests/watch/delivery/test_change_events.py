@@ -1,0 +1,124 @@
+"""Waiting for a change, without missing one."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tp_mcp.watch.delivery.change_events import Changes, wait_for_first
+from tp_mcp.watch.model.until import Until
+from tp_mcp.watch.model.watch import Watch, WatchState
+
+
+async def turns(number: int = 10) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_a_change_before_the_wait_is_not_missed(make_watch: Callable[..., Watch], clock: Any) -> None:
+    changes, watch = Changes(), make_watch()
+    with changes.of(watch.id) as change:
+        changes.tell(watch)
+        async with asyncio.timeout(5):
+            await change.wait(10.0, clock)
+    assert clock.sleepers == []
+
+
+async def test_a_wait_ends_in_time_when_nothing_happens(make_watch: Callable[..., Watch], clock: Any) -> None:
+    changes, watch = Changes(), make_watch()
+    with changes.of(watch.id) as change:
+        waiting = asyncio.create_task(change.wait(10.0, clock))
+        await turns()
+        clock.move_to(clock.time + 9.9)
+        await turns()
+        assert not waiting.done()
+        clock.move_to(clock.time + 0.1)
+        async with asyncio.timeout(5):
+            await waiting
+
+
+async def test_everyone_who_waits_for_a_watch_is_woken_and_nobody_else(
+    make_watch: Callable[..., Watch], clock: Any
+) -> None:
+    changes, watch, other = Changes(), make_watch(), make_watch()
+    with changes.of(watch.id) as one, changes.of(watch.id) as two, changes.of(other.id) as three:
+        waits = [asyncio.create_task(change.wait(10.0, clock)) for change in (one, two, three)]
+        await turns()
+        changes.tell(watch)
+        await turns()
+        assert [wait.done() for wait in waits] == [True, True, False]
+        waits[2].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits[2]
+    assert clock.sleepers == []
+
+
+async def test_one_who_stops_waiting_takes_nothing_from_the_others(
+    make_watch: Callable[..., Watch], clock: Any
+) -> None:
+    changes, watch = Changes(), make_watch()
+    with changes.of(watch.id) as stays:
+        with changes.of(watch.id):
+            pass
+        changes.tell(watch)
+        async with asyncio.timeout(5):
+            await stays.wait(10.0, clock)
+    changes.tell(watch)
+
+
+async def test_one_wait_may_be_for_several_watches(make_watch: Callable[..., Watch], clock: Any) -> None:
+    changes, one, two = Changes(), make_watch(), make_watch()
+    with changes.of(one.id, two.id) as either, changes.of(one.id):
+        assert changes.awaited() == {one.id, two.id}
+        changes.tell(two)
+        async with asyncio.timeout(5):
+            await either.wait(10.0, clock)
+    assert changes.awaited() == set()
+
+
+async def test_an_end_that_is_told_during_the_wait_is_not_read_again(
+    make_watch: Callable[..., Watch], clock: Any
+) -> None:
+    changes, watch = Changes(), make_watch(state=WatchState.ACTIVE)
+    done = replace(watch, state=WatchState.DONE)
+    looks: list[str] = []
+
+    async def look(watch_id: str) -> Watch:
+        looks.append(watch_id)
+        return watch
+
+    async def wait() -> tuple[Watch, ...]:
+        return await wait_for_first(
+            [watch.id],
+            look,
+            changes=changes,
+            clock=clock,
+            looked_at=nullcontext,
+            seconds=10.0,
+            until=Until.TERMINAL,
+            report=None,
+        )
+
+    waiting = asyncio.create_task(wait())
+    await turns()
+    changes.tell(watch)
+    await turns()
+    assert not waiting.done()
+    changes.tell(done)
+    async with asyncio.timeout(5):
+        assert await waiting == (done,)
+    assert looks == [watch.id, watch.id]
+
+
+async def test_an_end_that_was_told_before_the_wait_is_read_with_what_was_added_since(
+    make_watch: Callable[..., Watch], clock: Any
+) -> None:
+    changes, watch = Changes(), make_watch(state=WatchState.DONE)
+    with changes.of(watch.id) as change:
+        changes.tell(watch)
+        async with asyncio.timeout(5):
+            await change.wait(10.0, clock)
+    assert change.ended == {}

@@ -1,0 +1,169 @@
+"""Test ids: literal names of files, directories and tests below the tests root.
+
+An id is not shell text: `file.py::test[a b]` means a parameter with a space in it, and is carried with quotes. TP puts
+the tests root before each id, so the leading slash goes, and only the parts that need quotes get them: a needlessly
+quoted id may not be found.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from tp_mcp.api.guard.plain_text import guard_text, shown
+from tp_mcp.errors import InvalidArgumentError, UnsafeArgumentError
+
+MOST_TEST_IDS = 500
+"""How many ids one run may name."""
+
+LONGEST_TEST_ID = 1_000
+"""Characters of one id."""
+
+MOST_TEST_ID_CHARACTERS = 60_000
+"""Characters of all ids of one run; well below what a Linux command line holds."""
+
+_SEGMENT = re.compile(r"[\w.+=,@%-](?:[\w.+=,@% -]*[\w.+=,@%-])?")
+_EXAMPLES = "Right: 'Tests_CLI', 'Tests_CLI/test_cli.py', 'Tests_CLI/test_cli.py::TestLogin::test_ssh[admin user]'."
+_SYSTEM_DIRECTORIES = frozenset(
+    {"bin", "boot", "dev", "etc", "home", "opt", "proc", "root", "sbin", "tmp", "usr", "var"}
+)
+
+
+def guard_test_ids(values: object) -> tuple[str, ...]:
+    """Return the ids of `testcase` as they are carried: relative to the tests root, quoted where a shell needs it.
+
+    Args:
+        values: a list of ids such as `Tests_CLI/test_cli.py::TestLogin::test_ssh`; a leading slash is optional.
+
+    Raises:
+        InvalidArgumentError: no list, an empty list, too many ids, or an id of the wrong shape.
+        UnsafeArgumentError: an id that is an option or a file of arguments in disguise, or leaves the tests root.
+
+    """
+    return tuple(_carried(each) for each in intended_ids(values))
+
+
+def intended_ids(values: object) -> tuple[str, ...]:
+    """Return the ids of `testcase` as pytest shall get them, below the tests root and without quotes.
+
+    Raises:
+        InvalidArgumentError: as `guard_test_ids`.
+        UnsafeArgumentError: as `guard_test_ids`.
+
+    """
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InvalidArgumentError(
+            f"testcase must be a list of test ids; {shown(values)} was given.", remedy="Pass a list, even for one id."
+        )
+    if not values:
+        raise InvalidArgumentError(
+            "testcase is empty: there is nothing to run.",
+            remedy=f"Name at least one file, directory or test. {_EXAMPLES}",
+        )
+    if len(values) > MOST_TEST_IDS:
+        raise InvalidArgumentError(
+            f"testcase has {len(values)} ids; at most {MOST_TEST_IDS} are allowed.",
+            remedy="Name directories or files instead of single tests, and narrow them with -k.",
+        )
+    ids = tuple(check_id(f"testcase[{index}]", value) for index, value in enumerate(values))
+    if (characters := sum(map(len, ids))) > MOST_TEST_ID_CHARACTERS:
+        raise InvalidArgumentError(
+            f"testcase has {characters} characters in all; at most {MOST_TEST_ID_CHARACTERS} are allowed.",
+            remedy="Name directories or files instead of single tests, and narrow them with -k.",
+        )
+    return ids
+
+
+def check_id(name: str, value: object) -> str:
+    """Return `value` without its leading slash if it is an id: a path, or a `.py` file and names joined by `::`.
+
+    Raises:
+        InvalidArgumentError: it is none.
+        UnsafeArgumentError: it is something else in disguise.
+
+    """
+    text = guard_text(name, value, longest=LONGEST_TEST_ID)
+    names, bracket, parameters = text.partition("[")
+    path, *parts = names.split("::")
+    path = check_path(name, path)
+    if not parts:
+        if bracket:
+            raise InvalidArgumentError(
+                f"{name} is {shown(text)}: a '[' may only follow the name of a test.", remedy=_EXAMPLES
+            )
+        return path
+    if not path.endswith(".py"):
+        raise InvalidArgumentError(
+            f"{name} is {shown(text)}: what stands before '::' must be a .py file.", remedy=_EXAMPLES
+        )
+    if not all(part.isidentifier() for part in parts):
+        raise InvalidArgumentError(
+            f"{name} is {shown(text)}: what follows '::' must be names of classes and tests, without quotes.",
+            remedy=_EXAMPLES,
+        )
+    if bracket and not parameters.endswith("]"):
+        raise InvalidArgumentError(
+            f"{name} is {shown(text)}: the '[' of its parameters is not closed at the end.", remedy=_EXAMPLES
+        )
+    return "::".join((path, *parts)) + bracket + parameters
+
+
+def check_path(name: str, value: str) -> str:
+    """Return `value` without its leading and trailing slash if it is a path below the tests root.
+
+    Segments have letters, digits, `_ . + = , @ % -` and inner spaces.
+
+    Raises:
+        InvalidArgumentError: it is empty, or starts with `tests/`.
+        UnsafeArgumentError: it is an option, a file of arguments, a path outside the tests root, or has a character
+            that a shell could act on.
+
+    """
+    text = guard_text(name, value, longest=LONGEST_TEST_ID)
+    path = text.removeprefix("/").removesuffix("/")
+    if not path:
+        raise InvalidArgumentError(f"{name} is {shown(text)}: it names nothing.", remedy=_EXAMPLES)
+    segments = path.split("/")
+    if path.startswith("-"):
+        raise UnsafeArgumentError(
+            f"{name} is {shown(text)}: pytest takes what starts with '-' for an option.",
+            remedy="Options belong into argument.",
+        )
+    if path.startswith("@"):
+        raise UnsafeArgumentError(
+            f"{name} is {shown(text)}: pytest reads arguments from a file where something starts with '@'.",
+            remedy=_EXAMPLES,
+        )
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise UnsafeArgumentError(
+            f"{name} is {shown(text)}: empty, '.' and '..' segments could leave the tests root.",
+            remedy=f"Write the path relative to the tests root. {_EXAMPLES}",
+        )
+    if text.startswith("/") and segments[0] in _SYSTEM_DIRECTORIES:
+        raise UnsafeArgumentError(
+            f"{name} is {shown(text)}: an absolute path of the controller is outside the tests root.",
+            remedy=f"Write the path relative to the tests root. {_EXAMPLES}",
+        )
+    if segments[0] == "tests":
+        raise InvalidArgumentError(
+            f"{name} is {shown(text)}: paths are relative to the tests root, so 'tests/' does not belong there.",
+            remedy=f"Write {shown('/'.join(segments[1:]))}." if segments[1:] else _EXAMPLES,
+        )
+    if "\\" in path:
+        raise UnsafeArgumentError(
+            f"{name} is {shown(text)}: a backslash does not separate directories here.",
+            remedy=f"Write {shown(path.replace(chr(92), '/'))}.",
+        )
+    if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        raise UnsafeArgumentError(
+            f"{name} is {shown(text)}: a path has letters, digits, '_', '.', '+', '=', ',', '@', '%', '-' and spaces "
+            "inside a name; quotes, patterns and shell syntax are not carried.",
+            remedy=_EXAMPLES,
+        )
+    return path
+
+
+def _carried(test_id: str) -> str:
+    names, bracket, parameters = test_id.partition("[")
+    parts = re.split(r"(/|::)", names)
+    carried = "".join(part if part in ("/", "::") else shlex.quote(part) for part in parts)
+    return carried + (shlex.quote(bracket + parameters) if bracket else "")

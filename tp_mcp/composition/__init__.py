@@ -1,0 +1,1 @@
+"""Joins the parts of the server. The only reader of the process environment."""

@@ -1,0 +1,235 @@
+"""How the parts behind the tools are joined, whatever drives them: the system's clock, or one that a test moves."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio.abc import TaskGroup
+from pydantic import SecretStr
+
+from tp_mcp.access.access_tokens import Tokens
+from tp_mcp.access.confirmations import Confirmations
+from tp_mcp.access.control import AccessControl
+from tp_mcp.access.policy import Confirm, Policy, Unasked
+from tp_mcp.api.client import TpClient
+from tp_mcp.clock import Clock
+from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.history.analysis import ExecutionReader
+from tp_mcp.history.recorder import Recorder
+from tp_mcp.history.records import History
+from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
+from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
+from tp_mcp.jobs.tp_reader import KeepingReader, TpReader
+from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.fence import shown
+from tp_mcp.results.kept_logs import KeptLogs
+from tp_mcp.results.shelf import Shelf
+from tp_mcp.server.toolset import CHAINED_TOOLS
+from tp_mcp.settings import Settings
+from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations, SqliteTokens
+from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.tools.framework.tp_catalogue import Catalogue
+from tp_mcp.tools.framework.tp_identities import Principals
+from tp_mcp.tools.starts.chain_arguments import ToolStarter
+from tp_mcp.watch.catch_up import CatchingUp
+from tp_mcp.watch.conversations import Conversations
+from tp_mcp.watch.delivery.change_events import Changes
+from tp_mcp.watch.delivery.change_feed import Elsewhere, News
+from tp_mcp.watch.delivery.delivery_log import Deliveries
+from tp_mcp.watch.delivery.inbox import Inbox
+from tp_mcp.watch.delivery.tasks import Tasks
+from tp_mcp.watch.lifecycle.chain_runner import Chains
+from tp_mcp.watch.model.watch import Watch
+from tp_mcp.watch.polling.lease_holder import Leases
+from tp_mcp.watch.polling.poller import Poller
+from tp_mcp.watch.ports import Timer
+from tp_mcp.watch.registry import WatchRegistry
+
+SHELF_DIRECTORY = "shelf"
+LOGS_DIRECTORY = "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the parts stand on. Whoever opens these closes them.
+
+    Attributes:
+        client: speaks to TP.
+        server: TP's base URL.
+        store: keeps watches.
+        state_dir: where what did not fit into a result is kept, and the logs of executions.
+        history: keeps what executions came to.
+        manifest: how jobs are watched.
+        clock: the time.
+        timer: calls the poller when something is due.
+        tasks: where waits and what serves all watches run.
+        polls: where polls and the steps of chains run; may be the same.
+        secrets: what must never be shown.
+        rng: where phases and back-off come from; None for the system's randomness.
+        interval_factor: multiplies every poll interval.
+        principals: gives each principal a login of their own; None where `client` serves everybody.
+        heartbeat_seconds: how often this process shows the others on its store that it lives; None where no other
+            process has the same watches.
+
+    """
+
+    client: TpClient
+    server: str
+    store: SqliteStore
+    state_dir: Path
+    history: History
+    manifest: Manifest
+    clock: Clock
+    timer: Timer
+    tasks: TaskGroup
+    polls: TaskGroup
+    secrets: tuple[SecretStr, ...] = ()
+    rng: random.Random | None = None
+    interval_factor: float = 1.0
+    principals: Principals | None = None
+    heartbeat_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """What was joined.
+
+    Attributes:
+        services: what tools work with.
+        poller: to be started, and closed at the end.
+        chains: the steps that follow ends.
+        recorder: keeps what ended.
+
+    """
+
+    services: Services
+    poller: Poller
+    chains: Chains
+    recorder: Recorder
+
+
+def assemble(settings: Settings, ground: Ground) -> Assembly:
+    """Join the parts; nothing is polled before the registry resumes and the poller is started."""
+    changes = Changes()
+    chains = Chains(store=ground.store, clock=ground.clock, server=ground.server, task_group=ground.polls)
+
+    def masked(text: str) -> str:
+        # Made anew each time: the client goes on learning, such as the password of a command.
+        return shown(text, Redactor((*ground.secrets, *ground.client.secrets)))
+
+    logs = KeptLogs(ground.state_dir / LOGS_DIRECTORY, ground.server, ground.clock, masked)
+    principals = ground.principals
+    reader = ExecutionReader(
+        client=ground.client,
+        history=ground.history,
+        logs=logs,
+        server=ground.server,
+        client_of=None if principals is None else principals.background,
+    )
+    recorder = Recorder(reader=reader, store=ground.store, clock=ground.clock, task_group=ground.polls)
+
+    def on_change(watch: Watch) -> None:
+        # First: who is waked by the end waits for its brief.
+        recorder.notice(watch)
+        changes.tell(watch)
+        chains.notice(watch)
+
+    polled = TpReader(ground.client, None if principals is None else principals.polling)
+    execution_rule, upgrade_rule = ExecutionRule(ground.server), UpgradeRule()
+    poller = Poller(
+        store=ground.store,
+        reader=KeepingReader(polled, logs, ground.polls),
+        identity_of=None if principals is None else principals.identity,
+        rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
+        settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
+        clock=ground.clock,
+        timer=ground.timer,
+        task_group=ground.polls,
+        on_change=on_change,
+        interval_factor=ground.interval_factor,
+        rng=ground.rng,
+        leases=_leases(ground),
+    )
+    registry = WatchRegistry(
+        store=ground.store,
+        poller=poller,
+        changes=changes,
+        clock=ground.clock,
+        server=ground.server,
+        task_group=ground.tasks,
+        elsewhere=_elsewhere(ground, changes, poller),
+    )
+    redactor = Redactor(ground.secrets)
+    services = Services(
+        client=ground.client,
+        catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
+        registry=registry,
+        inbox=Inbox(store=ground.store, clock=ground.clock),
+        news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
+        catching_up=CatchingUp(registry=registry, changes=changes, clock=ground.clock),
+        conversations=Conversations(store=ground.store, poller=poller),
+        deliveries=Deliveries(store=ground.store, clock=ground.clock),
+        tasks=Tasks(store=ground.store, registry=registry, clock=ground.clock),
+        executions=reader,
+        recorder=recorder,
+        manifest=ground.manifest,
+        shelf=Shelf(ground.state_dir / SHELF_DIRECTORY, ground.clock, masked),
+        logs=logs,
+        clock=ground.clock,
+        allowed_pytest_options=settings.allowed_pytest_options,
+        image_hosts=settings.image_hosts,
+        image_paths=settings.image_paths,
+        redactor=redactor,
+        access=AccessControl(
+            policy=policy_of(settings),
+            confirmations=Confirmations(SqliteConfirmations(ground.store.connection), ground.clock),
+            tokens=Tokens(SqliteTokens(ground.store.connection), ground.clock),
+            audit=SqliteAuditLog(ground.store.connection),
+            clock=ground.clock,
+            redactor=redactor,
+        ),
+        starts={name: tool for name, tool in CHAINED_TOOLS.items() if name not in settings.disabled_tools},
+        max_wait_seconds=settings.max_wait_seconds,
+        pace=ground.interval_factor,
+        principals=principals,
+    )
+    chains.use(ToolStarter(services))
+    return Assembly(services, poller, chains, recorder)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return what the operator allows."""
+    return Policy(
+        read_only=settings.read_only,
+        allowed_testbeds=settings.allowed_testbeds,
+        protected_testbeds=settings.protected_testbeds,
+        daily_upgrades=settings.daily_upgrades,
+        daily_runs=settings.daily_runs,
+        confirm=Confirm(settings.confirm),
+        unasked=Unasked(settings.unasked),
+    )
+
+
+def _leases(ground: Ground) -> Leases | None:
+    if ground.heartbeat_seconds is None:
+        return None
+    return Leases(
+        store=ground.store,
+        clock=ground.clock,
+        server=ground.server,
+        heartbeat_seconds=ground.heartbeat_seconds,
+    )
+
+
+def _elsewhere(ground: Ground, changes: Changes, poller: Poller) -> Elsewhere | None:
+    if ground.heartbeat_seconds is None:
+        return None
+    return Elsewhere(
+        store=ground.store,
+        changes=changes,
+        clock=ground.clock,
+        task_group=ground.tasks,
+        on_written=poller.written_elsewhere,
+    )

@@ -1,0 +1,148 @@
+"""What the templates of a connector's requests are filled from: the user's settings and a call's arguments."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import JsonValue, SecretStr
+
+from tp_mcp.connectors.findings import nearest_words
+from tp_mcp.connectors.manifest import Manifest, Parameter, Setting
+from tp_mcp.connectors.value_types import INSTANCES, is_of
+from tp_mcp.errors import ConfigurationError, InvalidArgumentError
+
+INSTANCE_ARGUMENT = "instance"
+
+
+def checked_arguments(
+    tool: str, parameters: Mapping[str, Parameter], given: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """Return the arguments of a call with the defaults of those that were left out; null counts as left out.
+
+    Raises:
+        InvalidArgumentError: one is missing, unknown, of another type or none of its options.
+
+    """
+    for name in given:
+        if name not in parameters:
+            raise InvalidArgumentError(
+                f"{tool} has no argument {name!r}{nearest_words(name, parameters)}.",
+                remedy=f"It takes: {', '.join(parameters) or 'none'}.",
+            )
+    arguments: dict[str, JsonValue] = {}
+    for name, parameter in parameters.items():
+        value = given.get(name)
+        value = parameter.default if value is None else _as_json(parameter, value)
+        if value is None:
+            if parameter.required:
+                raise InvalidArgumentError(f"{tool} needs {name}.", remedy=parameter.description)
+            continue
+        if not is_of(parameter.type, value):
+            raise InvalidArgumentError(f"{name} must be of type {parameter.type}.", remedy=parameter.description)
+        if parameter.options and value not in parameter.options:
+            allowed = ", ".join(json.dumps(option, ensure_ascii=False) for option in parameter.options)
+            raise InvalidArgumentError(f"{name} is none of its options.", remedy=f"It may be: {allowed}.")
+        arguments[name] = value
+    return arguments
+
+
+def _as_json(parameter: Parameter, value: JsonValue) -> JsonValue:
+    # Models write an object or a list as its JSON text now and then.
+    if parameter.type == "json" and isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
+        try:
+            parsed: JsonValue = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return parsed
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValues:
+    """The settings that the user of a connector filled in.
+
+    Attributes:
+        values: by name; secrets are `SecretStr`.
+        instances: the settings of each instance by its name, the first being the default; empty where there are none.
+
+    """
+
+    values: Mapping[str, Any]
+    instances: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def checked(cls, manifest: Manifest, given: Mapping[str, Any]) -> "SettingValues":
+        """Return the settings with their defaults.
+
+        Raises:
+            ConfigurationError: one is missing, unknown, of another type or none of its options.
+
+        """
+        values = _checked_settings(manifest.settings, given, "")
+        instances: dict[str, Mapping[str, Any]] = {}
+        for name, setting in manifest.settings.items():
+            if setting.type == INSTANCES:
+                for number, row in enumerate(values.pop(name, ())):
+                    where = f"{name}.{number}."
+                    fields = _checked_settings(setting.fields or {}, row if isinstance(row, Mapping) else {}, where)
+                    instances[str(fields.get("name", number))] = fields
+        return cls(values, instances)
+
+    def plain(self, instance: JsonValue = None) -> dict[str, Any]:
+        """Return what templates see, secrets readable; those of one instance stand among the others.
+
+        Raises:
+            InvalidArgumentError: there is no such instance.
+
+        """
+        chosen: Mapping[str, Any] = {}
+        if self.instances:
+            name = next(iter(self.instances)) if instance in (None, "") else str(instance)
+            if name not in self.instances:
+                raise InvalidArgumentError(
+                    f"There is no instance {name!r}{nearest_words(name, self.instances)}.",
+                    remedy=f"There is: {', '.join(self.instances)}.",
+                )
+            chosen = self.instances[name]
+        return {name: _readable(value) for name, value in {**self.values, **chosen}.items()}
+
+    def public(self) -> dict[str, Any]:
+        """Return what messages may show: all but secrets, and no instance's own."""
+        return {name: value for name, value in self.values.items() if not isinstance(value, SecretStr)}
+
+    def secrets(self) -> Iterator[SecretStr]:
+        """Yield all secrets, also as Basic authentication and others would write them."""
+        for values in (self.values, *self.instances.values()):
+            for value in values.values():
+                if isinstance(value, SecretStr):
+                    yield value
+                    yield SecretStr(base64.b64encode(value.get_secret_value().encode()).decode())
+
+
+def _checked_settings(settings: Mapping[str, Setting], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for name in given:
+        if name not in settings:
+            raise ConfigurationError(
+                f"The connector has no setting {where}{name}{nearest_words(name, settings)}.",
+                remedy=f"It has: {', '.join(settings) or 'none'}.",
+            )
+    values: dict[str, Any] = {}
+    for name, setting in settings.items():
+        value = given.get(name, setting.default)
+        if value is None or value == "":
+            if setting.required:
+                raise ConfigurationError(f"The connector needs the setting {where}{name}.", remedy=setting.description)
+            continue
+        if not is_of(setting.type, value) or (setting.options and value not in setting.options):
+            allowed = ", ".join(json.dumps(option) for option in setting.options)
+            raise ConfigurationError(
+                f"The setting {where}{name} must be of type {setting.type}{f', one of {allowed}' if allowed else ''}."
+            )
+        values[name] = SecretStr(value) if setting.type == "secret" and isinstance(value, str) else value
+    return values
+
+
+def _readable(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -1,0 +1,50 @@
+"""Which build a testbed got, as TP's status and the watch of an upgrade tell it."""
+
+import re
+
+from pydantic import JsonValue
+
+from tp_mcp.api.models import UpgradeStatus
+from tp_mcp.history.records import Upgrade
+from tp_mcp.jobs.tp_json import parsed, word
+from tp_mcp.jobs.upgrade import BROKEN, SUCCEEDED, UPGRADE_RULE
+from tp_mcp.watch.delivery.messages import is_doubtful
+from tp_mcp.watch.model.watch import Watch, WatchState
+
+_IMAGE_BUILD = re.compile(r"build_?(\d{1,12})", re.IGNORECASE)
+
+
+def shown_upgrade(server: str, testbed: str, status: UpgradeStatus) -> Upgrade | None:
+    """Return the latest upgrade that a status shows; None where it shows none that has ended.
+
+    After one that failed it is not known what runs, and so where the devices have several builds.
+    """
+    moments = [device.updated_at.timestamp() for device in status.per_device if device.updated_at is not None]
+    states = {device.status for device in status.per_device}
+    if not moments or not states <= {SUCCEEDED, *BROKEN}:
+        return None
+    builds = {device.last_build_number or "" for device in status.per_device}
+    build = builds.pop() if states == {SUCCEEDED} and len(builds) == 1 else ""
+    return Upgrade(server, testbed, max(moments), word(build) if build else "")
+
+
+def watched_upgrade(watch: Watch) -> Upgrade | None:
+    """Return the upgrade that a watch saw done; None where it saw none, or is not sure that it was its own."""
+    if watch.spec.rule != UPGRADE_RULE or watch.state is not WatchState.DONE or is_doubtful(watch):
+        return None
+    testbed = watch.job.partition(":")[2]
+    shown = shown_upgrade(watch.server, testbed, parsed(UpgradeStatus, watch.last_answer))
+    if shown is None:
+        return None
+    return shown if shown.build else Upgrade(shown.server, shown.testbed, shown.at, _asked_build(watch))
+
+
+def _asked_build(watch: Watch) -> str:
+    answer: JsonValue = watch.answer
+    told = answer.get("build_number") if isinstance(answer, dict) else None
+    asked = told or watch.origin.arguments.get("build_number")
+    if isinstance(asked, str) and asked:
+        return word(asked)
+    command = watch.origin.arguments.get("command")
+    found = _IMAGE_BUILD.findall(command) if isinstance(command, str) else []
+    return str(found[-1]) if found else ""

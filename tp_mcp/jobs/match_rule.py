@@ -1,0 +1,26 @@
+"""The rule for a watch whose caller said what the end looks like."""
+
+import json
+
+from pydantic import JsonValue
+
+from tp_mcp.connectors.match import matches
+from tp_mcp.watch.model.reading import Reading, Verdict, sign_of
+from tp_mcp.watch.model.watch import Watch
+from tp_mcp.watch.ports import Interpretation
+
+MATCH_RULE = "match"
+
+
+class MatchRule:
+    """Compares each answer with `done_match` and `fail_match`; the latter is looked at first."""
+
+    def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
+        """Tell what an answer says; any change of the answer is a sign of life."""
+        verdict = Verdict.UNDERWAY
+        if watch.spec.fail_match is not None and matches(watch.spec.fail_match, answer):
+            verdict = Verdict.FAILED
+        elif watch.spec.done_match is not None and matches(watch.spec.done_match, answer):
+            verdict = Verdict.DONE
+        sign = sign_of(json.dumps(answer, sort_keys=True, separators=(",", ":")))
+        return Interpretation(Reading(verdict=verdict, phase="", sign_of_life=sign), memory=None)

@@ -1,0 +1,86 @@
+"""A principal who asks too often is told so: the model in a result it can read, everything else in a protocol error."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+
+from tp_mcp.clock import Clock
+from tp_mcp.errors import TooManyRequestsError
+from tp_mcp.redaction import Redactor
+from tp_mcp.server.identity import Identity
+from tp_mcp.server.rendering import error_text, tool_result
+
+MINUTE_SECONDS = 60.0
+MAX_PRINCIPALS = 10_000
+"""Of how many principals something is remembered; who was away longest is forgotten first, and starts afresh."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float
+    at: float
+
+
+class RateLimit:
+    """A bucket of requests for each principal, filled again as time passes."""
+
+    def __init__(self, clock: Clock, *, per_minute: int) -> None:
+        """Prepare.
+
+        Args:
+            clock: the time.
+            per_minute: how many requests one principal may make in a minute, and at once after a minute of rest.
+
+        """
+        self._clock = clock
+        self._per_minute = per_minute
+        self._buckets: dict[str, _Bucket] = {}
+
+    def wait(self, principal: str) -> float:
+        """Return 0 where a request may be made, which then counts; else in how many seconds one may."""
+        now = self._clock.now()
+        bucket = self._buckets.pop(principal, None) or _Bucket(self._per_minute, now)
+        rate = self._per_minute / MINUTE_SECONDS
+        bucket.left = min(self._per_minute, bucket.left + max(0.0, now - bucket.at) * rate)
+        bucket.at = now
+        # Put back at the end, so that the first is who was away longest.
+        self._buckets[principal] = bucket
+        if len(self._buckets) > MAX_PRINCIPALS:
+            del self._buckets[next(iter(self._buckets))]
+        if bucket.left < 1:
+            return (1 - bucket.left) / rate
+        bucket.left -= 1
+        return 0.0
+
+
+TOO_MANY_REQUESTS = -32029
+"""The protocol error's code, in the range that JSON-RPC leaves to servers."""
+
+UNLIMITED = frozenset({"initialize", "ping", "server/discover", "tasks/get"})
+"""What asks nothing of TP; a client could take a refused `tasks/get` for the failure of its task."""
+
+
+class Limiting:
+    """A middleware that counts requests."""
+
+    def __init__(self, limit: RateLimit, identity: Identity) -> None:
+        self._limit = limit
+        self._identity = identity
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Let a request through, or say when one may be made again."""
+        method = ctx.method
+        if method in UNLIMITED or method.startswith("notifications/"):
+            return await call_next(ctx)
+        seconds = self._limit.wait(self._identity.of(ctx).principal)
+        if not seconds:
+            return await call_next(ctx)
+        error = TooManyRequestsError(
+            "Too many requests were made with this login.", remedy=f"Wait {math.ceil(seconds)} s, and ask less often."
+        )
+        if method == "tools/call":
+            return tool_result(error_text(error, Redactor()), is_error=True)
+        raise MCPError(TOO_MANY_REQUESTS, str(error))

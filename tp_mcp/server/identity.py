@@ -1,0 +1,130 @@
+"""Which conversation a request belongs to, and whose it is.
+
+A client that names the conversation gives an exact key: in the request's `_meta`, in the environment of the server it
+spawned, in a header that is configured, or by its session of the handshake era over HTTP. Otherwise the key is one that
+two chats may share: the project directory of a stdio process, or for HTTP one key for each principal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tp_mcp.watch.model.watch import SESSION_KEY_PREFIX, Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mcp.server.context import ServerRequestContext
+    from starlette.requests import Request
+
+META_KEYS = ("threadId", "sessionId", "vscode.conversationId", "ai.opencode/sessionID")
+"""Where clients are known to name the conversation; the first one that is there counts."""
+
+NAME_MAX_CHARACTERS = 128
+SESSION_HEADER = "mcp-session-id"
+SESSIONLESS_SINCE = "2026-07-28"
+"""The first protocol version without sessions; there the SDK checks no session header, so it says nothing."""
+
+HTTP_SHARED_KEY = "http"
+"""Of HTTP requests that nothing tells apart, and of what was left by sessions that are gone."""
+
+HTTP_PRINCIPAL = "local"
+"""Whose every HTTP request is, as long as only this machine is listened to and nobody has to prove who they are."""
+
+
+class Identity(Protocol):
+    """Knows whose a request is."""
+
+    def of(self, ctx: ServerRequestContext[Any, Any], /) -> Owner:
+        """Return the principal and the conversation of a request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """What the process knows of who uses it.
+
+    Attributes:
+        principal: the user of the process, e.g. `local:alice`.
+        conversation: the conversation that its environment names; None where it names none.
+        project: the project directory.
+
+    """
+
+    principal: str
+    conversation: str | None
+    project: str
+
+    def of(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
+        """Return the principal and the conversation of a request."""
+        return self.owner(ctx.meta)
+
+    def owner(self, meta: Mapping[str, Any] | None) -> Owner:
+        """Return whose a request with this `_meta` is."""
+        named = _named_in(meta)
+        if named is not None:
+            return Owner(self.principal, named, exact=True)
+        if self.conversation:
+            return Owner(self.principal, f"environment:{_short(self.conversation)}", exact=True)
+        return Owner(self.principal, f"project:{_short(self.project)}", exact=False)
+
+
+def everyone(_: Request) -> str:
+    """Return the principal of an HTTP request where there is no authentication: one for all."""
+    return HTTP_PRINCIPAL
+
+
+@dataclass(frozen=True, slots=True)
+class HttpIdentity:
+    """What an HTTP request tells of who makes it.
+
+    Attributes:
+        principal_of: tells whose a request is.
+        header: the header in which the operator lets clients name the conversation; None where there is none.
+
+    """
+
+    principal_of: Callable[[Request], str] = everyone
+    header: str | None = None
+
+    def of(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
+        """Return the principal and the conversation of a request."""
+        if ctx.request is None:
+            raise ValueError("this request did not come over HTTP")
+        request: Request = ctx.request
+        principal = self.principal_of(request)
+        named = _named_in(ctx.meta)
+        if named is not None:
+            return Owner(principal, named, exact=True)
+        if self.header is not None and (name := request.headers.get(self.header)):
+            return Owner(principal, f"header:{_short(name)}", exact=True)
+        session = request.headers.get(SESSION_HEADER)
+        if session and ctx.protocol_version < SESSIONLESS_SINCE:
+            return Owner(principal, session_key(session), exact=True, also=HTTP_SHARED_KEY)
+        return Owner(principal, HTTP_SHARED_KEY, exact=False)
+
+
+def session_key(session_id: str) -> str:
+    """Return the conversation's key of a session, without its id: whoever knows that may use the session."""
+    return SESSION_KEY_PREFIX + _digest(session_id)
+
+
+def _named_in(meta: Mapping[str, Any] | None) -> str | None:
+    for key in META_KEYS:
+        named = (meta or {}).get(key)
+        if isinstance(named, str) and named:
+            return f"{key}:{_short(named)}"
+    return None
+
+
+def _short(name: str) -> str:
+    # A client may send anything; a digest of what is too long, or cannot be written as text, is as good a key.
+    if len(name) <= NAME_MAX_CHARACTERS and name.isprintable():
+        return name
+    return f"sha256:{_digest(name)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

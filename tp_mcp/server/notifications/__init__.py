@@ -1,0 +1,1 @@
+"""Notifications to clients about changes that they did not ask for in a call."""

@@ -1,0 +1,168 @@
+"""Sessions of the handshake era (protocols up to 2025-11-25), and what they are told.
+
+Nobody waits for a session's reader: what it is told waits in an outbox of its own, which is emptied in a task of its
+own, each push within `PUSH_SECONDS`. A session whose reader takes no push in time is told nothing until it asks again.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp import MCPError
+from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
+from mcp.types import INVALID_PARAMS, LoggingLevel
+
+from tp_mcp.watch.model.watch import Owner
+
+logger = logging.getLogger(__name__)
+
+FIRST_PROTOCOL_WITHOUT_SESSIONS = "2026-07-28"
+"""Protocol versions are dates: what is older has a handshake and sessions."""
+
+PUSH_SECONDS = 5.0
+"""How long a reader may take for one push."""
+
+MAX_SUBSCRIPTIONS = 256
+"""Resources that one session may subscribe to."""
+
+MAX_CONVERSATIONS = 64
+"""Conversations of one session that are told of their ends: those that called last."""
+
+MAX_ENDS_WAITING = 64
+"""Ends that wait for one reader; the oldest go first."""
+
+LOGGER = "tp-mcp"
+EndLevel: TypeAlias = Literal["info", "warning"]
+_SEVERITY: tuple[LoggingLevel, ...] = get_args(LoggingLevel)
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    """One connection: who calls on it, what it asked to be told, and what waits to be sent."""
+
+    connection: Connection
+    owners: dict[Owner, None] = field(default_factory=dict)
+    subscribed: dict[str, Owner] = field(default_factory=dict)
+    level: LoggingLevel = "debug"
+    uris: dict[str, None] = field(default_factory=dict)
+    ends: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=MAX_ENDS_WAITING))
+    sending: bool = False
+    stalled: bool = False
+
+
+class HandshakeSessions:
+    """The sessions that can be told something."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[Connection, _Session] = {}
+
+    def heard(self, ctx: ServerRequestContext[Any, Any], owner: Owner) -> None:
+        """Take in a call: its session, if its protocol has sessions, is told of later ends of this conversation."""
+        if ctx.protocol_version < FIRST_PROTOCOL_WITHOUT_SESSIONS:
+            session = self._of(ctx)
+            session.owners.pop(owner, None)
+            session.owners[owner] = None
+            while len(session.owners) > MAX_CONVERSATIONS:
+                del session.owners[next(iter(session.owners))]
+
+    def subscribe(self, ctx: ServerRequestContext[Any, Any], uri: str, owner: Owner) -> None:
+        """Tell this session from now on when a resource changes, which must be the owner's to read.
+
+        Raises:
+            MCPError: it has too many subscriptions already.
+
+        """
+        session = self._of(ctx)
+        if uri not in session.subscribed and len(session.subscribed) >= MAX_SUBSCRIPTIONS:
+            raise MCPError(INVALID_PARAMS, f"A session may subscribe to {MAX_SUBSCRIPTIONS} resources at most.")
+        session.subscribed[uri] = owner
+
+    def unsubscribe(self, ctx: ServerRequestContext[Any, Any], uri: str) -> None:
+        """Tell this session no longer of a resource."""
+        self._of(ctx).subscribed.pop(uri, None)
+
+    def set_level(self, ctx: ServerRequestContext[Any, Any], level: LoggingLevel) -> None:
+        """Send this session no log message below a level."""
+        self._of(ctx).level = level
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def uris(self) -> set[str]:
+        """Return the resources that some session subscribed to."""
+        return {uri for session in self._sessions.values() for uri in session.subscribed}
+
+    def wants(self, uri: str) -> bool:
+        """Return whether some session subscribed to a resource."""
+        return any(uri in session.subscribed for session in self._sessions.values())
+
+    def updated(self, uri: str, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
+        """Tell the sessions that subscribed to a resource, and whose owner may hear of it, that it changed.
+
+        Returns:
+            How many.
+
+        """
+        told = [
+            session
+            for session in self._sessions.values()
+            if (owner := session.subscribed.get(uri)) is not None and may_hear(owner) and not session.stalled
+        ]
+        for session in told:
+            session.uris[uri] = None
+            self._send(session, tasks)
+        return len(told)
+
+    def ended(self, text: str, level: EndLevel, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
+        """Tell the sessions of a conversation, in a log message, that a watch of it ended; return how many."""
+        told = [
+            session
+            for session in self._sessions.values()
+            if any(map(may_hear, session.owners))
+            and _SEVERITY.index(level) >= _SEVERITY.index(session.level)
+            and not session.stalled
+        ]
+        for session in told:
+            session.ends.append({"level": level, "logger": LOGGER, "data": text})
+            self._send(session, tasks)
+        return len(told)
+
+    def _of(self, ctx: ServerRequestContext[Any, Any]) -> _Session:
+        # The session in the context is made anew for each request. What stays is its connection.
+        connection = ctx.session._connection  # noqa: SLF001 -- there is no public way to it
+        session = self._sessions.get(connection)
+        if session is None:
+            session = self._sessions[connection] = _Session(connection)
+            connection.exit_stack.callback(self._sessions.pop, connection, None)
+        session.stalled = False
+        return session
+
+    def _send(self, session: _Session, tasks: TaskGroup) -> None:
+        if not session.sending:
+            session.sending = True
+            tasks.start_soon(_empty, session)
+
+
+async def _empty(session: _Session) -> None:
+    try:
+        while session.ends or session.uris:
+            with anyio.move_on_after(PUSH_SECONDS) as scope:
+                if session.ends:
+                    await session.connection.notify("notifications/message", session.ends.popleft())
+                else:
+                    uri, _ = session.uris.popitem()
+                    await session.connection.send_resource_updated(uri)
+            session.stalled = scope.cancelled_caught
+            if session.stalled:
+                logger.info("A client takes no push within %g s and is told nothing until it asks again.", PUSH_SECONDS)
+                session.ends.clear()
+                session.uris.clear()
+    except Exception:
+        logger.exception("A client could not be told of a change")
+    finally:
+        session.sending = False

@@ -1,0 +1,166 @@
+"""A tool's document, the inbox and errors, as what a client gets: one text, within the limits."""
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar, assert_never
+
+import anyio.to_thread
+from mcp.types import CallToolResult, TextContent
+
+from tp_mcp.errors import StoreError, TpMcpError
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
+from tp_mcp.results.fence import clean, new_marker, shown
+from tp_mcp.results.fit import render
+from tp_mcp.results.limits import (
+    ERROR_MAX_CHARACTERS,
+    INBOX_MAX_CHARACTERS,
+    INBOX_MAX_ENTRIES,
+    RESULT_MAX_BYTES,
+    RESULT_MAX_CHARACTERS,
+)
+from tp_mcp.results.shelf import ENTRY_MAX_BYTES
+from tp_mcp.results.text import Size, shorten, size_of
+from tp_mcp.watch.model.watch import InboxEntry
+
+INBOX_HEADING = "--- Ended since you last looked (reported until seen) ---"
+INBOX_CUT = "wait_for_watch tells an end in full."
+KEPT = 'read_result(handle="{handle}") has the whole.'
+IN_PART = 'read_result(handle="{handle}") has its beginning and its end; it is too large to be kept whole.'
+NOT_KEPT = "The rest could not be kept: {reason}."
+CUT_MAX_CHARACTERS = 240
+"""Longest line that says where the whole is kept, with the gap before it."""
+
+THREAD_FROM_CHARACTERS = 50_000
+"""From here on a result is written on a thread."""
+
+T = TypeVar("T")
+Keep = Callable[[str], Awaitable[str]]
+
+
+def error_text(error: TpMcpError, redactor: Redactor) -> str:
+    """Return an error as text, within the limits of an error, where nothing can be kept."""
+    document = _redacted(_as_document(error), redactor)
+    return render(document, max_characters=ERROR_MAX_CHARACTERS, max_bytes=RESULT_MAX_BYTES, marker=new_marker())
+
+
+async def kept_text(
+    outcome: Document | TpMcpError, inbox: str, redactor: Redactor, *, max_characters: int, keep: Keep
+) -> str:
+    """Return a result or an error as text, within its limit; where it has to be cut, the whole is kept.
+
+    Args:
+        outcome: what a tool came to.
+        inbox: what is appended; it is no part of `max_characters`, but of what a result may have in all.
+        redactor: takes secrets out.
+        max_characters: the tool's typical size, for a document; an error has its own limit.
+        keep: keeps a text and returns its handle; a StoreError is said in the result.
+
+    """
+    appended = _appended(inbox, redactor)
+    if isinstance(outcome, TpMcpError):
+        outcome = _as_document(outcome)
+        limit = Size(ERROR_MAX_CHARACTERS, RESULT_MAX_BYTES).minus(size_of(appended))
+    else:
+        most = Size(RESULT_MAX_CHARACTERS, RESULT_MAX_BYTES).minus(size_of(appended))
+        limit = most.within(Size(max_characters, RESULT_MAX_BYTES))
+    marker = new_marker()
+    # On a thread where there is much of it: taking secrets out of megabytes takes seconds, and watches go on meanwhile.
+    run = anyio.to_thread.run_sync if _weight(outcome.full or outcome) > THREAD_FROM_CHARACTERS else _here
+    document, whole = await run(partial(_whole, outcome, redactor, marker))
+    if outcome.full is None and limit.holds(size_of(whole)):
+        return whole + appended
+    where = IN_PART if size_of(whole).octets > ENTRY_MAX_BYTES else KEPT
+    try:
+        where = where.format(handle=await keep(whole))
+    except StoreError as error:
+        where = NOT_KEPT.format(reason=error.message)
+    limit = limit.minus(Size(CUT_MAX_CHARACTERS, CUT_MAX_CHARACTERS))
+    fit = partial(render, document, max_characters=limit.characters, max_bytes=limit.octets, marker=marker)
+    body = await run(fit)
+    cut = f"[Shown: {len(body):,} of {len(whole):,} characters. {where}]"
+    return f"{body}\n\n{shorten(cut, CUT_MAX_CHARACTERS - 2)}{appended}"
+
+
+def inbox_text(entries: Sequence[InboxEntry], *, total: int | None = None) -> tuple[str, tuple[str, ...]]:
+    """Return the ends to append to a result, and the ids of the watches that it tells in full or in part.
+
+    Args:
+        entries: the ends, or the first of them.
+        total: how many there are in all; None where that is all of them.
+
+    """
+    shown = entries[:INBOX_MAX_ENTRIES]
+    if not shown:
+        return "", ()
+    more = (len(entries) if total is None else total) - len(shown)
+    tail = [f'+{more} more: list_watches(state="ended")'] if more else []
+    texts = [clean(entry.text) for entry in shown]
+    frame = "\n".join([INBOX_HEADING, INBOX_CUT, *tail])
+    fitted = _sharing(texts, INBOX_MAX_CHARACTERS - len(frame) - len(texts))
+    cut = [INBOX_CUT] if fitted != texts else []
+    return "\n".join([INBOX_HEADING, *fitted, *cut, *tail]), tuple(entry.watch_id for entry in shown)
+
+
+def tool_result(text: str, *, is_error: bool = False) -> CallToolResult:
+    """Return text as a tool's result. There is no structured twin: some clients would read both."""
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=is_error)
+
+
+def _whole(outcome: Document, redactor: Redactor, marker: str) -> tuple[Document, str]:
+    """Return a document without secrets, and the whole of it as text."""
+    document = _redacted(outcome, redactor)
+    full = document if outcome.full is None else _redacted(outcome.full, redactor)
+    return document, render(full, max_characters=sys.maxsize, max_bytes=sys.maxsize, marker=marker)
+
+
+async def _here(work: Callable[[], T]) -> T:
+    return work()
+
+
+def _weight(document: Document) -> int:
+    """Return about how many characters a document has."""
+    return sum(
+        sum(map(len, each.items)) if isinstance(each, ItemList) else len(each.text) for each in document.sections
+    )
+
+
+def _as_document(error: TpMcpError) -> Document:
+    return Document(conclusion=error.message, next_step=error.remedy)
+
+
+def _appended(inbox: str, redactor: Redactor) -> str:
+    return f"\n\n{shown(inbox, redactor)}" if inbox else ""
+
+
+def _sharing(texts: list[str], available: int) -> list[str]:
+    """Shorten texts to what is available in all: one that needs less than an equal share leaves the rest to others."""
+    fitted = list(texts)
+    for position, index in enumerate(sorted(range(len(texts)), key=lambda index: len(texts[index]))):
+        fitted[index] = shorten(texts[index], available // (len(texts) - position))
+        available -= len(fitted[index])
+    return fitted
+
+
+def _redacted(document: Document, redactor: Redactor) -> Document:
+    # Secrets go before the text is fitted: what stands for one may be longer than the secret was.
+    def redact(text: str) -> str:
+        return shown(text, redactor)
+
+    def section(value: Section) -> Section:
+        match value:
+            case Paragraph():
+                return Paragraph(redact(value.text))
+            case ItemList():
+                items = tuple(redact(item) for item in value.items)
+                return replace(value, heading=redact(value.heading), items=items, rest=redact(value.rest))
+            case LogExcerpt():
+                return replace(value, heading=redact(value.heading), text=redact(value.text))
+            case _:
+                assert_never(value)
+
+    return Document(
+        redact(document.conclusion), tuple(section(value) for value in document.sections), redact(document.next_step)
+    )

@@ -1,0 +1,143 @@
+"""One call of a tool, from its arguments to the text a client gets."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mcp.types import CallToolResult, InputRequiredResult
+from pydantic import SecretStr
+
+from tp_mcp.clock import Clock
+from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.document import Document
+from tp_mcp.results.fence import shown as redacted_text
+from tp_mcp.results.limits import INBOX_MAX_ENTRIES, TYPICAL_CHARACTERS
+from tp_mcp.results.text import nearest
+from tp_mcp.server.backend import Backend, closing_error
+from tp_mcp.server.elicitation import question_result
+from tp_mcp.server.progress import ProgressReporter
+from tp_mcp.server.rendering import error_text, inbox_text, kept_text, tool_result
+from tp_mcp.server.toolset import ALL_TOOLS
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
+from tp_mcp.tools.framework.questions import Asker, QuestionForUser
+from tp_mcp.tools.framework.services import Services
+from tp_mcp.watch.delivery.inbox import Visit
+from tp_mcp.watch.model.watch import Owner
+
+logger = logging.getLogger(__name__)
+
+SendProgress = Callable[[float, float | None, str], Awaitable[None]]
+BeginTask = Callable[[Call], Awaitable[bool]]
+"""Called once a call did its work: whether a task stands now for what it awaits."""
+
+
+async def call_tool(
+    definitions: Mapping[str, ToolDefinition[Any]],
+    name: str,
+    arguments: dict[str, Any],
+    *,
+    backend: Backend,
+    owner: Owner,
+    clock: Clock,
+    send_progress: SendProgress,
+    passed: SecretStr | None = None,
+    asker: Asker | None = None,
+    begin_task: BeginTask | None = None,
+) -> CallToolResult | InputRequiredResult:
+    """Call a tool by name.
+
+    Whatever goes wrong comes back as a result marked as an error, in plain words: the model can read it there. `passed`
+    is the TP token that came with the request.
+    """
+    definition = definitions.get(name)
+    unknown = _unknown(name, definitions) if definition is None else None
+    try:
+        services = await (await backend.services()).for_principal(owner.principal, passed)
+    except TpMcpError as error:
+        return tool_result(error_text(unknown or error, Redactor()), is_error=True)
+    visit = await _begin(services, owner)
+    reporter = ProgressReporter(send_progress, clock, lambda text: redactor_of(services).redact(text))
+    call = Call(
+        owner=owner,
+        visit=visit,
+        services=services,
+        report=reporter.report,
+        asker=asker,
+        detached=begin_task is not None,
+    )
+    outcome: Document | TpMcpError = unknown or closing_error()
+    try:
+        if definition is not None:
+            with backend.call(only_reads=definition.read_only):
+                outcome = await _outcome(definition, arguments, call)
+    except QuestionForUser as question:
+        # The plan has names from TP in it, and what a caller passed.
+        return question_result(QuestionForUser(redacted_text(question.question, redactor_of(services)), question.code))
+    if begin_task is not None and isinstance(outcome, Document) and await begin_task(call):
+        # Nobody reads it: the task is the answer.
+        return tool_result("")
+    inbox, shown = ("", ()) if backend.closing else await _inbox(services, visit)
+    redactor = redactor_of(services)
+
+    async def keep(whole: str) -> str:
+        return await services.shelf.keep(owner.principal, whole, what=f"a result of {name}")
+
+    room = TYPICAL_CHARACTERS if definition is None else definition.typical_characters
+    text = await kept_text(outcome, inbox, redactor, max_characters=room, keep=keep)
+    services.inbox.handed_over(visit, shown)
+    return tool_result(text, is_error=isinstance(outcome, TpMcpError))
+
+
+async def _outcome(definition: ToolDefinition[Any], arguments: dict[str, Any], call: Call) -> Document | TpMcpError:
+    try:
+        return await definition.call(arguments, call)
+    except QuestionForUser:
+        raise
+    except TpMcpError as error:
+        logger.info("%s: %s", definition.name, error)
+        return error
+    except Exception:
+        # The words of an unexpected error may hold anything; they stay in the log.
+        logger.exception("%s failed unexpectedly", definition.name)
+        return TpMcpError(
+            f"{definition.name} failed for an internal reason; what happened is in the server's log.",
+            remedy="list_watches shows whether anything was started.",
+        )
+
+
+def redactor_of(services: Services) -> Redactor:
+    """Return what takes every known secret out of a text."""
+    # Made anew each time: the client goes on learning, such as the password of a command.
+    return services.redactor.knowing(*services.client.secrets)
+
+
+async def _begin(services: Services, owner: Owner) -> Visit:
+    try:
+        await services.catching_up.wait_for(owner)
+        return await services.inbox.begin(owner)
+    except StoreError as error:
+        logger.warning("The inbox could not be read: %s", error)
+        return Visit(owner)
+
+
+async def _inbox(services: Services, visit: Visit) -> tuple[str, tuple[str, ...]]:
+    # The inbox rides on the result, and must not break it.
+    try:
+        first = await services.inbox.first_to_show(visit, INBOX_MAX_ENTRIES)
+        return inbox_text(first.entries, total=first.total)
+    except StoreError as error:
+        logger.warning("The inbox could not be read: %s", error)
+        return "", ()
+
+
+def _unknown(name: str, definitions: Mapping[str, ToolDefinition[Any]]) -> InvalidArgumentError:
+    if name in {definition.name for definition in ALL_TOOLS}:
+        return InvalidArgumentError(
+            f"This server does not offer {name}.",
+            remedy="Whoever runs it decides: it may be read-only, have the tool disabled, or not name its toolset. "
+            f"There are: {', '.join(definitions)}.",
+        )
+    near = nearest(name, definitions)
+    remedy = f"Did you mean {' or '.join(near)}? " if near else ""
+    return InvalidArgumentError(f"There is no tool {name!r}.", remedy=f"{remedy}There are: {', '.join(definitions)}.")

@@ -1,0 +1,193 @@
+"""The control plane under `/_sim/`: no login, never struck by a fault, never counted as a request of TP.
+
+| call | what it does |
+|---|---|
+| `GET /_sim/state` | `now` (epoch seconds), `speed`, `paused`, `testcase_pulls`, `running_builds`, `executions` |
+| `POST /_sim/reset` | everything as at the start; runs are killed; tokens stay valid |
+| `POST /_sim/seed` | add: `labs`, `builds`, `ga`, `users`, `played` labs; set `sso_only` (see `seeding`) |
+| `POST /_sim/advance` `{"seconds"}` | step the time |
+| `POST /_sim/pause`, `POST /_sim/resume` | let time stand still, or run |
+| `POST /_sim/speed` `{"speed"}` | simulated seconds per real second |
+| `POST /_sim/token` `{"username", "lifetime_seconds"?}` | mint a token, as a single sign-on would |
+| `POST /_sim/expire_tokens` | let every token minted so far count as expired |
+| `GET`, `POST`, `DELETE /_sim/faults` | list, add one (see `faults`; `seconds` or `times` limits it), take all back |
+| `POST /_sim/kill_worker` `{"testbed"}` or `{"exec_id"}` | its workers die: the status stays, signs of life stop |
+| `POST /_sim/revive_worker` `{"testbed"}` or `{"exec_id"}` | a dead worker goes on, as if it had only been frozen |
+| `POST /_sim/reboot_controller` `{"exec_id"}` | the run is lost: `Running` until the 6-hour safety net |
+| `POST /_sim/hang_next_upgrade` `{"ip"}` | the device does not come back from its next upgrade, which ends `TIMEOUT` |
+| `GET`, `DELETE /_sim/requests` | what TP was asked, and forgetting it |
+| `GET /_sim/record` | what became of every write: `accepted`, `refused`, `struck` (see `record`) |
+| `GET /_sim/processes` | what ran on the controller |
+
+`state`, `reset` and `seed` answer with the whole state, the other POSTs but `token` and `faults` with `now`, `speed`
+and `paused` alone. A row of the record is
+
+    {"number", "endpoint", "user", "lab", "asked": {...}, "at" (simulated), "real_at",
+     accepted: "exec_id", "tasks": [[ip, celery_id], ...], "worker_died", "end": {"status", "at", "counts"} or null
+     refused:  "reason", "status" (400, 401, 403, 404, 409), "message"
+     struck:   "fault"}
+
+and numbers count all three kinds together. `end` is null while a job has none, as one that lost its worker; `counts`
+is null for an upgrade.
+"""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tp_mcp.simulator.faults import read_fault
+from tp_mcp.simulator.refusals import Reason, Refusal
+from tp_mcp.simulator.seeding import seed
+from tp_mcp.simulator.wire.responses import json_object, status_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from tp_mcp.simulator.simulator import Simulator
+
+
+def routes(simulator: "Simulator", endpoints: frozenset[str]) -> list[Route]:
+    """Return the control plane's routes; `endpoints` are the names a fault may have."""
+    control = ControlPlane(simulator, endpoints)
+    posts = [
+        control.reset,
+        control.seed,
+        control.advance,
+        control.pause,
+        control.resume,
+        control.speed,
+        control.token,
+        control.expire_tokens,
+        control.kill_worker,
+        control.revive_worker,
+        control.reboot_controller,
+        control.hang_next_upgrade,
+    ]
+    return [
+        Route("/_sim/state", control.state),
+        Route("/_sim/processes", control.processes),
+        Route("/_sim/record", control.record),
+        Route("/_sim/faults", control.faults, methods=["GET", "POST", "DELETE"]),
+        Route("/_sim/requests", control.requests, methods=["GET", "DELETE"]),
+        *(Route(f"/_sim/{post.__name__}", post, methods=["POST"]) for post in posts),
+    ]
+
+
+class ControlPlane:
+    """One method per call."""
+
+    def __init__(self, simulator: "Simulator", endpoints: frozenset[str]) -> None:
+        self._simulator = simulator
+        self._endpoints = endpoints
+
+    async def state(self, _: "Request") -> "Response":
+        """Show the state."""
+        return JSONResponse(self._simulator.view())
+
+    async def reset(self, _: "Request") -> "Response":
+        """Begin anew."""
+        await self._simulator.reset()
+        return JSONResponse(self._simulator.view())
+
+    async def seed(self, request: "Request") -> "Response":
+        """Add labs, builds, users."""
+        seed(self._simulator.state, await json_object(request))
+        return JSONResponse(self._simulator.view())
+
+    async def advance(self, request: "Request") -> "Response":
+        """Step the time."""
+        await self._simulator.advance(await _number(request, "seconds"))
+        return JSONResponse(self._simulator.time_view())
+
+    async def pause(self, _: "Request") -> "Response":
+        """Let time stand still."""
+        self._simulator.state.clock.pause()
+        return JSONResponse(self._simulator.time_view())
+
+    async def resume(self, _: "Request") -> "Response":
+        """Let time run."""
+        self._simulator.state.clock.resume()
+        return JSONResponse(self._simulator.time_view())
+
+    async def speed(self, request: "Request") -> "Response":
+        """Set the speed."""
+        self._simulator.state.clock.set_speed(await _number(request, "speed"))
+        return JSONResponse(self._simulator.time_view())
+
+    async def token(self, request: "Request") -> "Response":
+        """Mint a token for a user, without a password."""
+        body = await json_object(request)
+        user = self._simulator.state.users.get(body.get("username", ""))
+        if user is None:
+            raise Refusal(Reason.UNKNOWN, f"no user '{body.get('username')}'")
+        return JSONResponse({"token": self._simulator.tokens.mint(user, body.get("lifetime_seconds"))})
+
+    async def expire_tokens(self, _: "Request") -> "Response":
+        """Let all tokens expire."""
+        self._simulator.tokens.expire_all()
+        return JSONResponse(self._simulator.time_view())
+
+    async def faults(self, request: "Request") -> "Response":
+        """List faults, add one, or take all back."""
+        state = self._simulator.state
+        if request.method == "POST":
+            state.faults.add(read_fault(await json_object(request), self._endpoints, state.clock.now()))
+        elif request.method == "DELETE":
+            state.faults.clear()
+        return JSONResponse({"faults": state.faults.view()})
+
+    async def kill_worker(self, request: "Request") -> "Response":
+        """Let workers die."""
+        body = await json_object(request)
+        if "exec_id" in body:
+            self._simulator.workers.look(body["exec_id"])
+            self._simulator.state.kill_worker_of_execution(body["exec_id"])
+        else:
+            self._simulator.state.kill_workers_of_testbed(body.get("testbed", ""))
+        return JSONResponse(self._simulator.time_view())
+
+    async def revive_worker(self, request: "Request") -> "Response":
+        """Let dead workers go on."""
+        body = await json_object(request)
+        if "exec_id" in body:
+            self._simulator.workers.revive(body["exec_id"])
+        else:
+            self._simulator.state.revive_workers_of_testbed(body.get("testbed", ""))
+        return JSONResponse(self._simulator.time_view())
+
+    async def reboot_controller(self, request: "Request") -> "Response":
+        """Let the controller reboot."""
+        await self._simulator.workers.reboot_controller((await json_object(request)).get("exec_id", 0))
+        return JSONResponse(self._simulator.time_view())
+
+    async def hang_next_upgrade(self, request: "Request") -> "Response":
+        """Let a device hang in its next upgrade."""
+        self._simulator.state.testbeds.hang_next_upgrade((await json_object(request)).get("ip", ""))
+        return JSONResponse(self._simulator.time_view())
+
+    async def requests(self, request: "Request") -> "Response":
+        """Show or forget what TP was asked."""
+        if request.method == "DELETE":
+            self._simulator.state.requests.clear()
+        return JSONResponse(self._simulator.state.requests.view())
+
+    async def record(self, _: "Request") -> "Response":
+        """Show what became of the writes."""
+        view = self._simulator.state.record.view()
+        refused = [row | {"status": status_of(row["reason"])} for row in view["refused"]]
+        # A request may have held lone surrogates, which only escapes can carry.
+        return Response(json.dumps(view | {"refused": refused}), media_type="application/json")
+
+    async def processes(self, _: "Request") -> "Response":
+        """Show what ran on the controller."""
+        return JSONResponse({"processes": [asdict(seen) for seen in self._simulator.controller.processes]})
+
+
+async def _number(request: "Request", name: str) -> float:
+    value: Any = (await json_object(request)).get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise Refusal(Reason.INVALID, f"{name} must be a number of at least 0")
+    return float(value)

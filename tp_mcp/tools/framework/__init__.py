@@ -1,0 +1,1 @@
+"""What every tool is made of: definitions, argument errors, pagination and shared documents."""

@@ -1,0 +1,117 @@
+"""What tools work with. The composition root makes it, once TP and the store are opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from tp_mcp.access.control import AccessControl
+from tp_mcp.api.client import TpClient
+from tp_mcp.clock import Clock
+from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.history.analysis import ExecutionReader
+from tp_mcp.history.recorder import Recorder
+from tp_mcp.history.report_cache import RunReports
+from tp_mcp.redaction import Redactor
+from tp_mcp.results.kept_logs import KeptLogs
+from tp_mcp.results.shelf import Shelf
+from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
+from tp_mcp.tools.framework.tp_catalogue import Catalogue
+from tp_mcp.tools.framework.tp_identities import Acting, Principals
+from tp_mcp.watch.catch_up import CatchingUp
+from tp_mcp.watch.conversations import Conversations
+from tp_mcp.watch.delivery.change_feed import News
+from tp_mcp.watch.delivery.delivery_log import Deliveries
+from tp_mcp.watch.delivery.inbox import Inbox
+from tp_mcp.watch.delivery.tasks import Tasks
+from tp_mcp.watch.registry import WatchRegistry
+
+if TYPE_CHECKING:
+    # It is made of calls, which have services.
+    from tp_mcp.tools.framework.definition import ToolDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything behind the tools.
+
+    Attributes:
+        client: speaks to TP.
+        catalogue: the labs and tests there are.
+        registry: makes and finds watches.
+        inbox: the ends that wait to be seen.
+        news: tells what happens to watches.
+        catching_up: waits for what an earlier process left to be looked at.
+        conversations: which own watches, and watches that go from one to another.
+        deliveries: what was done to tell of ends besides the inbox.
+        tasks: handles by which clients ask for results later.
+        executions: reads ended executions, and keeps what they came to.
+        recorder: does so in the background.
+        manifest: how jobs are watched.
+        shelf: keeps what did not fit into a result.
+        logs: keeps the logs of executions.
+        clock: the time.
+        allowed_pytest_options: pytest options that the operator allows beyond the known ones.
+        image_hosts: hosts that a restore command may load an image from; with none there is no such command.
+        image_paths: directories on them; with none, all.
+        redactor: takes secrets out of whatever is shown.
+        access: decides over changes.
+        starts: the tools that a chain may call.
+        reports: the reports of ended runs.
+        max_wait_seconds: how long one call may wait at most.
+        pace: what a watch's interval is multiplied by.
+        principals: gives each principal a login of their own; None where the configured one serves everybody.
+        acting: how these services act on TP for one principal; None where they are not of one.
+
+    """
+
+    client: TpClient
+    catalogue: Catalogue
+    registry: WatchRegistry
+    inbox: Inbox
+    news: News
+    catching_up: CatchingUp
+    conversations: Conversations
+    deliveries: Deliveries
+    tasks: Tasks
+    executions: ExecutionReader
+    recorder: Recorder
+    manifest: Manifest
+    shelf: Shelf
+    logs: KeptLogs
+    clock: Clock
+    allowed_pytest_options: frozenset[str]
+    image_hosts: tuple[str, ...]
+    image_paths: tuple[str, ...]
+    redactor: Redactor
+    access: AccessControl
+    starts: Mapping[str, ToolDefinition[Any]] = field(default_factory=dict)
+    reports: RunReports = field(default_factory=RunReports)
+    max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS
+    pace: float = 1.0
+    principals: Principals | None = None
+    acting: Acting | None = None
+
+    async def for_principal(self, principal: str, passed: SecretStr | None = None) -> Services:
+        """Return the services as a principal uses them: TP, the labs and the reports are read with their own login.
+
+        Args:
+            principal: who.
+            passed: the TP token that came with their request; None for the login that is kept for them.
+
+        """
+        if self.principals is None:
+            return self
+        acting = await self.principals.acting(principal, passed)
+        return replace(
+            self,
+            client=acting.client,
+            catalogue=self.catalogue.of(acting.client),
+            executions=self.executions.of(acting.client),
+            # What others' calls carried that is secret may stand in what TP shows to everybody.
+            redactor=self.redactor.knowing(*self.client.secrets),
+            acting=acting,
+        )

@@ -1,0 +1,177 @@
+"""How tools tell of watches, in one voice."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
+
+from tp_mcp.errors import StoreError
+from tp_mcp.results.document import Document, ItemList, Paragraph, Section
+from tp_mcp.results.text import count_of
+from tp_mcp.tools.framework.definition import Call
+from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.delivery.delivery_log import Delivery
+from tp_mcp.watch.model.reading import Outcome
+from tp_mcp.watch.model.usual_duration import usual_words
+from tp_mcp.watch.model.watch import InboxEntry, Watch, WatchState
+
+BACKGROUND = (
+    "It is watched in the background, and its end is reported in this conversation on the next result of any tool. "
+    "Do not start it again."
+)
+WHILE_OPEN = "Over stdio nothing is polled while no client has this server open; the next start catches up."
+USUAL_UPGRADE = "An upgrade usually takes 2 to 15 minutes."
+
+
+_AFTER_A_RUN: Mapping[Outcome | None, str] = {
+    Outcome.FAILED: "says why it failed, and what of it is new",
+    Outcome.NO_TEST_RAN: "shows the log; look at -k, -m and the test ids before you run it again",
+    Outcome.LISTING: "shows the end of the log, where the tests are listed",
+}
+
+
+def call_words(tool: str, /, **arguments: JsonValue) -> str:
+    """Return a call as a model can copy it: `wait_for_watch(watch_id="w_7k3m9q2d")`, values as JSON."""
+    given = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
+    return f"{tool}({given})"
+
+
+def wait_call(watch: Watch) -> str:
+    """Return the call that waits for a watch."""
+    return call_words("wait_for_watch", watch_id=watch.id)
+
+
+def look_call(job: str) -> str:
+    """Return the call that shows a job; empty for a job that no tool shows."""
+    kind, _, subject = job.partition(":")
+    if kind == "execution":
+        return call_words("get_execution", exec_id=int(subject))
+    return call_words("get_upgrade", testbed=subject) if kind == "upgrade" else ""
+
+
+def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> Document:
+    """Tell that something was started, or that it is not known yet whether it was."""
+    if watch.state is WatchState.STARTING:
+        return Document(
+            conclusion=f"[{watch.id}] It is not known yet whether the {watch.title} started.",
+            sections=(
+                Paragraph(watch.reason),
+                *chain_sections(watch),
+                Paragraph(
+                    "It was sent once and is not sent again by itself. TP is being read to tell whether it started, "
+                    "and the result is reported in this conversation."
+                ),
+            ),
+            next_step=f"Do not start it again. {wait_call(watch)} tells what was found out.",
+        )
+    usual = () if watch.usual is None else (usual_words(watch.usual),)
+    return Document(
+        conclusion=f"{messages.headline(watch)}.",
+        sections=(
+            *chain_sections(watch),
+            *(Paragraph(text) for text in (*notes, *usual, f"{BACKGROUND} {WHILE_OPEN}")),
+        ),
+        next_step=f"{wait_call(watch)} waits for it. {advice}".rstrip(),
+    )
+
+
+def chain_sections(watch: Watch) -> tuple[Section, ...]:
+    """Return the whole chain that a watch begins; empty where nothing follows it."""
+    if watch.chain is None:
+        return ()
+    lines = messages.chain_lines(watch.chain, f"[{watch.id}] {watch.title}")
+    return (ItemList("The whole chain; each step starts by itself, and its end is reported", lines),)
+
+
+def interim(watch: Watch, now: float, *, lead: str = "") -> Document:
+    """Tell how a watch stands that goes on; `lead` follows the conclusion."""
+    lines = [*messages.interim_lines(watch, now), *messages.place_lines(watch.chain)]
+    if watch.usual is None and watch.job.startswith("upgrade:"):
+        lines.append(USUAL_UPGRADE)
+    return Document(
+        conclusion=f"{messages.headline(watch)}.{lead}",
+        sections=(Paragraph("\n".join(lines)),),
+        next_step=f"{BACKGROUND} {wait_call(watch)} goes on waiting.",
+    )
+
+
+def elsewhere(watch: Watch) -> Document:
+    """Tell of a watch whose TP is not the one that this server is configured for."""
+    return Document(
+        conclusion=f"{messages.headline(watch)}, as far as is known.",
+        sections=(Paragraph(f"It belongs to the TP at {watch.server}, which this server does not look at."),),
+        next_step="A server that is configured for that TP goes on with it.",
+    )
+
+
+def elsewhere_line(watch: Watch) -> str:
+    """Return the same in one line, for a list."""
+    return f"{messages.headline(watch)} (of the TP at {watch.server}, which this server does not look at)"
+
+
+def ended(watch: Watch) -> Document:
+    """Tell the end of a watch."""
+    return Document(conclusion=messages.end_message(watch), next_step=next_step(watch))
+
+
+def next_step(watch: Watch) -> str:
+    """Return what to do once a watch has ended."""
+    if watch.chain is not None and watch.chain.next is not None:
+        following = call_words("wait_for_watch", watch_id=watch.chain.next.id)
+        return f"{following} waits for the next step, which starts by itself: do not start it."
+    if messages.never_started(watch):
+        return ""
+    kind, _, subject = watch.job.partition(":")
+    look = look_call(watch.job)
+    if messages.is_doubtful(watch) and look:
+        return f"{look} shows what TP knows of it."
+    if kind == "execution":
+        if watch.outcome is Outcome.FAILED:
+            look = call_words("triage_execution", exec_id=int(subject))
+        return f"{look} {_AFTER_A_RUN.get(watch.outcome, 'shows it, with its report or log')}."
+    if kind == "upgrade" and watch.state is WatchState.DONE:
+        return f"Tests can run on it now: {call_words('run_pytest', lab=subject, testcase=['...'])}."
+    return f"{look} shows each device and the end of its log." if look else ""
+
+
+async def how_told(watches: Sequence[Watch], call: Call, *, name_conversations: bool) -> Mapping[str, str]:
+    """Return for each watch what to append to its line, such as ", not seen yet, shown once".
+
+    Args:
+        watches: the watches.
+        call: the call that lists them.
+        name_conversations: also say to which conversation each belongs.
+
+    """
+    ids = [watch.id for watch in watches if watch.state.ended]
+    try:
+        ends = await call.services.conversations.ends(ids)
+        deliveries = await call.services.deliveries.of(ids)
+    except StoreError:
+        # The list is worth more than what is said on top of it.
+        return {}
+    return {
+        watch.id: "".join(
+            f"; {part}"
+            for part in (
+                f"conversation {watch.owner.handle}" if name_conversations else "",
+                _seen(ends.get(watch.id)),
+                *map(_delivered, deliveries.get(watch.id, ())),
+            )
+            if part
+        )
+        for watch in watches
+    }
+
+
+def _seen(end: InboxEntry | None) -> str:
+    if end is None:
+        return ""
+    if end.seen_at is not None:
+        return "its end was seen"
+    return f"its end was not seen yet, shown {count_of(end.showings, 'time')}"
+
+
+def _delivered(delivery: Delivery) -> str:
+    tries = f", {delivery.times} times" if delivery.times > 1 else ""
+    return f"told by {delivery.channel}{tries} ({delivery.outcome})"

@@ -1,0 +1,1 @@
+"""Sections of a result that show a run report or its triage."""

@@ -1,0 +1,358 @@
+"""Watching a job that somebody else started, by any tool that reads."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, assert_never
+
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
+
+from tp_mcp.access.policy import Need
+from tp_mcp.api.guard import guard_execution_id, guard_name
+from tp_mcp.connectors.manifest import Match
+from tp_mcp.connectors.match import check_match
+from tp_mcp.errors import InvalidArgumentError, ManifestError
+from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job
+from tp_mcp.jobs.match_rule import MATCH_RULE
+from tp_mcp.jobs.specs import async_block, spec_of
+from tp_mcp.jobs.tp_json import word
+from tp_mcp.jobs.tp_reader import read_execution
+from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
+from tp_mcp.results.document import Document
+from tp_mcp.results.text import shorten
+from tp_mcp.tools.framework import watch_documents
+from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.starts import repeated_call
+from tp_mcp.tools.starts.chain_arguments import OnDone, OnFail, Plan, planned
+from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted_to_follow
+from tp_mcp.watch.model.spec import WatchSpec, check_limits
+from tp_mcp.watch.model.until import Awaited
+from tp_mcp.watch.model.watch import Origin
+from tp_mcp.watch.registry import Intent
+
+logger = logging.getLogger(__name__)
+
+START_TOOL = "start_watch"
+DEFAULT_INTERVAL_SECONDS = 30.0
+DEFAULT_TIMEOUT_SECONDS = 6 * 3600.0
+MESSAGE_MAX_CHARACTERS = 300
+WATCH_ROOTS = frozenset({"args", "poll"})
+"""What follow-ups may use: nothing was started, so there is no answer to a start."""
+
+PATH_MAX_CHARACTERS = 300
+CONDITION_MAX_CHARACTERS = 90
+_SIGNS: Mapping[str, str] = {"equals": "=", "gte": ">="}
+ARGS_EXAMPLES: Mapping[str, JsonValue] = {"exec_id": {"exec_id": 446}, "testbed": {"testbed": "AT16_Combined_FSW"}}
+LAB_MATCH_EXAMPLE = """{"path": "[?name=='AT16_Combined_FSW'].status | [0]", "equals": "Available"}"""
+
+_SPEC = TypeAdapter(WatchSpec)
+
+
+def _scalar(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict | list) or value is None or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("it must be a text, a number, true or false")
+    return value
+
+
+# One JSON value, so that a wrong one is one problem and not one for each type that it is not.
+Scalar = Annotated[JsonValue, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+
+Seconds = Annotated[float, AllowInfNan(False)]
+
+
+class MatchArguments(BaseModel):
+    """A condition on the polled answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    path: Annotated[str, Field(min_length=1, max_length=PATH_MAX_CHARACTERS)]
+    equals: Scalar | None = None
+    in_: Annotated[list[Scalar] | None, Field(alias="in", min_length=1)] = None
+    matches: Annotated[str | None, Field(min_length=1)] = None
+    exists: StrictBool | None = None
+    gte: Annotated[float | None, Field(strict=True, allow_inf_nan=False)] = None
+
+    @model_validator(mode="after")
+    def _one_operator(self) -> "MatchArguments":
+        if len(self._given()) != 1:
+            raise ValueError("it needs exactly one of equals, in, matches, exists, gte")
+        return self
+
+    def to_match(self) -> Match:
+        """Return it as a manifest's match.
+
+        Raises:
+            WatchSpecError: its path or its pattern cannot be used.
+
+        """
+        match = Match.model_validate({"path": self.path, **self._given()})
+        check_match(match)
+        return match
+
+    def in_words(self) -> str:
+        """Return it as a reader would say it: `status = "Done"`."""
+        [(operator, value)] = self._given().items()
+        if operator == "exists":
+            return self.path if value else f"no {self.path}"
+        if isinstance(value, float) and value.is_integer():
+            # As it was written: the whole number 2 has become 2.0 on the way.
+            value = int(value)
+        return f"{self.path} {_SIGNS.get(operator, operator)} {_json(value)}"
+
+    def _given(self) -> dict[str, JsonValue]:
+        return self.model_dump(by_alias=True, exclude_none=True, exclude={"path"})
+
+
+class StartWatchArguments(ToolArguments):
+    """What `start_watch` takes."""
+
+    tool: Annotated[Literal["get_execution", "get_upgrade", "list_labs"], Field(description="The read tool to poll.")]
+    args: Annotated[
+        dict[str, JsonValue],
+        Field(description="Its arguments.", examples=list(ARGS_EXAMPLES.values())),
+    ] = Field(default_factory=dict)
+    done_match: Annotated[
+        MatchArguments | None,
+        Field(
+            description="End as done when the value at path (dotted or JMESPath, in TP's own JSON) meets one operator: "
+            "equals this; in this list; matches this regular expression somewhere; exists (true or false); gte, at "
+            "least this number. Without it, the end of the execution or upgrade counts.",
+            examples=[{"path": "status", "equals": "Done"}],
+        ),
+    ] = None
+    fail_match: Annotated[MatchArguments | None, Field(description="End as failed; looked at first.")] = None
+    interval_sec: Annotated[
+        float | None, Field(description="Seconds between polls, 5 to 3600.", allow_inf_nan=False)
+    ] = None
+    timeout_sec: Annotated[float | None, Field(description="Seconds until it gives up.", allow_inf_nan=False)] = None
+    max_polls: Annotated[int | None, Field(description="Polls until it gives up.")] = None
+    message: Annotated[
+        str, Field(description="What to say at the end; may use {poll.<path>}.", max_length=MESSAGE_MAX_CHARACTERS)
+    ] = ""
+    on_done: OnDone = None
+    on_fail: OnFail = None
+    confirm: Confirm = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is watched, as its poll tool names it."""
+
+    title: str
+    job: str
+    args: Mapping[str, JsonValue]
+    rule: str
+    start_tool: str | None
+    baseline: JsonValue = None
+    note: str = ""
+
+
+async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
+    """Watch a job that somebody else started."""
+    services = call.services
+    if arguments.fail_match is not None and arguments.done_match is None:
+        raise InvalidArgumentError(
+            "fail_match was given without done_match.", remedy="Give both, or neither to watch the job's own end."
+        )
+    for match in (arguments.done_match, arguments.fail_match):
+        if match is not None:
+            match.to_match()
+    asked = arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"confirm"})
+    known = {name: value for name, value in asked.items() if name not in {"on_done", "on_fail"}}
+    plan = planned(call, arguments.on_done, arguments.on_fail, known=known, roots=WATCH_ROOTS, polled=arguments.tool)
+    subject = await _subject(arguments, call)
+    await plan.check(call)
+    if (told := await _permitted(arguments, plan, known, call)) is not None:
+        return told
+    spec = plan.of_spec(_spec(arguments, subject, call))
+    check_limits(interval_seconds=spec.interval_seconds, timeout_seconds=spec.timeout_seconds, max_polls=spec.max_polls)
+    said = {"spec": _SPEC.dump_python(spec, mode="json", by_alias=True), **plan.asked}
+    intent = Intent(
+        owner=call.owner,
+        origin=Origin(START_TOOL, asked),
+        title=_title(arguments, subject),
+        job=subject.job,
+        spec=spec,
+        baseline=subject.baseline,
+        call_key=await repeated_call.key_of(call, START_TOOL, said),
+        chain=plan.chain,
+        id=plan.id,
+    )
+    watch = await services.registry.observe(intent)
+    if watch.id != intent.id:
+        return await repeated_call.told(watch, call, said=repeated_call.WATCHED)
+    services.inbox.made(call.owner, watch.id)
+    call.awaits.append(Awaited((watch,)))
+    return watch_documents.started(watch, notes=(subject.note,) if subject.note else ())
+
+
+async def _permitted(
+    arguments: StartWatchArguments, plan: Plan, known: Mapping[str, JsonValue], call: Call
+) -> Document | None:
+    """Have what follows confirmed where that is needed; the watch itself changes nothing."""
+    if not plan.later:
+        return None
+    need = call.services.access.policy.need_of_all(Need.NOBODY, plan.later)
+    action, testbed = next(
+        later for later in plan.later if call.services.access.policy.need_of_all(Need.NOBODY, (later,)) is need
+    )
+    if need is not Need.NOBODY and testbed is None:
+        raise InvalidArgumentError(
+            "What follows has to be confirmed, and its testbed is named by a template.",
+            remedy="Write the testbed itself. Nothing was sent.",
+        )
+    change = Change(
+        action=action,
+        tool=START_TOOL,
+        testbed=testbed or "",
+        what="watch that changes nothing by itself, and what follows its end",
+        arguments=known,
+        chain=plan.lines,
+        later=plan.later,
+    )
+    return await permitted_to_follow(call, change, confirm=arguments.confirm)
+
+
+async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
+    args = dict(arguments.args)
+    match arguments.tool:
+        case "get_execution":
+            exec_id = guard_execution_id(_only(args, "exec_id"))
+            # Read once now, so that a wrong number is told here and not at the end.
+            services = call.services
+            execution = await read_execution(services.client, services.logs, exec_id, call.owner.principal)
+            return _Subject(
+                title=f"execution {exec_id} on {execution.lab}",
+                job=execution_job(exec_id),
+                args={"exec_id": exec_id},
+                rule=EXECUTION_RULE,
+                start_tool="run_pytest",
+                baseline=ExecutionBaseline(lab=execution.lab or None).to_json(),
+                note=await call.services.catalogue.whose_execution(exec_id),
+            )
+        case "get_upgrade":
+            testbed = guard_name("testbed", _only(args, "testbed"))
+            await call.services.catalogue.require_lab("testbed", testbed)
+            status = await call.services.client.get_upgrade(testbed)
+            under_way = status.status == UNDER_WAY
+            return _Subject(
+                title=f"upgrade of {testbed}" if under_way else f"wait for the next upgrade of {testbed}",
+                job=upgrade_job(testbed),
+                args={"testbed": testbed},
+                rule=UPGRADE_RULE,
+                start_tool="start_upgrade",
+                # Where none is under way, the end of the latest one is old: only one that begins from now on counts.
+                baseline=None if under_way else upgrade_baseline(status),
+                note="" if under_way else _idle_note(word(status.status), custom=arguments.done_match is not None),
+            )
+        case "list_labs":
+            if args:
+                raise InvalidArgumentError(
+                    f"args has {', '.join(args)}, but list_labs is polled without arguments.",
+                    remedy=f"Pick the lab by the path: {LAB_MATCH_EXAMPLE}.",
+                )
+            if arguments.done_match is None:
+                raise InvalidArgumentError(
+                    "done_match is missing: a list of labs has no end of its own.",
+                    remedy=f"For example {LAB_MATCH_EXAMPLE}.",
+                )
+            return _Subject(title="labs", job="labs:", args={}, rule=MATCH_RULE, start_tool=None)
+        case _:
+            assert_never(arguments.tool)
+
+
+def _idle_note(status: str, *, custom: bool) -> str:
+    if custom:
+        return (
+            f"None is under way now, and done_match looks at what TP shows: the end of the latest one ({status}), "
+            "until another begins. Without done_match only the next one's end counts."
+        )
+    return f"None is under way now ({status}); it waits for one to begin."
+
+
+def _only(args: Mapping[str, JsonValue], name: str) -> JsonValue:
+    if set(args) != {name}:
+        given = ", ".join(args) or "nothing"
+        raise InvalidArgumentError(
+            f"args has {given}, but must have {name} alone.", remedy=f"For example {_json(ARGS_EXAMPLES[name])}."
+        )
+    return args[name]
+
+
+def _spec(arguments: StartWatchArguments, subject: _Subject, call: Call) -> WatchSpec:
+    usual = _usual(subject, call)
+    custom = arguments.done_match is not None
+    return replace(
+        usual,
+        tool=arguments.tool,
+        args=subject.args,
+        rule=MATCH_RULE if custom else subject.rule,
+        interval_seconds=usual.interval_seconds if arguments.interval_sec is None else arguments.interval_sec,
+        timeout_seconds=usual.timeout_seconds if arguments.timeout_sec is None else arguments.timeout_sec,
+        max_polls=arguments.max_polls,
+        done_match=None if arguments.done_match is None else arguments.done_match.to_match(),
+        fail_match=None if arguments.fail_match is None else arguments.fail_match.to_match(),
+        # The manifest's own messages speak of the call that started the job, which was not made here.
+        on_done=arguments.message,
+        on_fail=arguments.message,
+        progress="",
+    )
+
+
+def _usual(subject: _Subject, call: Call) -> WatchSpec:
+    if subject.start_tool is not None:
+        try:
+            return spec_of(async_block(call.services.manifest, subject.start_tool), rule=subject.rule)
+        except ManifestError as error:
+            # A connector of the user's own may lack the tool; what somebody else started can be watched all the same.
+            logger.info("%s is watched with default intervals: %s", subject.job, error)
+    return WatchSpec(
+        tool="",
+        args={},
+        rule=subject.rule,
+        interval_seconds=DEFAULT_INTERVAL_SECONDS,
+        timeout_seconds=DEFAULT_TIMEOUT_SECONDS,
+    )
+
+
+def _title(arguments: StartWatchArguments, subject: _Subject) -> str:
+    if arguments.done_match is None:
+        return subject.title
+    return f"wait for {subject.title} to have {shorten(arguments.done_match.in_words(), CONDITION_MAX_CHARACTERS)}"
+
+
+def _json(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+TOOLS = (
+    ToolDefinition(
+        name=START_TOOL,
+        title="Watch something already running",
+        description=(
+            "Watch an execution or upgrade that somebody else started, e.g. in TP's own page, or any state of "
+            "the labs; what start_upgrade and run_pytest start is watched already. Without done_match the "
+            'job\'s own end counts. Examples: {"tool": "get_execution", "args": {"exec_id": 446}}; {"tool": '
+            '"list_labs", "done_match": {"path": "[?name==\'AT16_Combined_FSW\'].status | [0]", "equals": '
+            '"Available"}}'
+        ),
+        arguments=StartWatchArguments,
+        run=start_watch,
+        read_only=False,
+        awaits=True,
+        idempotent=False,
+    ),
+)

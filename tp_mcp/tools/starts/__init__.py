@@ -1,0 +1,1 @@
+"""Starting a job: confirmation, idempotency, chain arguments and the request itself."""

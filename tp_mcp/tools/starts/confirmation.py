@@ -1,0 +1,211 @@
+"""Whether a change may be sent: the policy, and a confirmation of exactly this plan where one is needed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field, JsonValue, WithJsonSchema
+
+from tp_mcp.access.audit_log import Event
+from tp_mcp.access.confirmations import CODE_SECONDS, Proposal
+from tp_mcp.access.control import Trail
+from tp_mcp.access.policy import Action, Need, Unasked
+from tp_mcp.api.models import Lab, UpgradeStatus
+from tp_mcp.errors import ConfirmationError, TpError
+from tp_mcp.jobs.tp_json import word
+from tp_mcp.results.document import Document, Paragraph
+from tp_mcp.results.text import format_duration
+from tp_mcp.tools.framework.definition import Call
+from tp_mcp.tools.framework.questions import Answer, Asker
+from tp_mcp.tools.starts.chain_arguments import Later
+from tp_mcp.tools.starts.concurrent_jobs import going_on_at
+
+Confirm = Annotated[
+    str | None, WithJsonSchema({"type": "string"}), Field(description="Code of a shown plan, to do just that.")
+]
+DryRun = Annotated[bool, Field(description="Only show the plan.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a call would send. Attributes as of `Proposal`; `arguments` hold no secret.
+
+    `later` is every change that may follow in its chain: who has to confirm one of them confirms it with the first.
+    """
+
+    action: Action
+    tool: str
+    testbed: str
+    what: str
+    arguments: Mapping[str, JsonValue]
+    target: str = ""
+    chain: tuple[str, ...] = field(default=())
+    later: tuple[Later, ...] = field(default=())
+
+
+async def permitted(
+    call: Call, change: Change, *, confirm: str | None = None, dry_run: bool = False
+) -> Document | None:
+    """Return None where a change is to be sent now, which is then in the audit log; else what to tell instead.
+
+    What follows in a chain was confirmed with the chain as a whole: only the policy and the budget still count.
+
+    Raises:
+        PolicyError: the operator does not allow it.
+        ConfirmationError: it has to be confirmed, and was not.
+        TpError: the plan could not be made because TP could not be asked.
+        StoreError: it could not be written down.
+
+    """
+    control = call.services.access
+    control.policy.check(change.action, change.testbed)
+    trail = control.trail(call.owner, change.tool, call.id)
+    need = Need.NOBODY
+    if call.follows is None:
+        own = control.policy.need(change.action, change.testbed)
+        need = control.policy.need_of_all(own, change.later)
+    if dry_run:
+        return await _shown(call, change, trail)
+    if need is not Need.NOBODY:
+        told = await _confirmed(call, change, trail, need, confirm)
+        if told is not None:
+            return told
+    await trail.spend(change.action, change.testbed, change.what)
+    return None
+
+
+async def permitted_to_follow(call: Call, change: Change, *, confirm: str | None = None) -> Document | None:
+    """Return None where a watch may be made that changes nothing itself; else what to tell instead.
+
+    Args:
+        call: the call that would make it.
+        change: what may follow its end.
+        confirm: the code of a plan that was shown.
+
+    Raises:
+        ConfirmationError: it has to be confirmed, and was not.
+        TpError: the plan could not be made because TP could not be asked.
+        StoreError: it could not be written down.
+
+    """
+    control = call.services.access
+    need = control.policy.need_of_all(Need.NOBODY, change.later)
+    if need is Need.NOBODY:
+        return None
+    return await _confirmed(call, change, control.trail(call.owner, change.tool, call.id), need, confirm)
+
+
+async def proposed(call: Call, change: Change) -> Proposal:
+    """Return a change with everything that concerns it as it stands now.
+
+    Raises:
+        InvalidArgumentError: there is no such lab.
+        TpError: TP could not be asked.
+
+    """
+    services = call.services
+    lab = await services.catalogue.require_lab("testbed", change.testbed)
+    status = await services.client.get_upgrade(change.testbed)
+    return Proposal(
+        action=change.action,
+        tool=change.tool,
+        arguments=json.dumps(change.arguments, ensure_ascii=False, sort_keys=True),
+        testbed=change.testbed,
+        what=change.what,
+        devices=_devices(lab, status),
+        running=_running(status),
+        target=change.target,
+        lab_status=word(lab.status) if lab is not None else "",
+        users=_users(lab, await services.client.username()),
+        executions=await _executions(call, change.testbed),
+        watches=await going_on_at(change.testbed, call),
+        chain=change.chain,
+    )
+
+
+async def _shown(call: Call, change: Change, trail: Trail) -> Document:
+    proposal = await proposed(call, change)
+    await trail.write(Event.SHOWN, "dry run", action=change.action, testbed=change.testbed)
+    return Document(
+        "Nothing was started: this is the plan.",
+        (Paragraph("\n".join(proposal.lines())),),
+        "Call again without dry_run to do it.",
+    )
+
+
+async def _confirmed(call: Call, change: Change, trail: Trail, need: Need, confirm: str | None) -> Document | None:
+    control = call.services.access
+    if confirm:
+        await control.confirmations.redeem(
+            confirm, call.owner, await proposed(call, change), by_person=need is Need.PERSON
+        )
+        await trail.write(Event.CONFIRMED, "by code", action=change.action, testbed=change.testbed)
+        return None
+    if call.asker is not None:
+        await _asked(call.asker, call, change, trail)
+        return None
+    if need is Need.CALLER and control.policy.unasked is Unasked.REFUSE:
+        raise ConfirmationError(
+            "It has to be confirmed, and this client cannot ask its user.",
+            remedy="Use a client that can (elicitation), or ask whoever runs this server (TP_MCP_UNASKED).",
+        )
+    proposal = await proposed(call, change)
+    code = await control.confirmations.ask(call.owner, proposal, by_person=need is Need.PERSON)
+    await trail.write(Event.SHOWN, f"needs {need}", action=change.action, testbed=change.testbed)
+    again = f'call again with the same arguments and confirm="{code}" within {format_duration(CODE_SECONDS)}'
+    own = control.policy.need(change.action, change.testbed) is Need.PERSON
+    protected = change.testbed if own else "The testbed of what follows"
+    step = (
+        f"{protected} is protected: show the plan to the user, who has to run `tp-mcp approve {code}` in a "
+        f"terminal. Then {again}. You cannot approve it for them."
+        if need is Need.PERSON
+        else f"Show the plan to the user. If they agree, {again}. The code is good for this plan alone."
+    )
+    return Document("Nothing was started yet: this is the plan.", (Paragraph("\n".join(proposal.lines())),), step)
+
+
+async def _asked(asker: Asker, call: Call, change: Change, trail: Trail) -> None:
+    """Have the client ask its user; return where they agree, and what they agreed to is still the plan."""
+    control = call.services.access
+    said = asker.earlier
+    if said is None:
+        proposal = await proposed(call, change)
+        code = await control.confirmations.ask(call.owner, proposal, by_person=True)
+        await trail.write(Event.SHOWN, "to the user", action=change.action, testbed=change.testbed)
+        said = await asker.ask("\n".join((*proposal.lines(), "Do it now?")), code)
+    if said.answer is not Answer.YES:
+        raise ConfirmationError(
+            "The user did not agree." if said.answer is Answer.NO else "The user did not answer in time.",
+            remedy="Nothing was sent. Do not ask again unless they tell you to.",
+        )
+    # They may have taken minutes to answer.
+    await control.confirmations.redeem(
+        said.code, call.owner, await proposed(call, change), by_person=True, user_answered=True
+    )
+    await trail.write(Event.CONFIRMED, "by the user", action=change.action, testbed=change.testbed)
+
+
+def _devices(lab: Lab | None, status: UpgradeStatus) -> tuple[str, ...]:
+    if lab is not None and lab.devices:
+        return tuple(f"{word(device.name)} {word(device.ip)}".strip() for device in lab.devices)
+    return tuple(word(ip) for ip in status.target_ips)
+
+
+def _running(status: UpgradeStatus) -> str:
+    builds = sorted({word(device.last_build_number) for device in status.per_device if device.last_build_number})
+    under_way = " (an upgrade is under way)" if status.status == "PROGRESS" else ""
+    return (f"build {', '.join(builds)}" if builds else "unknown") + under_way
+
+
+def _users(lab: Lab | None, own: str) -> tuple[str, ...]:
+    return tuple(word(user) for user in (*lab.users, *lab.usedby) if user != own) if lab is not None else ()
+
+
+async def _executions(call: Call, testbed: str) -> tuple[int, ...]:
+    try:
+        rows = await call.services.client.list_executions()
+    except TpError:
+        # A companion endpoint: where it does not answer, the plan is shown without.
+        return ()
+    return tuple(sorted(row.exec_id for row in rows if row.lab == testbed and row.in_flight and row.exec_id))

@@ -1,0 +1,196 @@
+"""The single tests of a run: found by outcome and by words, page by page."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+import anyio.to_thread
+from pydantic import Field, JsonValue
+
+from tp_mcp.history.report_cache import RunTests
+from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, execution_job
+from tp_mcp.jobs.tp_json import word
+from tp_mcp.jobs.tp_reader import read_execution
+from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
+from tp_mcp.results.statuses import status_words
+from tp_mcp.results.text import Size, count_of, format_duration, size_of
+from tp_mcp.tools.framework import watch_documents
+from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.pagination import offset_of
+from tp_mcp.tools.reports.failed_tests import row_line
+from tp_mcp.triage.failing_line import failing_line
+from tp_mcp.triage.test_report import BROKEN, OUTCOMES, ReportedTest
+
+RESULTS_TOOL = "get_test_results"
+
+PAGE_SIZE = 30
+"""Most tests in one answer."""
+
+RESULTS_TYPICAL_CHARACTERS = 6_000
+"""A page of failing lines, or two logs."""
+
+PAGE_MAX = Size(4_500, 9_000)
+"""Most text of the tests in one answer: with what is said around them, none is ever cut off a page."""
+
+SHOWN_IN_FULL = 2
+"""Where no more tests are found, each is shown with its log."""
+
+_SOURCES = {"report": "its report", "log": "the end of its log"}
+
+
+class TestResultsArguments(ToolArguments):
+    """What `get_test_results` takes."""
+
+    # It is no class of tests, whatever pytest makes of its name.
+    __test__ = False
+
+    exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
+    outcome: Annotated[
+        Literal["broken", "failed", "error", "passed", "skipped", "xfailed", "xpassed", "rerun", "any"],
+        Field(description="broken: failed or error."),
+    ] = "broken"
+    search: Annotated[str, Field(description="Words in the id or the failing line.", max_length=300)] = ""
+    cursor: Annotated[str, Field(description="Where to go on.")] = ""
+
+
+async def get_test_results(arguments: TestResultsArguments, call: Call) -> Document:
+    """List a run's tests."""
+    exec_id = arguments.exec_id
+    execution = await read_execution(call.services.client, call.services.logs, exec_id, call.owner.principal)
+    await call.services.inbox.name(call.visit, job=execution_job(exec_id))
+    where = f"Execution {exec_id} on {word(execution.lab) or 'an unknown lab'}"
+    if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
+        return Document(
+            f"{where} is {status_words(execution.status) or 'of unknown status'}: its report is written at its end.",
+            next_step=f"{watch_documents.look_call(execution_job(exec_id))} shows how it stands.",
+        )
+    services = call.services
+    told = await services.reports.tests(
+        exec_id, execution, client=services.client, owner=call.owner, logs=services.logs
+    )
+    if told.source == "report":
+        call.services.recorder.saw(exec_id, call.owner.principal, execution, told.tests)
+    notes = _notes(told)
+    # On a thread: to find words in thousands of failing lines takes a while.
+    found = await anyio.to_thread.run_sync(_found, told.tests, arguments)
+    conclusion = f"{where}, by {_SOURCES[told.source]}: {_counts(told.tests)}."
+    if not found:
+        return Document(f"{conclusion} {_none(arguments, told)}", notes, _without_filter(arguments, told))
+    if len(found) <= SHOWN_IN_FULL and not arguments.cursor:
+        return Document(f"{conclusion} {_matching(arguments, found)}", (*notes, *map(_in_full, found)))
+    return _page(found, conclusion, told, arguments)
+
+
+def _notes(told: RunTests) -> tuple[Section, ...]:
+    if told.source == "report":
+        unread = f"{count_of(told.left_out, 'row')} of the report could not be read." if told.left_out else ""
+        return (Paragraph(unread),) if unread else ()
+    if not told.tests:
+        return (Paragraph(f"{told.problem}, and the end of its log names no test."),)
+    part = "" if told.complete else " The summary is cut off, so some are missing."
+    return (
+        Paragraph(
+            f"{told.problem}, so this is what the short summary at the end of its log names: no logs of tests, no "
+            f"durations, and of those that did not fail usually nothing.{part}{told.log_words}"
+        ),
+    )
+
+
+def _found(tests: Sequence[ReportedTest], arguments: TestResultsArguments) -> list[ReportedTest]:
+    words = arguments.search.casefold().split()
+    return [test for test in tests if _wanted(arguments.outcome)(test) and _matches(test, words)]
+
+
+def _wanted(outcome: str) -> Callable[[ReportedTest], bool]:
+    if outcome == "any":
+        return lambda _: True
+    if outcome == "broken":
+        return lambda test: test.outcome in BROKEN
+    return lambda test: test.outcome == outcome
+
+
+def _matches(test: ReportedTest, words: Sequence[str]) -> bool:
+    missing = [word for word in words if word not in test.test_id.casefold()]
+    if not missing:
+        return True
+    line = failing_line(test)
+    said = f"{line.message} {line.location}".casefold() if line else ""
+    return all(word in said for word in missing)
+
+
+def _counts(tests: Sequence[ReportedTest]) -> str:
+    counted = Counter(test.outcome for test in tests)
+    return ", ".join(f"{counted[outcome]:,} {outcome}" for outcome in OUTCOMES if counted[outcome]) or "no test"
+
+
+def _matching(arguments: TestResultsArguments, found: Sequence[ReportedTest]) -> str:
+    what = {"broken": "failed or in error", "any": "in all"}.get(arguments.outcome, arguments.outcome)
+    having = f", with {arguments.search!r}" if arguments.search else ""
+    return f"{len(found):,} {what}{having}."
+
+
+def _none(arguments: TestResultsArguments, told: RunTests) -> str:
+    known = "" if told.source == "report" else " that is known"
+    return f"None{known} is {_matching(arguments, ()).removeprefix('0 ')}"
+
+
+def _without_filter(arguments: TestResultsArguments, told: RunTests) -> str:
+    if not told.tests:
+        return f"{watch_documents.look_call(execution_job(arguments.exec_id))} shows its counts and the end of its log."
+    others = watch_documents.call_words(RESULTS_TOOL, exec_id=arguments.exec_id, outcome="any")
+    return f"{others} lists all that are known."
+
+
+def _in_full(test: ReportedTest) -> Section:
+    took = "" if test.duration_seconds is None else f", {format_duration(test.duration_seconds)}"
+    # The id stands within the fence: it is data from outside too.
+    text = f"{test.test_id}\n\n{test.log or '(no log)'}"
+    return LogExcerpt(heading=f"{test.outcome.capitalize()}, in {test.phase}{took}", text=text, source="TP's report")
+
+
+def _page(found: Sequence[ReportedTest], conclusion: str, told: RunTests, arguments: TestResultsArguments) -> Document:
+    offset = offset_of(arguments.cursor, len(found))
+    lines: list[str] = []
+    room = PAGE_MAX
+    for test in found[offset : offset + PAGE_SIZE]:
+        line = row_line(test)
+        # As it stands in a list, indented.
+        size = size_of("- " + line.replace("\n", "\n  ") + "\n")
+        if lines and not room.holds(size):
+            break
+        room = room.minus(size)
+        lines.append(line)
+    end = offset + len(lines)
+    more = end < len(found)
+    which = f" These are {offset + 1:,} to {end:,}." if more or offset else ""
+    one = watch_documents.call_words(
+        RESULTS_TOOL, exec_id=arguments.exec_id, outcome=arguments.outcome, search="(its id)"
+    )
+    step = f"{one} shows one with its log." if told.source == "report" else ""
+    if more:
+        step = f"{_next_call(arguments, end)} goes on. {step}".rstrip()
+    listed = ItemList("Tests", tuple(lines), rest=_next_call(arguments, end), source=f"TP: {_SOURCES[told.source]}")
+    return Document(f"{conclusion} {_matching(arguments, found)}{which}", (*_notes(told), listed), step)
+
+
+def _next_call(arguments: TestResultsArguments, offset: int) -> str:
+    given: dict[str, JsonValue] = {"exec_id": arguments.exec_id, "outcome": arguments.outcome}
+    if arguments.search:
+        given["search"] = arguments.search
+    return watch_documents.call_words(RESULTS_TOOL, **given, cursor=str(offset))
+
+
+TOOLS = (
+    ToolDefinition(
+        name=RESULTS_TOOL,
+        title="Show a run's tests",
+        description=(
+            "List an ended run's tests, by default what broke, with the lines that failed; one or two that are found, "
+            "with their logs."
+        ),
+        arguments=TestResultsArguments,
+        run=get_test_results,
+        read_only=True,
+        typical_characters=RESULTS_TYPICAL_CHARACTERS,
+    ),
+)

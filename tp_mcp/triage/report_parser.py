@@ -1,0 +1,75 @@
+"""Reading a pytest-html report: the tests it lists, whichever generation wrote it.
+
+One row of the report is one `ReportedTest`. A test has several rows where its teardown failed after it had passed or
+failed, or where it was run again: the rows then stand together under the same id, the worst outcome first. They are
+not merged, so that their numbers agree with the report's own summary.
+"""
+
+import mmap
+import re
+from pathlib import Path
+
+from tp_mcp.errors import ReportError
+from tp_mcp.triage.report_blob import Document, container_of, read_blob
+from tp_mcp.triage.report_rows import read_rows
+from tp_mcp.triage.test_report import FETCH_AGAIN, Outcome, Phase, Report, ReportedTest
+
+__all__ = ["REPORT_MAX_BYTES", "Outcome", "Phase", "Report", "ReportedTest", "parse_report"]
+
+REPORT_MAX_BYTES = 256_000_000
+"""Largest report that is read, in bytes; a text counts with its characters."""
+
+WITH_DATA = 4
+"""The generation from which on the rows are data, and no longer a table."""
+
+_ANYTHING = re.compile(rb"\S")
+_GENERATION = re.compile(rb"pytest-html</a>\s{0,200}v(\d{1,4})\b")
+
+
+def parse_report(document: bytes | str | Path) -> Report:
+    """Read a report.
+
+    Args:
+        document: the HTML file, its text, or its path. Bytes are taken as UTF-8, and what is not UTF-8 in them is
+            replaced.
+
+    Raises:
+        ReportError: it is too large, empty, cut off, no pytest-html report, or damaged.
+        OSError: the file cannot be read.
+
+    """
+    if isinstance(document, Path):
+        return _parse_file(document)
+    _check_size(len(document))
+    return _parse(document.encode("utf-8", "replace") if isinstance(document, str) else document)
+
+
+def _parse_file(path: Path) -> Report:
+    size = path.stat().st_size
+    _check_size(size)
+    if size == 0:
+        return _parse(b"")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return _parse(mapped)
+
+
+def _parse(document: Document) -> Report:
+    start = container_of(document)
+    if start is not None:
+        return read_blob(document, start)
+    if _ANYTHING.search(document) is None:
+        raise ReportError("The report is empty.", remedy=FETCH_AGAIN)
+    generation = _GENERATION.search(document)
+    if generation is None:
+        raise ReportError("This is not a pytest-html report.", remedy="Check the report's path.")
+    if int(generation[1]) >= WITH_DATA:
+        raise ReportError("The report is cut off before its data.", remedy=FETCH_AGAIN)
+    return read_rows(document)
+
+
+def _check_size(size: int) -> None:
+    if size > REPORT_MAX_BYTES:
+        raise ReportError(
+            f"The report has {size:,} bytes, and {REPORT_MAX_BYTES:,} are read.",
+            remedy="Open it in a browser, or run fewer tests at once.",
+        )

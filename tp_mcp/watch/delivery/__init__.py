@@ -1,0 +1,1 @@
+"""How the end of a watch reaches the conversation that asked."""

@@ -1,0 +1,151 @@
+"""Ends that wait to be seen.
+
+A showing is sure once the result that carried it was handed over and a later request of the same conversation began:
+a client that dropped the result would hardly have gone on from it. An end counts as seen after two sure showings, or
+when a call made after a sure showing names its watch or its job.
+
+Two chats may share a conversation's key. There a showing may have gone to the other chat, so it counts only of a watch
+that a call made here has named; here is this process, which over stdio is one client. Naming a job counts there only
+where the watch was made or named here, and the job is this watch's alone, as an execution is: the upgrade of a testbed
+may be the other chat's.
+"""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from tp_mcp.clock import Clock
+from tp_mcp.watch.model.watch import InboxEntry, Owner
+from tp_mcp.watch.ports import LeastShown, Store
+
+SHOWINGS_UNTIL_SEEN = 2
+MAX_KNOWN = 10_000
+"""How many watches of shared keys a process remembers as its own; the end of one that it forgot is shown for longer."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request of a conversation, from its beginning to its result.
+
+    Attributes:
+        owner: whose request it is.
+        reported: watches whose end the result itself tells, so that they need not be appended to it.
+        refused: of these, starts that it tells were refused: nothing goes on, so one sure showing is enough.
+
+    """
+
+    owner: Owner
+    reported: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+
+
+class Inbox:
+    """The ends of watches, per conversation, until they are seen."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        # They die with the process on purpose: what it wrote last may never have been read, so it is shown once more.
+        self._unconfirmed: dict[Owner, dict[str, bool]] = {}  # with whether one sure showing is enough
+        # Of shared keys, oldest first: watches that were made by a call here (False), or that one named (True).
+        self._known: dict[str, bool] = {}
+        self._shown_here: Counter[str] = Counter()  # of a shared key: sure showings by this process
+
+    def made(self, owner: Owner, watch_id: str, *, named: bool = False) -> None:
+        """Take in that a call of a conversation made a watch; `named` where its result tells how it stands as well."""
+        self._know(owner, [watch_id], named=named)
+
+    async def begin(self, owner: Owner) -> Visit:
+        """Take in that a conversation makes a request: what it was shown before, it surely has."""
+        handed_over = self._unconfirmed.pop(owner, None)
+        if handed_over is not None:
+            # A conversation that looked at another one's watch has not seen it for that one.
+            shown = await self._unseen_of(owner, watch_ids=handed_over)
+            if shown:
+                await self._store.count_showings([entry.watch_id for entry in shown])
+            self._shown_here.update(entry.watch_id for entry in shown if not entry.owner.exact)
+            await self._see({entry.watch_id for entry in shown if handed_over[entry.watch_id] or self._suffices(entry)})
+        return Visit(owner)
+
+    async def name(
+        self, visit: Visit, *, watch_ids: Collection[str] = (), job: str | None = None, job_is_one_watchs: bool = False
+    ) -> None:
+        """Take in that a request names watches, or a job: their ends count as seen if they were shown before.
+
+        Args:
+            visit: the request.
+            watch_ids: the watches that it names.
+            job: the job that it names.
+            job_is_one_watchs: no other start can have made that job.
+
+        """
+        self._know(visit.owner, watch_ids, named=True)
+        named: set[str] = set()
+        for entry in await self._unseen_of(visit.owner, watch_ids=watch_ids, job=job):
+            shared = not entry.owner.exact
+            by_job = entry.job == job and (not shared or (job_is_one_watchs and entry.watch_id in self._known))
+            shown = self._shown_here[entry.watch_id] if shared else entry.showings
+            if by_job and shared:
+                self._known[entry.watch_id] = True
+            if (by_job or entry.watch_id in watch_ids) and shown > 0:
+                named.add(entry.watch_id)
+        await self._see(named)
+
+    async def to_show(self, visit: Visit) -> tuple[InboxEntry, ...]:
+        """Return the ends to append to the visit's result: the least shown first, of those the newest.
+
+        A result has room for a few only, and on a shared key old ends may stay unseen for long: a new one comes first.
+        """
+        waiting = [entry for entry in await self._unseen(visit.owner) if entry.watch_id not in visit.reported]
+        return _in_order(waiting)
+
+    async def first_to_show(self, visit: Visit, limit: int) -> LeastShown:
+        """Return the first of the ends to append to the visit's result, as `to_show` orders them, and their number."""
+        own = await self._store.least_shown(visit.owner, but_for=visit.reported, limit=limit)
+        if visit.owner.shared is None:
+            return own
+        shared = await self._store.least_shown(visit.owner.shared, but_for=visit.reported, limit=limit)
+        return LeastShown(_in_order((*own.entries, *shared.entries))[:limit], own.total + shared.total)
+
+    def handed_over(self, visit: Visit, watch_ids: Collection[str]) -> None:
+        """Take in that a result with these ends was handed over to the conversation."""
+        shown = visit.reported.union(watch_ids)
+        if shown:
+            enough = {watch_id: watch_id in visit.refused for watch_id in shown}
+            self._unconfirmed.setdefault(visit.owner, {}).update(enough)
+
+    def _know(self, owner: Owner, watch_ids: Collection[str], *, named: bool) -> None:
+        if owner.exact and owner.also is None:
+            return
+        self._known.update({watch_id: named or self._known.get(watch_id, False) for watch_id in watch_ids})
+        while len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+
+    def _suffices(self, entry: InboxEntry) -> bool:
+        """Return whether an end counts as seen with the showing that was just counted."""
+        if entry.owner.exact:
+            return entry.showings + 1 >= SHOWINGS_UNTIL_SEEN
+        return self._known.get(entry.watch_id, False) and self._shown_here[entry.watch_id] >= SHOWINGS_UNTIL_SEEN
+
+    async def _unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:
+        own = await self._store.unseen(owner)
+        return own if owner.shared is None else (*own, *await self._store.unseen(owner.shared))
+
+    async def _unseen_of(
+        self, owner: Owner, *, watch_ids: Collection[str], job: str | None = None
+    ) -> tuple[InboxEntry, ...]:
+        own = await self._store.unseen_of(owner, watch_ids=watch_ids, job=job)
+        if owner.shared is None:
+            return own
+        return (*own, *await self._store.unseen_of(owner.shared, watch_ids=watch_ids, job=job))
+
+    async def _see(self, watch_ids: set[str]) -> None:
+        if watch_ids:
+            await self._store.mark_seen(sorted(watch_ids), self._clock.now())
+            for watch_id in watch_ids:
+                self._known.pop(watch_id, None)
+                self._shown_here.pop(watch_id, None)
+
+
+def _in_order(entries: Collection[InboxEntry]) -> tuple[InboxEntry, ...]:
+    return tuple(sorted(entries, key=lambda entry: (entry.showings, -entry.created_at)))

@@ -1,0 +1,310 @@
+"""What is said of a watch, for a reader who may know nothing else of it."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue
+
+from tp_mcp.connectors.template import render_text
+from tp_mcp.results.fence import clean, one_line
+from tp_mcp.results.statuses import status_words
+from tp_mcp.results.text import count_of, format_duration, shorten
+from tp_mcp.watch.model.chain import Chain, Link
+from tp_mcp.watch.model.reading import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.model.usual_duration import about_words, left_words, usual_words
+from tp_mcp.watch.model.watch import Advisory, Origin, Watch, WatchState
+
+CALL_MAX_CHARACTERS = 300
+STOPPED_MAX_CHARACTERS = 400
+
+
+def call_words(tool: str, args: Mapping[str, JsonValue]) -> str:
+    """Return a call as a model can copy it: `run_pytest(lab="AT16_Combined_FSW")`, values as JSON."""
+    given = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in args.items())
+    return f"{tool}({given})"
+
+
+def end_line(chain: Chain | None) -> str:
+    """Return where in its chain a watch ended, and what comes next or why nothing does; empty where it is in none."""
+    if chain is None:
+        return ""
+    where = f"Step {chain.step} of {chain.steps}"
+    if chain.next is not None:
+        return f"{where}. Next, by itself: {_short(chain.next)}, watched as {chain.next.id}."
+    if chain.stopped:
+        return f"{where}. The chain stops here: {shorten(chain.stopped, STOPPED_MAX_CHARACTERS)}"
+    if chain.links:
+        return f"{where}. The chain ends here; not called: {', '.join(_short(link) for link in chain.links)}."
+    return f"{where}, the last of its chain."
+
+
+def place_lines(chain: Chain | None) -> tuple[str, ...]:
+    """Return where in its chain a watch is that goes on, and that what follows needs nobody; empty without a chain."""
+    if chain is None:
+        return ()
+    follows = "; what follows starts by itself at its end" if chain.links else ", the last"
+    return (f"Step {chain.step} of {chain.steps} of its chain{follows}.",)
+
+
+def chain_lines(chain: Chain, first: str) -> tuple[str, ...]:
+    """Return a whole chain, one line for each step and message; `first` is the call it begins with."""
+    return (f"step {chain.step}: {first}", *_following(chain.on_done, chain.on_fail, chain.step))
+
+
+def _following(on_done: Link | str | None, on_fail: Link | str | None, step: int) -> Iterator[str]:
+    for follow, end in ((on_done, "is done"), (on_fail, "failed, timed out or is lost")):
+        if isinstance(follow, str):
+            yield f"when step {step} {end}, this is said: {follow}"
+        elif follow is not None:
+            # Whole: this is what would be sent.
+            yield f"step {step + 1}, when step {step} {end}: [{follow.id}] {call_words(follow.tool, follow.args)}"
+            yield from _following(follow.on_done, follow.on_fail, step + 1)
+
+
+def _short(link: Link) -> str:
+    return shorten(call_words(link.tool, link.args), CALL_MAX_CHARACTERS)
+
+
+REQUEST_MAX_CHARACTERS = 240
+ARGUMENT_MAX_CHARACTERS = 80
+MESSAGE_MAX_CHARACTERS = 400
+REASON_MAX_CHARACTERS = 300
+TITLE_MAX_CHARACTERS = 160
+COUNTS_MAX_CHARACTERS = 120
+KNOWN_MAX_CHARACTERS = 200
+LINE_MAX_CHARACTERS = 400
+ANSWERED_WITHIN_SECONDS = 10.0
+"""How long TP takes to answer a start at most: usually half a second."""
+FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the one that was asked for."
+MIN_FINISHED_FOR_PACE = 5
+"""Fewer finished tests tell no pace: the first ones also stand for what comes before the tests."""
+BRIEF_MAX_CHARACTERS = 700
+END_MAX_CHARACTERS = 1_200
+"""Longest end message: a few of them have to fit into the inbox of one result."""
+
+_STATE_WORDS = {
+    WatchState.STARTING: "is being started",
+    WatchState.ACTIVE: "is under way",
+    WatchState.DONE: "is done",
+    WatchState.FAILED: "failed",
+    WatchState.TIMED_OUT: "was not finished when its watch reached its limit",
+    WatchState.LOST: "is lost",
+    WatchState.CANCELLED: "is no longer watched",
+}
+
+
+def headline(watch: Watch) -> str:
+    """Return how a watch stands, in one sentence that begins with its id."""
+    return f"[{watch.id}] {how_it_stands(watch)}"
+
+
+def how_it_stands(watch: Watch) -> str:
+    """Return how a watch stands, in one sentence without its id."""
+    probably = "probably " if watch.state.ended and is_doubtful(watch) else ""
+    words = _state_words(watch)
+    if watch.outcome is Outcome.CANCELLED:
+        return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} was cancelled on TP{_counts_told(watch)}"
+    verb, _, rest = words.partition(" ")
+    stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
+    outcome = f": {outcome_words(watch)}" if watch.outcome is not None else ""
+    return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
+
+
+def outcome_words(watch: Watch) -> str:
+    """Return what the job came to, with its counts where it has some."""
+    told = _counts_told(watch)
+    match watch.outcome:
+        case Outcome.NO_TEST_RAN:
+            return f"no test ran{told}, so nothing was shown to pass"
+        case Outcome.LISTING:
+            return "tests were listed, none was run"
+        case Outcome.UNKNOWN:
+            return "what came of it is not known"
+        case None:
+            return ""
+        case ended:
+            return f"{ended}{told}"
+
+
+def count_words(counts: Counts) -> str:
+    """Return counts such as "41 of 60: 38 passed, 3 failed"; the total only where it says more than the sum."""
+    named = (
+        (counts.passed, "passed"),
+        (counts.failed, "failed"),
+        (counts.errors, "errors"),
+        (counts.skipped, "skipped"),
+    )
+    parts = [f"{count} {name}" for count, name in named if count]
+    told = ", ".join(parts) or "nothing finished"
+    if counts.total is not None and counts.total > counts.finished:
+        told = f"{counts.finished} of {counts.total}: {told}"
+    return shorten(told, COUNTS_MAX_CHARACTERS)
+
+
+def request_words(origin: Origin) -> str:
+    """Return the call that made a watch, as a reader would write it."""
+    arguments = ", ".join(
+        f"{name}={shorten(json.dumps(value, ensure_ascii=False), ARGUMENT_MAX_CHARACTERS)}"
+        for name, value in origin.arguments.items()
+        if value not in (None, "", [])
+    )
+    return _line(f"{origin.tool}({arguments})", REQUEST_MAX_CHARACTERS)
+
+
+def last_known(watch: Watch) -> str:
+    """Return how the job stood when it was last seen, in one sentence."""
+    reading = watch.reading
+    if reading is None:
+        return "TP never showed how it stands."
+    if reading.verdict is Verdict.STALE:
+        return "Last known: not picked up yet; TP still showed the job before it."
+    known = _known(reading)
+    alive = "" if watch.lively_at is None else format_duration(max(watch.lively_at - watch.since, 0.0))
+    seen = f" (last sign of life after {alive})" if alive else ""
+    return f"Last known: {_line(known or 'under way', KNOWN_MAX_CHARACTERS)}{seen}."
+
+
+def end_message(watch: Watch) -> str:
+    """Return what the conversation is told at the end: a few lines, at most `END_MAX_CHARACTERS`."""
+    template = watch.spec.on_done if watch.state is WatchState.DONE else watch.spec.on_fail
+    if never_started(watch) or is_doubtful(watch):
+        # The message tells of the job that was asked for, as a fact.
+        template = ""
+    message = render_text(template, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS)
+    lines = [f"{headline(watch)}, after {format_duration(watch.elapsed(watch.since))}."]
+    if watch.state is not WatchState.DONE or (watch.reading is not None and watch.reading.probable):
+        lines.append(_line(watch.reason, REASON_MAX_CHARACTERS))
+    if watch.state in {WatchState.LOST, WatchState.TIMED_OUT}:
+        lines.append(last_known(watch))
+    if watch.settled:
+        lines.append(FOUND_BY_READING)
+    lines.append(_line(watch.brief, BRIEF_MAX_CHARACTERS))
+    # Before the message, whose length is not ours: what comes next must not be cut.
+    lines.append(end_line(watch.chain))
+    lines.append(message or f"Asked as: {request_words(watch.origin)}")
+    return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
+
+
+def unwritten_end(ended: Watch, error: Exception | None) -> str:
+    """Return that an end is known, but could not be written, in a sentence without its full stop."""
+    _, _, stands = how_it_stands(ended).partition(_line(ended.title, TITLE_MAX_CHARACTERS))
+    why = "" if error is None else f" ({_line(str(error), REASON_MAX_CHARACTERS)})"
+    return f"its end is known, it{stands}, but could not be written yet{why}; this is tried again by itself"
+
+
+def is_doubtful(watch: Watch) -> bool:
+    """Return whether what is known of the job is only probably about this watch's own."""
+    return watch.settled or (watch.reading is not None and watch.reading.probable)
+
+
+def never_started(watch: Watch) -> bool:
+    """Return whether a watch ended without TP having accepted its job, as far as is known."""
+    return watch.state is WatchState.FAILED and watch.started_at is None
+
+
+def _state_words(watch: Watch) -> str:
+    if watch.unwritten:
+        return "has ended, which could not be written yet"
+    if never_started(watch):
+        return "may not have started" if watch.outcome is Outcome.UNKNOWN else "was not started"
+    return _STATE_WORDS[watch.state]
+
+
+def progress_line(watch: Watch, now: float) -> str:
+    """Return one line a person likes to read while it goes on."""
+    elapsed = format_duration(watch.elapsed(now))
+    if watch.usual is not None and watch.state is WatchState.ACTIVE and watch.advisory is None:
+        elapsed = f"{elapsed}, {left_words(watch.usual, watch.elapsed(now))}"
+    elif watch.advisory is None and (pace := pace_words(watch, now)):
+        elapsed = f"{elapsed}, {pace}"
+    if (trouble := _trouble(watch, elapsed)) is not None:
+        return trouble
+    if watch.state is WatchState.STARTING:
+        open_start = watch.reason or watch.elapsed(now) >= ANSWERED_WITHIN_SECONDS
+        return f"{'it is not known yet whether TP started it' if open_start else 'being sent to TP'}, {elapsed}"
+    if watch.reading is None:
+        return f"started, not looked at yet, {elapsed}"
+    if watch.reading.verdict is Verdict.STALE:
+        return f"not picked up yet, TP still shows the job before it, {elapsed}"
+    return ", ".join(part for part in (_line(_known(watch.reading), LINE_MAX_CHARACTERS), elapsed) if part)
+
+
+def _trouble(watch: Watch, elapsed: str) -> str | None:
+    if watch.unwritten:
+        return f"{watch.unwritten}, {elapsed}"
+    if watch.state is WatchState.STARTING:
+        return None
+    if watch.missing_polls:
+        return f"TP says it does not know this job ({count_of(watch.missing_polls, 'time')} in a row), {elapsed}"
+    if watch.advisory is not None:
+        return f"{watch.advisory.replace('_', ' ')}: {_line(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
+    return None
+
+
+def pace_words(watch: Watch, now: float) -> str:
+    """Return what is left of a run whose planned number of tests is known, if it goes on as it went; else nothing."""
+    counts = watch.reading.counts if watch.reading is not None else None
+    if counts is None or counts.total is None or not MIN_FINISHED_FOR_PACE <= counts.finished < counts.total:
+        return ""
+    left = watch.elapsed(now) / counts.finished * (counts.total - counts.finished)
+    return f"{about_words(left)} left at this pace"
+
+
+def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
+    """Return what is known of a watch that goes on, each fact once: phase, time, last sign of life, what is usual.
+
+    The manifest's progress message is for a job whose rule has no words of its own: otherwise it would say the same.
+    """
+    lines = [f"Now: {progress_line(watch, now)}."]
+    wordless = watch.reading is not None and not _known(watch.reading)
+    if watch.spec.progress and wordless and watch.advisory is None:
+        lines.append(render_text(watch.spec.progress, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS))
+    underway = watch.reading is not None and watch.reading.verdict is Verdict.UNDERWAY
+    if watch.lively_at is not None and underway and watch.advisory is not Advisory.STALLED:
+        lines.append(f"Last sign of life: {format_duration(max(now - watch.lively_at, 0.0))} ago.")
+    if watch.usual is not None:
+        lines.append(usual_words(watch.usual))
+    if watch.polled_at is None:
+        lines.append(f"TP is asked every {format_duration(watch.spec.interval_seconds)}.")
+    if watch.advisory is Advisory.STALLED:
+        lines.append("If it stays so, the worker behind it has probably died; it is taken back if it moves again.")
+    return tuple(lines)
+
+
+def message_roots(watch: Watch) -> dict[str, JsonValue]:
+    """Return what a message template may use."""
+    return {
+        "settings": {"base_url": watch.server},
+        "args": dict(watch.origin.arguments),
+        "result": _with_told_statuses(watch.answer),
+        "poll": _with_told_statuses(watch.last_answer),
+        "poll_count": watch.polls,
+        "max_polls": watch.spec.max_polls,
+    }
+
+
+def _counts_told(watch: Watch) -> str:
+    counts = watch.reading.counts if watch.reading is not None else None
+    return f" ({count_words(counts)})" if counts is not None else ""
+
+
+def _known(reading: Reading) -> str:
+    told = count_words(reading.counts) if reading.counts is not None else reading.detail
+    # One device's status is the phase of the whole; it is not said twice.
+    if reading.counts is None and reading.phase in told.replace(",", " ").split():
+        return told
+    return ", ".join(part for part in (reading.phase, told) if part)
+
+
+def _line(text: str, max_characters: int) -> str:
+    return shorten(one_line(text), max_characters)
+
+
+def _with_told_statuses(answer: JsonValue) -> JsonValue:
+    # What stands in a sentence of ours as a status is taken for one: a text that is none is quoted.
+    if isinstance(answer, dict):
+        return {
+            name: status_words(value) if name == "status" and isinstance(value, str) else _with_told_statuses(value)
+            for name, value in answer.items()
+        }
+    return [_with_told_statuses(value) for value in answer] if isinstance(answer, list) else answer

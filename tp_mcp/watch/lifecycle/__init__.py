@@ -1,0 +1,1 @@
+"""How a watch changes: pure functions of what was observed."""
