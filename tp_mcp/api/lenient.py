@@ -8,6 +8,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
 
+from tp_mcp.errors import TpNotJsonError
+
 GREATEST_NUMBER = 2**53
 """Beyond it a whole number is not known: no JSON reader carries it exactly, and nothing that TP counts comes near."""
 
@@ -92,6 +94,21 @@ class TpModel(BaseModel):
 
 
 ModelT = TypeVar("ModelT", bound=TpModel)
+AnyModelT = TypeVar("AnyModelT", bound=BaseModel)
+
+
+def parsed(model: type[AnyModelT], answer: JsonValue) -> AnyModelT:
+    """Return an answer as its model.
+
+    Raises:
+        TpNotJsonError: the answer does not have the shape that TP promises.
+
+    """
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        where = ", ".join(sorted({".".join(str(part) for part in problem["loc"]) for problem in error.errors()}))
+        raise TpNotJsonError(f"TP's answer has an unexpected shape ({where or 'no object'}).") from None
 
 
 def each_valid(model: type[ModelT], value: object) -> tuple[ModelT, ...]:

@@ -13,9 +13,9 @@ from tp_mcp.errors import ReportError, TpError
 from tp_mcp.history.build_under_test import shown_upgrade
 from tp_mcp.history.records import History, Run
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, lab_words
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.kept_logs import KeptLogs
+from tp_mcp.results.statuses import word
 from tp_mcp.triage.clusters import Cluster, clusters_of
 from tp_mcp.triage.past import EXECUTIONS_LOOKED_AT, PastExecution, outcomes_by_test
 from tp_mcp.triage.report_parser import parse_report

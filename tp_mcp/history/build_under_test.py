@@ -4,10 +4,11 @@ import re
 
 from pydantic import JsonValue
 
+from tp_mcp.api.lenient import parsed
 from tp_mcp.api.models import UpgradeStatus
 from tp_mcp.history.records import Upgrade
-from tp_mcp.jobs.tp_json import parsed, word
 from tp_mcp.jobs.upgrade import BROKEN, SUCCEEDED, UPGRADE_RULE
+from tp_mcp.results.statuses import word
 from tp_mcp.watch.delivery.messages import is_doubtful
 from tp_mcp.watch.model.watch import Watch, WatchState
 

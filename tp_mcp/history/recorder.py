@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 from anyio.abc import TaskGroup
 
+from tp_mcp.api.lenient import parsed
 from tp_mcp.api.models import Execution
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InputError, ReportError, StoreError, TpMcpError, TpNotFoundError
 from tp_mcp.history.analysis import BACKGROUND_REPORT_MAX_BYTES, ExecutionReader
 from tp_mcp.history.build_under_test import watched_upgrade
 from tp_mcp.jobs.execution import EXECUTION_RULE
-from tp_mcp.jobs.tp_json import parsed
 from tp_mcp.jobs.upgrade import UPGRADE_RULE
 from tp_mcp.triage.test_report import ReportedTest
 from tp_mcp.triage.verdict import brief, rerun_words

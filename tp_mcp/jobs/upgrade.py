@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue, TypeAdapter
 
+from tp_mcp.api.lenient import parsed
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.errors import TpNotJsonError
-from tp_mcp.jobs.tp_json import parsed, word
-from tp_mcp.results.statuses import status_words
+from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import shorten
 from tp_mcp.watch.model.reading import Reading, Verdict, sign_of
 from tp_mcp.watch.model.watch import Watch

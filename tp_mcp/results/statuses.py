@@ -1,4 +1,4 @@
-"""TP's words for how something stands."""
+"""TP's statuses and other short values, made fit for a sentence of ours."""
 
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import one_line
@@ -12,6 +12,7 @@ KNOWN_STATUSES = frozenset(
 )
 """Those of upgrades and those of executions."""
 
+WORD_MAX_CHARACTERS = 60
 STATUS_MAX_CHARACTERS = 56
 """Longest status that is none of the known ones, without its quotes."""
 
@@ -23,3 +24,9 @@ def status_words(status: str) -> str:
         return told
     told = shorten(Redactor().redact(told), STATUS_MAX_CHARACTERS).replace('"', "'")
     return f'"{told}"'
+
+
+def word(value: object) -> str:
+    """Return a value of TP's as one short printable word or phrase."""
+    # Redacted before it is shortened: the cut may remove the text by which a secret is recognized.
+    return shorten(Redactor().redact(one_line(str(value))), WORD_MAX_CHARACTERS)

@@ -8,10 +8,9 @@ from pydantic import Field
 from tp_mcp.access.policy import Action
 from tp_mcp.api.models import Execution
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.jobs.tp_reader import log_handle, read_execution
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph, Section
-from tp_mcp.results.statuses import status_words
+from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import format_duration
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition

@@ -8,8 +8,8 @@ from pydantic import Field
 from tp_mcp.access.policy import Action
 from tp_mcp.api.guard import guard_name
 from tp_mcp.api.requests import LockAction
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.results.document import Document
+from tp_mcp.results.statuses import word
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
 from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted
 

@@ -28,10 +28,10 @@ from tp_mcp.errors import InvalidArgumentError, ManifestError
 from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job
 from tp_mcp.jobs.match_rule import MATCH_RULE
 from tp_mcp.jobs.specs import async_block, spec_of
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document
+from tp_mcp.results.statuses import word
 from tp_mcp.results.text import shorten
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition

@@ -9,10 +9,9 @@ from pydantic import Field, JsonValue
 
 from tp_mcp.history.report_cache import RunTests
 from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, execution_job
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
-from tp_mcp.results.statuses import status_words
+from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import Size, count_of, format_duration, size_of
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition

@@ -11,8 +11,8 @@ from tp_mcp.errors import InvalidArgumentError, StoreError
 from tp_mcp.history.analysis import build_words
 from tp_mcp.history.records import Note
 from tp_mcp.jobs.execution import execution_job
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
+from tp_mcp.results.statuses import word
 from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition

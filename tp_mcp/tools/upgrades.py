@@ -12,11 +12,10 @@ from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.jobs.duration_groups import upgrade_groups
 from tp_mcp.jobs.specs import async_block, poll_args, spec_of
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.device_log import without_command
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
-from tp_mcp.results.statuses import status_words
+from tp_mcp.results.statuses import status_words, word
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
 from tp_mcp.tools.framework.wait import WaitOfStart, check_wait, started

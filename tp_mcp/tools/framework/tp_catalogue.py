@@ -13,7 +13,7 @@ from tp_mcp.api.models import Lab
 from tp_mcp.api.test_tree import TestTree
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, TpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
-from tp_mcp.jobs.tp_json import word
+from tp_mcp.results.statuses import word
 from tp_mcp.results.text import echoed, nearest, shorten
 
 logger = logging.getLogger(__name__)

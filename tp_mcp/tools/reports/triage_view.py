@@ -9,9 +9,9 @@ from tp_mcp.errors import InputError, InvalidArgumentError, ReportError
 from tp_mcp.history.analysis import ReadExecution, require_ended
 from tp_mcp.history.records import Note
 from tp_mcp.jobs.execution import execution_job
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.fence import one_line
+from tp_mcp.results.statuses import word
 from tp_mcp.results.text import count_of, echoed, shorten
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call

@@ -13,8 +13,8 @@ from tp_mcp.access.control import Trail
 from tp_mcp.access.policy import Action, Need, Unasked
 from tp_mcp.api.models import Lab, UpgradeStatus
 from tp_mcp.errors import ConfirmationError, TpError
-from tp_mcp.jobs.tp_json import word
 from tp_mcp.results.document import Document, Paragraph
+from tp_mcp.results.statuses import word
 from tp_mcp.results.text import format_duration
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.framework.questions import Answer, Asker

@@ -50,8 +50,8 @@ async def told(watch: Watch, call: Call, *, said: str = STARTED, seconds: float 
         return Document(
             f"{conclusion}.",
             (Paragraph("\n".join(messages.interim_lines(watch, now))),),
-            f"{watch_documents.wait_call(watch)} waits for its end. If it really is to be done once more, call again when "
-            f"it has ended and {format_duration(REPEAT_SECONDS)} have passed, or with a changed argument.",
+            f"{watch_documents.wait_call(watch)} waits for its end. If it really is to be done once more, call again "
+            f"when it has ended and {format_duration(REPEAT_SECONDS)} have passed, or with a changed argument.",
         )
     # It is shown, and not named: on a shared key the end may be waited for in another chat.
     call.visit.reported.add(watch.id)
