@@ -1,31 +1,18 @@
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support.clock import FakeClock, still_clock
 from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations, SqliteTokens
 from tp_mcp.storage.watch_store import SqliteStore
 
 
-@dataclass
-class MovedClock:
-    """A clock that a test moves."""
-
-    time: float = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(f"nothing here waits, but something slept {seconds} s")
-
-
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
+def clock() -> FakeClock:
+    return still_clock()
 
 
 @pytest.fixture
@@ -41,10 +28,10 @@ def audit(store: SqliteStore) -> SqliteAuditLog:
 
 
 @pytest.fixture
-def confirmations(store: SqliteStore, clock: MovedClock) -> Confirmations:
+def confirmations(store: SqliteStore, clock: FakeClock) -> Confirmations:
     return Confirmations(SqliteConfirmations(store.connection), clock)
 
 
 @pytest.fixture
-def tokens(store: SqliteStore, clock: MovedClock) -> Tokens:
+def tokens(store: SqliteStore, clock: FakeClock) -> Tokens:
     return Tokens(SqliteTokens(store.connection), clock)

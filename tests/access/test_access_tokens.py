@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 from pydantic import SecretStr
 
-from tests.access.conftest import MovedClock
+from tests.support.clock import FakeClock
 from tp_mcp.access.access_tokens import DAY_SECONDS, PREFIX, Tokens
 from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.storage.watch_store import SqliteStore
@@ -37,7 +37,7 @@ async def test_only_its_hash_is_kept(tokens: Tokens, store: SqliteStore) -> None
     assert secret.get_secret_value().removeprefix(PREFIX) not in kept
 
 
-async def test_it_is_good_until_it_expires(tokens: Tokens, clock: MovedClock) -> None:
+async def test_it_is_good_until_it_expires(tokens: Tokens, clock: FakeClock) -> None:
     secret = await tokens.add("ci", "ci", days=2)
     clock.time += 2 * DAY_SECONDS - 1
     assert await tokens.principal(secret) is not None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from tests.access.conftest import MovedClock
+from tests.support.clock import FakeClock
 from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.access.audit_log import AuditEntry, AuditFilter, Event, new_call_id
 from tp_mcp.access.confirmations import Confirmations
@@ -23,7 +23,7 @@ ALICE = Owner("local:alice", "chat-1", exact=True)
 
 
 @pytest.fixture
-def control(audit: SqliteAuditLog, confirmations: Confirmations, tokens: Tokens, clock: MovedClock) -> AccessControl:
+def control(audit: SqliteAuditLog, confirmations: Confirmations, tokens: Tokens, clock: FakeClock) -> AccessControl:
     policy = Policy(daily_upgrades=2)
     return AccessControl(policy, confirmations, tokens, audit, clock, Redactor((SecretStr("correct-horse"),)))
 
@@ -38,7 +38,7 @@ async def events(audit: SqliteAuditLog, **wanted: Any) -> list[Event]:
 
 
 async def test_lines_come_back_as_they_were_written_oldest_first(
-    trail: Trail, audit: SqliteAuditLog, clock: MovedClock
+    trail: Trail, audit: SqliteAuditLog, clock: FakeClock
 ) -> None:
     await trail.write(Event.ASKED, '{"testbed": "AT16"}')
     clock.time += 5
@@ -55,7 +55,7 @@ async def test_lines_come_back_as_they_were_written_oldest_first(
     )  # fmt: skip
 
 
-async def test_lines_can_be_narrowed(trail: Trail, audit: SqliteAuditLog, clock: MovedClock) -> None:
+async def test_lines_can_be_narrowed(trail: Trail, audit: SqliteAuditLog, clock: FakeClock) -> None:
     await trail.write(Event.ASKED)
     await trail.write(Event.SHOWN, testbed="AT16")
     clock.time += 10
@@ -84,7 +84,7 @@ async def test_no_line_can_be_changed_or_dropped(
 
 
 async def test_a_budget_is_never_exceeded_by_calls_at_once(
-    trail: Trail, audit: SqliteAuditLog, clock: MovedClock
+    trail: Trail, audit: SqliteAuditLog, clock: FakeClock
 ) -> None:
     outcomes = await asyncio.gather(
         *(trail.spend(Action.UPGRADE, "AT16", "upgrade") for _ in range(6)), return_exceptions=True

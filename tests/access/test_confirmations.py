@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.access.conftest import MovedClock
 from tests.access.test_proposal import PROPOSAL
+from tests.support.clock import FakeClock
 from tp_mcp.access.confirmations import CODE_SECONDS, Confirmations
 from tp_mcp.errors import ConfirmationError
 from tp_mcp.storage.access import FORGOTTEN_AFTER_SECONDS
@@ -50,7 +50,7 @@ async def test_it_is_no_good_for_anybody_else_and_they_learn_nothing_of_it(
     await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
 
 
-async def test_it_expires(confirmations: Confirmations, clock: MovedClock) -> None:
+async def test_it_expires(confirmations: Confirmations, clock: FakeClock) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
     clock.time += CODE_SECONDS
     with pytest.raises(ConfirmationError, match="older than 5 min"):
@@ -83,7 +83,7 @@ async def test_the_users_own_answer_counts_as_a_persons(confirmations: Confirmat
 
 
 async def test_what_is_used_expired_or_made_up_cannot_be_approved(
-    confirmations: Confirmations, clock: MovedClock
+    confirmations: Confirmations, clock: FakeClock
 ) -> None:
     used = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
     await confirmations.redeem(used, ALICE, PROPOSAL, by_person=False)
@@ -101,7 +101,7 @@ async def test_of_two_people_one_approves(confirmations: Confirmations) -> None:
 
 
 async def test_the_code_itself_is_not_kept_and_old_questions_are_dropped(
-    confirmations: Confirmations, clock: MovedClock, store: SqliteStore
+    confirmations: Confirmations, clock: FakeClock, store: SqliteStore
 ) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
 

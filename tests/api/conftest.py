@@ -19,27 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from tests.support.clock import FakeClock, step_clock
 from tp_mcp.api.auth import Credentials, IssuedToken, PasswordLogin
 from tp_mcp.api.client import TpClient
 
-NOW = 1_780_000_000.0
 BASE_URL = "http://tp.example:8000"
 PASSWORD = "correct-horse-battery"
 
 Answer = httpx2.Response | Exception | Callable[[httpx2.Request], httpx2.Response]
-
-
-@dataclass
-class FakeClock:
-    time: float = NOW
-    slept: list[float] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.time += seconds
 
 
 def encoded(payload: object) -> str:
@@ -96,7 +83,7 @@ class Tp:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return step_clock()
 
 
 @pytest.fixture

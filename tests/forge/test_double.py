@@ -8,14 +8,7 @@ import pytest
 
 from tests.forge.connector import CallFailed
 from tests.forge.double import CHAIN_DEPTH, RESULT_MAX_CHARACTERS, Forge
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
+from tests.support.clock import FakeClock, still_clock
 
 
 class Lift:
@@ -47,14 +40,14 @@ class Lift:
         return {"ride": 7} if tool == "start" else {"state": self.state}
 
 
-async def pass_time(forge: Forge, clock: Clock, seconds: float) -> None:
+async def pass_time(forge: Forge, clock: FakeClock, seconds: float) -> None:
     for _ in range(int(seconds)):
         clock.time += 1
         await forge.tick()
 
 
-def make(block: dict[str, Any] | None = None) -> tuple[Forge, Lift, Clock]:
-    clock, lift = Clock(), Lift(block)
+def make(block: dict[str, Any] | None = None) -> tuple[Forge, Lift, FakeClock]:
+    clock, lift = still_clock(0.0), Lift(block)
     return Forge({"lift": lift}, clock), lift, clock
 
 

@@ -14,7 +14,8 @@ import anyio.abc
 import httpx2
 from pydantic import JsonValue, SecretStr
 
-from tests.tools.world import CountedTasks, StepTimer
+from tests.support.clock import FakeClock, FakeTimer, still_clock
+from tests.tools.world import CountedTasks
 from tp_mcp.api.auth import PasswordLogin
 from tp_mcp.api.client import TpClient
 from tp_mcp.composition.wiring import Ground, assemble
@@ -44,19 +45,6 @@ TREE: JsonValue = {
 
 
 @dataclass
-class Clock:
-    """A clock that a test moves."""
-
-    time: float = 1_780_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(f"nothing here waits, but something slept {seconds} s")
-
-
-@dataclass
 class Tp:
     """What TP knows, what it was asked, and how it answers a request that starts something.
 
@@ -67,7 +55,7 @@ class Tp:
 
     """
 
-    clock: Clock
+    clock: FakeClock
     executions: dict[int, dict[str, Any]] = field(default_factory=dict)
     upgrade: dict[str, Any] = field(default_factory=lambda: {"testbed": LAB, "status": "UNKNOWN", "per_device": []})
     asked: list[tuple[float, str]] = field(default_factory=list)
@@ -140,7 +128,7 @@ class Process:
 
     services: Services
     store: SqliteStore
-    timer: StepTimer
+    timer: FakeTimer
     polls: CountedTasks
     tasks: anyio.abc.TaskGroup
     chains: Chains
@@ -167,7 +155,7 @@ class Process:
 class House:
     """One TP, one state directory, one clock."""
 
-    clock: Clock
+    clock: FakeClock
     tp: Tp
     state: Path
     processes: list[Process] = field(default_factory=list)
@@ -176,7 +164,7 @@ class House:
     async def process(self) -> AsyncIterator[Process]:
         """Run a server process; at its end it dies without a chance to write anything."""
         login = PasswordLogin("demo", SecretStr("demo-password"))
-        timer, store, history = StepTimer(), await SqliteStore.open(self.state), SqliteHistory(self.state)
+        timer, store, history = FakeTimer(), await SqliteStore.open(self.state), SqliteHistory(self.state)
         transport = httpx2.MockTransport(self.tp.handle)
         async with (
             TpClient(base_url=BASE_URL, credentials=login, clock=self.clock, transport=transport) as client,
@@ -225,7 +213,7 @@ class House:
 
 def open_house(directory: Path) -> House:
     """Return a house without a process in it."""
-    clock = Clock()
+    clock = still_clock()
     return House(clock, Tp(clock), directory / "state")
 
 

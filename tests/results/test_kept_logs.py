@@ -3,7 +3,6 @@ import fcntl
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from tests.support.clock import FakeClock, still_clock
 from tp_mcp.redaction import Redactor
 from tp_mcp.results import fence, kept_logs, log_room
 from tp_mcp.results.kept_logs import KeptLogs, LogLimits, Tail
@@ -21,24 +21,13 @@ DAY = 86_400.0
 TAIL_BYTES = 4_096
 
 
-@dataclass
-class Clock:
-    time: float = 1_780_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(f"nothing here waits, but something slept {seconds} s")
+@pytest.fixture
+def clock() -> FakeClock:
+    return still_clock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def new_logs(tmp_path: Path, clock: Clock) -> Callable[..., KeptLogs]:
+def new_logs(tmp_path: Path, clock: FakeClock) -> Callable[..., KeptLogs]:
     """Open the one directory as another process does."""
 
     def opened(server: str = SERVER, **limits: Any) -> KeptLogs:
@@ -179,7 +168,9 @@ async def test_a_progress_bar_moves_on_without_being_written(new_logs: Callable[
     assert await text_of(logs) == "first\ndone\n"
 
 
-async def test_a_secret_that_is_learnt_while_a_log_grows_does_not_tear_it_apart(tmp_path: Path, clock: Clock) -> None:
+async def test_a_secret_that_is_learnt_while_a_log_grows_does_not_tear_it_apart(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     secrets: list[SecretStr] = []
     logs = KeptLogs(tmp_path / "logs", SERVER, clock, lambda text: fence.shown(text, Redactor(secrets)))
     data = f"a token {SECRET} here\n" * 400
@@ -204,7 +195,7 @@ async def test_a_damaged_state_or_a_missing_text_is_as_good_as_none(
 
 
 async def test_logs_that_are_old_or_too_much_go(
-    new_logs: Callable[..., KeptLogs], clock: Clock, tmp_path: Path
+    new_logs: Callable[..., KeptLogs], clock: FakeClock, tmp_path: Path
 ) -> None:
     logs = new_logs(all_bytes=10_000)
     for exec_id in range(1, 6):
@@ -268,7 +259,7 @@ async def test_many_threads_of_one_process_keep_each_log(new_logs: Callable[...,
 
 
 async def test_the_files_are_not_looked_through_for_each_log(
-    new_logs: Callable[..., KeptLogs], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    new_logs: Callable[..., KeptLogs], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[object] = []
     scandir = os.scandir
@@ -288,7 +279,7 @@ async def test_the_files_are_not_looked_through_for_each_log(
 
 
 async def test_a_file_that_goes_away_meanwhile_counts_as_nothing(
-    new_logs: Callable[..., KeptLogs], clock: Clock, tmp_path: Path
+    new_logs: Callable[..., KeptLogs], clock: FakeClock, tmp_path: Path
 ) -> None:
     await new_logs().take_in(446, tail(lines(0, 300), final=True))
     [state] = (tmp_path / "logs").rglob("446.json")

@@ -2,13 +2,13 @@ import errno
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from tests.support.clock import FakeClock, still_clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, StoreFullError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import shown
@@ -18,24 +18,13 @@ DAY = 86_400.0
 SECRET = "correct-horse-battery"
 
 
-@dataclass
-class Clock:
-    time: float = 1_780_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(f"the shelf waits for nothing, but slept {seconds} s")
+@pytest.fixture
+def clock() -> FakeClock:
+    return still_clock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def new_shelf(tmp_path: Path, clock: Clock) -> Callable[..., Shelf]:
+def new_shelf(tmp_path: Path, clock: FakeClock) -> Callable[..., Shelf]:
     """Open a shelf on the one directory, as another process or the next start does."""
 
     def opened(**limits: Any) -> Shelf:
@@ -88,7 +77,7 @@ async def test_only_the_owner_may_read_the_files_and_no_secret_is_in_them(
     assert (await new_shelf().get("alice/../..", handle)).text == "a [redacted] b"
 
 
-async def test_it_is_gone_after_a_week(new_shelf: Callable[..., Shelf], clock: Clock, tmp_path: Path) -> None:
+async def test_it_is_gone_after_a_week(new_shelf: Callable[..., Shelf], clock: FakeClock, tmp_path: Path) -> None:
     shelf = new_shelf()
     handle = await shelf.keep("alice", "old", what="a result")
     clock.time += 7 * DAY - 1
@@ -100,7 +89,7 @@ async def test_it_is_gone_after_a_week(new_shelf: Callable[..., Shelf], clock: C
     assert [path.parent.name for path in files(tmp_path)] == [digest_of("bob")]
 
 
-async def test_the_oldest_of_a_principal_go_first(new_shelf: Callable[..., Shelf], clock: Clock) -> None:
+async def test_the_oldest_of_a_principal_go_first(new_shelf: Callable[..., Shelf], clock: FakeClock) -> None:
     shelf = new_shelf(principal_entries=3)
     other = await shelf.keep("bob", "his", what="a result")
     handles = []
@@ -115,7 +104,7 @@ async def test_the_oldest_of_a_principal_go_first(new_shelf: Callable[..., Shelf
 
 
 async def test_neither_a_principal_nor_all_together_have_more_bytes_than_they_may(
-    new_shelf: Callable[..., Shelf], clock: Clock, tmp_path: Path
+    new_shelf: Callable[..., Shelf], clock: FakeClock, tmp_path: Path
 ) -> None:
     shelf = new_shelf(principal_bytes=3_000, all_bytes=5_000)
     for number in range(30):

@@ -12,6 +12,7 @@ import pytest
 from mcp import Client
 
 from tests.server.conftest import IDENTITY, text_of
+from tests.support.clock import FakeClock
 from tests.tools.world import World
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import ConfigurationError, TpMcpError
@@ -22,14 +23,6 @@ from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.tools.framework.services import Services
 
 PATIENCE_SECONDS = 10.0
-
-
-class EndlessClock(SystemClock):
-    """A clock whose sleepers are never woken, so that nothing is opened by itself."""
-
-    async def sleep(self, seconds: float) -> None:
-        del seconds
-        await anyio.sleep_forever()
 
 
 @dataclass
@@ -84,7 +77,7 @@ async def test_it_opens_by_itself_soon_after_the_first_answer() -> None:
 
 async def test_it_opens_on_demand_and_once_for_all_who_ask() -> None:
     opening = Opening()
-    backend = Backend(opening, EndlessClock())
+    backend = Backend(opening, FakeClock())
     async with backend.running():
         services = await bounded(asyncio.gather(*(backend.services() for _ in range(5))))
         assert len({id(each) for each in services}) == 1
@@ -94,14 +87,14 @@ async def test_it_opens_on_demand_and_once_for_all_who_ask() -> None:
 
 async def test_nothing_is_opened_where_nobody_asks() -> None:
     opening = Opening()
-    async with Backend(opening, EndlessClock()).running():
+    async with Backend(opening, FakeClock()).running():
         pass
     assert opening.opened == 0
 
 
 async def test_a_failure_is_told_and_the_next_call_tries_again() -> None:
     opening = Opening(failures=[ConfigurationError("No TP is configured.", remedy="Set TP_MCP_BASE_URL.")])
-    backend = Backend(opening, EndlessClock())
+    backend = Backend(opening, FakeClock())
     async with backend.running():
         with pytest.raises(ConfigurationError, match="Set TP_MCP_BASE_URL"):
             await bounded(backend.services())
@@ -110,7 +103,7 @@ async def test_a_failure_is_told_and_the_next_call_tries_again() -> None:
 
 
 async def test_an_unexpected_failure_never_shows_its_words(caplog: pytest.LogCaptureFixture) -> None:
-    backend = Backend(Opening(failures=[RuntimeError("inside information")]), EndlessClock())
+    backend = Backend(Opening(failures=[RuntimeError("inside information")]), FakeClock())
     async with backend.running():
         with pytest.raises(TpMcpError) as caught:
             await bounded(backend.services())
@@ -121,7 +114,7 @@ async def test_an_unexpected_failure_never_shows_its_words(caplog: pytest.LogCap
 
 async def test_services_that_die_are_opened_anew() -> None:
     opening = Opening()
-    backend = Backend(opening, EndlessClock())
+    backend = Backend(opening, FakeClock())
     async with backend.running():
         first = await bounded(backend.services())
         opening.dies.set()
@@ -132,7 +125,7 @@ async def test_services_that_die_are_opened_anew() -> None:
 
 
 async def test_services_that_die_are_opened_anew_though_nobody_calls() -> None:
-    class Waking(EndlessClock):
+    class Waking(FakeClock):
         async def sleep(self, seconds: float) -> None:
             if seconds != module.REOPEN_SECONDS:
                 await super().sleep(seconds)
@@ -160,7 +153,7 @@ async def test_it_ends_within_its_limit_although_something_hangs(hangs: str, mon
 
 
 async def test_who_asks_when_it_has_closed_is_told_so() -> None:
-    backend = Backend(Opening(), EndlessClock())
+    backend = Backend(Opening(), FakeClock())
     async with backend.running():
         await backend.services()
     with pytest.raises(TpMcpError, match="closing"):
@@ -176,7 +169,7 @@ async def test_a_call_on_a_server_that_cannot_open_says_why_and_the_next_one_wor
             raise failures.pop()
         yield world.services
 
-    clock = EndlessClock()
+    clock = FakeClock()
     server = TpServer(Backend(opened, clock), IDENTITY, clock, lambda: DEFAULT_TOOLS)
     async with Client(server) as client:
         result = await client.call_tool("list_labs", {})

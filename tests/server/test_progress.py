@@ -1,13 +1,14 @@
 """Progress values: strictly rising, below their total."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import anyio
 import pytest
 from pydantic import JsonValue, SecretStr
 
+from tests.support.clock import step_clock
 from tp_mcp.jobs.execution import ExecutionRule
 from tp_mcp.redaction import Redactor
 from tp_mcp.server import progress
@@ -29,21 +30,11 @@ WATCH = Watch(
 )
 
 
-@dataclass
-class Told:
-    """A clock and what was sent."""
-
-    time: float = 1_000.0
-    sent: list[tuple[float, float | None, str]] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
+class Sent(list[tuple[float, float | None, str]]):
+    """What was sent."""
 
     async def send(self, value: float, total: float | None, message: str) -> None:
-        self.sent.append((value, total, message))
+        self.append((value, total, message))
 
 
 def at(passed: int | None, total: int | None = None) -> Watch:
@@ -52,12 +43,12 @@ def at(passed: int | None, total: int | None = None) -> Watch:
 
 
 async def reported(*watches: Watch, every: float = 10.0) -> list[tuple[float, float | None, str]]:
-    told = Told()
-    reporter = ProgressReporter(told.send, told, Redactor((SecretStr("hunter2"),)).redact)
+    sent, clock = Sent(), step_clock(1_000.0)
+    reporter = ProgressReporter(sent.send, clock, Redactor((SecretStr("hunter2"),)).redact)
     for watch in watches:
         await reporter.report(watch)
-        told.time += every
-    return told.sent
+        clock.time += every
+    return sent
 
 
 async def test_a_run_counts_finished_tests_of_those_planned() -> None:
@@ -98,14 +89,14 @@ async def test_values_rise_strictly_and_stay_below_their_total_whatever_is_told(
 
 
 async def test_several_watches_are_told_in_one_line_with_the_seconds_waited() -> None:
-    told = Told()
-    reporter = ProgressReporter(told.send, told, Redactor().redact)
+    sent, clock = Sent(), step_clock(1_000.0)
+    reporter = ProgressReporter(sent.send, clock, Redactor().redact)
     await reporter.report(at(3, 50), replace(at(None), title="upgrade of " + "x" * 5_000))
-    told.time += 10
+    clock.time += 10
     await reporter.report(at(3, 50), at(None))
-    assert [sent[:2] for sent in told.sent] == [(0.0, None), (10.0, None)]
-    assert len(told.sent[0][2]) <= MESSAGE_MAX_CHARACTERS + 2
-    assert told.sent[1][2] == "run of Tests_CLI: Running, 3 of 50: 3 passed, 10 s; run of Tests_CLI: Running, 10 s"
+    assert [each[:2] for each in sent] == [(0.0, None), (10.0, None)]
+    assert len(sent[0][2]) <= MESSAGE_MAX_CHARACTERS + 2
+    assert sent[1][2] == "run of Tests_CLI: Running, 3 of 50: 3 passed, 10 s; run of Tests_CLI: Running, 10 s"
 
 
 async def test_a_client_that_reads_nothing_holds_a_wait_up_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,4 +105,4 @@ async def test_a_client_that_reads_nothing_holds_a_wait_up_for_a_moment_only(mon
 
     monkeypatch.setattr(progress, "SEND_SECONDS", 0.01)
     async with asyncio.timeout(5):
-        await ProgressReporter(never, Told(), Redactor().redact).report(WATCH)
+        await ProgressReporter(never, step_clock(), Redactor().redact).report(WATCH)

@@ -18,6 +18,7 @@ from mcp.server.session import ServerSession
 from mcp.types import SubscriptionsListenRequestParams
 
 from tests.server.conftest import IDENTITY, Connect
+from tests.support.clock import FakeClock
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.notifications import handshake_sessions as sessions_module
 from tp_mcp.server.notifications import listen_streams as streams_module
@@ -151,33 +152,15 @@ async def test_a_session_of_many_conversations_is_told_of_those_that_called_last
     assert "1" not in reader.taken
 
 
-@dataclass
-class Clock:
-    """A clock that a test moves."""
-
-    time: float = 1_000.0
-    sleepers: list[tuple[float, asyncio.Event]] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        sleeper = (self.time + seconds, asyncio.Event())
-        self.sleepers.append(sleeper)
-        await sleeper[1].wait()
-
-    async def move(self, seconds: float) -> None:
+async def move(clock: FakeClock, seconds: float) -> None:
+    await asyncio.sleep(0)
+    clock.move(seconds)
+    for _ in range(10):
         await asyncio.sleep(0)
-        self.time += seconds
-        for due, event in self.sleepers:
-            if due <= self.time:
-                event.set()
-        for _ in range(10):
-            await asyncio.sleep(0)
 
 
 async def test_the_first_change_is_told_at_once_and_the_last_one_of_a_burst_when_its_time_has_come() -> None:
-    clock, passed = Clock(), list[int]()
+    clock, passed = FakeClock(), list[int]()
     async with group() as tasks:
         throttle = Throttle(seconds=10.0, clock=clock, tasks=tasks)
         for number in range(5):
@@ -185,23 +168,23 @@ async def test_the_first_change_is_told_at_once_and_the_last_one_of_a_burst_when
         assert passed == [0]
         throttle.offer("b", 0, lambda: passed.append(100))
         assert passed == [0, 100]
-        await clock.move(9.9)
+        await move(clock, 9.9)
         assert passed == [0, 100]
-        await clock.move(0.1)
+        await move(clock, 0.1)
         assert passed == [0, 100, 4]
         throttle.offer("a", 4, lambda: passed.append(-1))
-        await clock.move(60)
+        await move(clock, 60)
         assert passed == [0, 100, 4]
 
 
 async def test_what_is_forgotten_is_passed_on_no_more() -> None:
-    clock, passed = Clock(), list[int]()
+    clock, passed = FakeClock(), list[int]()
     async with group() as tasks:
         throttle = Throttle(seconds=10.0, clock=clock, tasks=tasks)
         throttle.offer("a", 0, lambda: passed.append(0))
         throttle.offer("a", 1, lambda: passed.append(1))
         throttle.forget("a")
-        await clock.move(60)
+        await move(clock, 60)
         assert passed == [0]
 
 

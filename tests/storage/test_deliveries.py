@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.storage.test_contract import DAY, NOW, end
-from tp_mcp.clock import Clock
+from tests.support.clock import still_clock
 from tp_mcp.errors import StoreBusyError
 from tp_mcp.watch.delivery.delivery_log import OUTCOME_MAX_CHARACTERS, Channel, Deliveries, Delivery
 from tp_mcp.watch.model.watch import Watch
@@ -14,21 +14,11 @@ from tp_mcp.watch.ports import Store
 MakeWatch = Callable[..., Watch]
 
 
-class Fixed(Clock):
-    """A clock that stands."""
-
-    def now(self) -> float:
-        return NOW
-
-    async def sleep(self, seconds: float) -> None:  # noqa: ARG002 -- the clock has it
-        raise AssertionError("nothing here waits")
-
-
 async def test_tries_are_counted_by_channel_and_the_latest_outcome_is_kept(store: Store, make_watch: MakeWatch) -> None:
     watch, other = make_watch("1"), make_watch("2")
     await store.add(watch)
     await store.add(other)
-    deliveries = Deliveries(store=store, clock=Fixed())
+    deliveries = Deliveries(store=store, clock=still_clock())
     await deliveries.record(watch.id, Channel.WEBHOOK, "answered 500")
     await deliveries.record(watch.id, Channel.SUBSCRIPTION, "sent")
     await deliveries.record(watch.id, Channel.WEBHOOK, "answered 200")
@@ -45,7 +35,7 @@ async def test_tries_are_counted_by_channel_and_the_latest_outcome_is_kept(store
 async def test_an_outcome_is_one_short_line(store: Store, make_watch: MakeWatch) -> None:
     watch = make_watch("1")
     await store.add(watch)
-    deliveries = Deliveries(store=store, clock=Fixed())
+    deliveries = Deliveries(store=store, clock=still_clock())
     await deliveries.record(watch.id, Channel.WEBHOOK, "a\nb" * 1_000)
     [delivery] = (await deliveries.of([watch.id]))[watch.id]
     assert len(delivery.outcome) <= OUTCOME_MAX_CHARACTERS
@@ -69,5 +59,5 @@ async def test_what_cannot_be_recorded_is_logged(
         raise StoreBusyError("The store is busy.")
 
     monkeypatch.setattr(store, "record_delivery", busy)
-    await Deliveries(store=store, clock=Fixed()).record("w_00000000", Channel.TASK, "sent")
+    await Deliveries(store=store, clock=still_clock()).record("w_00000000", Channel.TASK, "sent")
     assert "could not be recorded" in caplog.text

@@ -17,6 +17,7 @@ import anyio.abc
 import httpx2
 from pydantic import JsonValue, SecretStr
 
+from tests.support.clock import FakeTimer
 from tp_mcp.access.credentials import Vault
 from tp_mcp.api.auth import Credentials, NoLogin, PasswordLogin
 from tp_mcp.api.client import TpClient
@@ -62,28 +63,6 @@ USUAL_SETTINGS: Mapping[str, Any] = {
 T = TypeVar("T")
 
 
-class StepTimer:
-    """Remembers when the poller wants to be called."""
-
-    def __init__(self) -> None:
-        self.at: float | None = None
-        self._callback: Callable[[], Awaitable[None]] | None = None
-
-    def start(self, callback: Callable[[], Awaitable[None]]) -> None:
-        self._callback = callback
-
-    def set(self, at: float) -> None:
-        self.at = at
-
-    def stop(self) -> None:
-        self._callback = None
-
-    async def fire(self) -> None:
-        self.at = None
-        if self._callback is not None:
-            await self._callback()
-
-
 class CountedTasks:
     """What the poller uses of a task group; it can be waited for until nothing runs in it."""
 
@@ -116,7 +95,7 @@ class World:
 
     simulator: Simulator
     services: Services
-    timer: StepTimer
+    timer: FakeTimer
     polls: CountedTasks
     vault: Vault
     told: list[Watch] = field(default_factory=list)
@@ -241,7 +220,7 @@ async def open_world(
     async with Simulator(options) as simulator:
         if tree is not None:
             simulator._tree = asyncio.create_task(_returned(tree))
-        clock, timer = simulator.state.clock, StepTimer()
+        clock, timer = simulator.state.clock, FakeTimer()
         login = PasswordLogin("demo", SecretStr(simulator.state.users["demo"].password))
         store, history = await SqliteStore.open(state_dir), SqliteHistory(state_dir)
         async with (

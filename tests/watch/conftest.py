@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import anyio
 import pytest
 from pydantic import JsonValue
 
+from tests.support.clock import NOW, FakeClock, FakeTimer
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.errors import StoreError, TpNotJsonError
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
@@ -27,54 +28,11 @@ from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.registry import Intent, WatchRegistry
 
-NOW = 1_780_000_000.0
 SERVER = "http://tp.example:8000"
 ALICE = Owner("local:alice", "thread:1", exact=True)
 PATIENCE_SECONDS = 10.0
 IDLE_TURNS = 25
 """Turns of the loop without work for the store after which nothing more is to be expected."""
-
-
-@dataclass
-class FakeClock:
-    time: float = NOW
-    sleepers: list[tuple[float, asyncio.Event]] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        sleeper = (self.time + seconds, asyncio.Event())
-        self.sleepers.append(sleeper)
-        try:
-            await sleeper[1].wait()
-        finally:
-            self.sleepers.remove(sleeper)
-
-    def move_to(self, time: float) -> None:
-        self.time = time
-        for due, event in self.sleepers:
-            if due <= time:
-                event.set()
-
-
-@dataclass
-class FakeTimer:
-    """Remembers when it has to call; a test calls."""
-
-    at: float | None = None
-    callback: Callable[[], Awaitable[None]] | None = None
-    stopped: bool = False
-
-    def start(self, callback: Callable[[], Awaitable[None]]) -> None:
-        self.callback = callback
-
-    def set(self, at: float) -> None:
-        if self.callback is not None and not self.stopped:
-            self.at = at
-
-    def stop(self) -> None:
-        self.stopped, self.at = True, None
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.support.clock import FakeClock
 from tests.webhooks.conftest import NOW, Receiver
 from tp_mcp.errors import StoreError
 from tp_mcp.redaction import Redactor
@@ -30,31 +31,6 @@ MakeEvent = Callable[..., Outgoing]
 MakeWebhook = Callable[..., Webhook]
 MakeWatch = Callable[..., Watch]
 PATIENCE_SECONDS = 10.0
-
-
-@dataclass
-class Clock:
-    """A clock that a test moves."""
-
-    time: float = NOW
-    sleepers: list[tuple[float, asyncio.Event]] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        sleeper = (self.time + seconds, asyncio.Event())
-        self.sleepers.append(sleeper)
-        try:
-            await sleeper[1].wait()
-        finally:
-            self.sleepers.remove(sleeper)
-
-    def move(self, seconds: float) -> None:
-        self.time += seconds
-        for due, event in self.sleepers:
-            if due <= self.time:
-                event.set()
 
 
 class FailingOutbox:
@@ -79,7 +55,7 @@ class World:
     """One process that sends."""
 
     store: SqliteStore
-    clock: Clock
+    clock: FakeClock
     changes: Changes
     polled: set[str] = field(default_factory=set)
 
@@ -106,7 +82,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     store = await SqliteStore.open(tmp_path / "state")
-    yield World(store, Clock(), Changes())
+    yield World(store, FakeClock(), Changes())
     await store.close()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from tests.support.clock import still_clock
 from tests.webhooks.conftest import NOW, SECRET
 from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Webhook
@@ -24,16 +25,8 @@ URL = "https://hooks.example/"
 PASSWORD = "the-password-of-tp"
 
 
-class Clock:
-    def now(self) -> float:
-        return NOW
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(seconds)
-
-
 def events(**endpoints: Webhook) -> Events:
-    return Events(endpoints, lambda: Redactor((SecretStr(PASSWORD),)), Clock())
+    return Events(endpoints, lambda: Redactor((SecretStr(PASSWORD),)), still_clock())
 
 
 def done(watch: Watch) -> tuple[Watch, InboxEntry]:
@@ -177,6 +170,6 @@ def test_an_end_is_written_whatever_goes_wrong_with_its_events(
         raise RuntimeError("unforeseen")
 
     watch, entry = done(make_watch())
-    assert Events({"ci": make_webhook(URL)}, broken, Clock()).of_end(watch, entry) == ()
+    assert Events({"ci": make_webhook(URL)}, broken, still_clock()).of_end(watch, entry) == ()
     assert "No endpoint is told the end of w_00000001" in caplog.text
     assert no_events(watch, entry) == ()

@@ -15,8 +15,9 @@ from anyio.abc import TaskGroup
 from pydantic import JsonValue
 
 from tests.connectors.products.stubs import CiServer, Scanner, serving
-from tests.connectors.products.test_products import HERE, Clock, ci_settings
-from tests.tools.world import CountedTasks, StepTimer
+from tests.connectors.products.test_products import HERE, ci_settings
+from tests.support.clock import FakeClock, FakeTimer, step_clock
+from tests.tools.world import CountedTasks
 from tp_mcp.connectors.loader import load_manifest
 from tp_mcp.connectors.match import resolve_match
 from tp_mcp.connectors.runner import ConnectorRunner
@@ -54,8 +55,8 @@ class Watching:
     reader: Reader
     registry: WatchRegistry
     inbox: Inbox
-    clock: Clock
-    timer: StepTimer
+    clock: FakeClock
+    timer: FakeTimer
     tasks: CountedTasks
 
     async def start(self, tool: str, args: dict[str, Any]) -> Watch:
@@ -91,7 +92,7 @@ class Watching:
 
 @asynccontextmanager
 async def watching(product: str, settings: dict[str, Any], directory: Path) -> AsyncIterator[Watching]:
-    clock, timer, changes = Clock(1_780_000_000.0), StepTimer(), Changes()
+    clock, timer, changes = step_clock(), FakeTimer(), Changes()
     store = await SqliteStore.open(directory)
     manifest = load_manifest(HERE / f"{product}.yaml").manifest
     async with ConnectorRunner(manifest, settings, clock=clock) as runner, anyio.create_task_group() as group:

@@ -18,6 +18,7 @@ from pydantic import JsonValue
 from tests.connectors.products.stubs import Answer, Asked, CiServer, IssueTracker, Scanner, serving
 from tests.forge.connector import CallFailed
 from tests.forge.double import Forge
+from tests.support.clock import FakeClock, step_clock
 from tp_mcp.connectors.loader import load_manifest
 from tp_mcp.connectors.match import matches, resolve_match
 from tp_mcp.connectors.runner import ConnectorRunner
@@ -27,24 +28,13 @@ HERE = Path(__file__).parent
 
 
 @dataclass
-class Clock:
-    time: float = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
-@dataclass
 class Installed:
     """A connector, run by this project's runner, in Forge."""
 
     runner: ConnectorRunner
     tools: Mapping[str, Any]
     settings: Mapping[str, Any]
-    clock: Clock
+    clock: FakeClock
     forge: Forge = field(init=False)
     answers: list[tuple[str, JsonValue]] = field(default_factory=list)
 
@@ -81,7 +71,7 @@ def install(product: str, settings: dict[str, Any]) -> Installed:
     path = HERE / f"{product}.yaml"
     loaded = load_manifest(path)
     assert loaded.warnings == ()
-    clock = Clock()
+    clock = step_clock(0.0)
     runner = ConnectorRunner(loaded.manifest, settings, clock=clock)
     tools = yaml.safe_load(path.read_text(encoding="utf-8"))["tools"]
     return Installed(runner, tools, runner.public_settings, clock)
@@ -133,7 +123,7 @@ async def test_no_secret_is_logged_though_the_library_logs_addresses_and_headers
     path.write_text(yaml.safe_dump({**document, "test": None, "settings": settings, "tools": tools}), encoding="utf-8")
     with serving(echo) as stub, caplog.at_level(logging.DEBUG):
         values = {"url": stub.url, "t": "echo-s3cret"}
-        async with ConnectorRunner(load_manifest(path).manifest, values, clock=Clock()) as runner:
+        async with ConnectorRunner(load_manifest(path).manifest, values, clock=step_clock(0.0)) as runner:
             await runner.run("call", {})
     assert stub.asked[0].query == {"t": "echo-s3cret"}
     assert "HTTP Request: GET" in caplog.text

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.api.conftest import certificate, self_signed
+from tests.support.clock import FakeClock, step_clock
 from tp_mcp.connectors.loader import parse_manifest
 from tp_mcp.connectors.runner import ConnectorRunner
 
@@ -17,23 +18,12 @@ Answer = httpx2.Response | Exception | Callable[[httpx2.Request], httpx2.Respons
 
 
 @dataclass
-class StepClock:
-    time: float = 1_780_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
-@dataclass
 class Server:
     """Keeps every request and answers with what was laid out, the last answer again and again."""
 
     answers: list[Answer] = field(default_factory=lambda: [httpx2.Response(200, json={})])
     requests: list[httpx2.Request] = field(default_factory=list)
-    clock: StepClock = field(default_factory=StepClock)
+    clock: FakeClock = field(default_factory=step_clock)
 
     async def handle(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)

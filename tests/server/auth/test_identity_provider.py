@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from tests.access.conftest import MovedClock
+from tests.support.clock import FakeClock, still_clock
 from tp_mcp.server.auth.identity_provider import (
     ANEW_AFTER_SECONDS,
     KEYS_MAX_BYTES,
@@ -50,8 +50,8 @@ class Keys:
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
+def clock() -> FakeClock:
+    return still_clock()
 
 
 @pytest.fixture
@@ -60,17 +60,17 @@ def keys() -> Keys:
 
 
 @pytest.fixture
-def checker(clock: MovedClock, keys: Keys) -> TokenChecker:
+def checker(clock: FakeClock, keys: Keys) -> TokenChecker:
     return TokenChecker(PROVIDER, clock, transport=httpx2.MockTransport(keys.handle))
 
 
-def token(clock: MovedClock, key: Any = RSA, *, kid: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
+def token(clock: FakeClock, key: Any = RSA, *, kid: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
     usual = {"iss": PROVIDER.issuer, "aud": PROVIDER.audience, "sub": "alice", "exp": int(clock.time) + 600}
     given = {name: value for name, value in {**usual, **claims}.items() if value is not None}
     return jwt.encode(given, key, algorithm=algorithm, headers={"kid": kid})
 
 
-async def test_a_good_token_names_its_user(checker: TokenChecker, clock: MovedClock) -> None:
+async def test_a_good_token_names_its_user(checker: TokenChecker, clock: FakeClock) -> None:
     assert await checker.user(token(clock)) == "alice"
     assert await checker.user(token(clock, EC, kid="two", algorithm="ES256")) == "alice"
     assert await checker.user(token(clock, aud=["other", "tp-mcp"])) == "alice"
@@ -93,12 +93,12 @@ async def test_a_good_token_names_its_user(checker: TokenChecker, clock: MovedCl
     ids=str,
 )
 async def test_a_token_for_or_of_somebody_else_is_refused(
-    checker: TokenChecker, clock: MovedClock, claims: dict[str, Any]
+    checker: TokenChecker, clock: FakeClock, claims: dict[str, Any]
 ) -> None:
     assert await checker.user(token(clock, **claims)) is None
 
 
-async def test_times_count_with_some_room_for_clocks_that_differ(checker: TokenChecker, clock: MovedClock) -> None:
+async def test_times_count_with_some_room_for_clocks_that_differ(checker: TokenChecker, clock: FakeClock) -> None:
     now = int(clock.time)
     assert await checker.user(token(clock, exp=now - LEEWAY_SECONDS + 1)) == "alice"
     assert await checker.user(token(clock, exp=now - LEEWAY_SECONDS)) is None
@@ -106,7 +106,7 @@ async def test_times_count_with_some_room_for_clocks_that_differ(checker: TokenC
     assert await checker.user(token(clock, nbf=now + LEEWAY_SECONDS + 1)) is None
 
 
-async def test_a_signature_that_is_not_the_providers_is_refused(checker: TokenChecker, clock: MovedClock) -> None:
+async def test_a_signature_that_is_not_the_providers_is_refused(checker: TokenChecker, clock: FakeClock) -> None:
     assert await checker.user(token(clock, OTHER_RSA)) is None
     assert await checker.user(token(clock, EC, kid="one", algorithm="ES256")) is None
     assert await checker.user(token(clock, kid="enc")) is None
@@ -114,7 +114,7 @@ async def test_a_signature_that_is_not_the_providers_is_refused(checker: TokenCh
     assert await checker.user(f"{head}.{body}.{signature[:-4]}AAAA") is None
 
 
-async def test_no_token_chooses_a_weaker_check(checker: TokenChecker, clock: MovedClock) -> None:
+async def test_no_token_chooses_a_weaker_check(checker: TokenChecker, clock: FakeClock) -> None:
     claims = {"iss": PROVIDER.issuer, "aud": PROVIDER.audience, "sub": "alice", "exp": int(clock.time) + 600}
     unsigned = jwt.encode(claims, "", algorithm="none", headers={"kid": "one"})
     secret = jwt.encode(claims, "x" * 64, algorithm="HS256", headers={"kid": "one"})
@@ -128,7 +128,7 @@ async def test_what_is_no_token_is_refused(checker: TokenChecker, wrong: str) ->
 
 
 async def test_keys_are_kept_for_a_while_and_read_anew_for_one_that_is_new(
-    checker: TokenChecker, clock: MovedClock, keys: Keys
+    checker: TokenChecker, clock: FakeClock, keys: Keys
 ) -> None:
     for _ in range(5):
         await checker.user(token(clock))
@@ -150,7 +150,7 @@ async def test_keys_are_kept_for_a_while_and_read_anew_for_one_that_is_new(
     ids=["fails", "redirects", "answers a page", "has none", "answers without end"],
 )
 async def test_while_the_provider_answers_nothing_useful_its_known_keys_count_and_no_others(
-    checker: TokenChecker, clock: MovedClock, keys: Keys, status: int, body: bytes
+    checker: TokenChecker, clock: FakeClock, keys: Keys, status: int, body: bytes
 ) -> None:
     assert await checker.user(token(clock)) == "alice"
     keys.status, keys.body = status, body
@@ -159,7 +159,7 @@ async def test_while_the_provider_answers_nothing_useful_its_known_keys_count_an
     assert await checker.user(token(clock, OTHER_RSA, kid="new")) is None
 
 
-async def test_another_claim_can_name_the_user(clock: MovedClock, keys: Keys) -> None:
+async def test_another_claim_can_name_the_user(clock: FakeClock, keys: Keys) -> None:
     provider = Provider(PROVIDER.issuer, PROVIDER.audience, PROVIDER.keys_url, claim="email")
     checker = TokenChecker(provider, clock, transport=httpx2.MockTransport(keys.handle))
     assert await checker.user(token(clock, email="alice@example")) == "alice@example"

@@ -1,9 +1,9 @@
-from tests.access.conftest import MovedClock
+from tests.support.clock import still_clock
 from tp_mcp.server.auth.rate_limit import MAX_PRINCIPALS, RateLimit
 
 
 def test_so_many_at_once_and_then_as_time_passes() -> None:
-    clock = MovedClock()
+    clock = still_clock()
     limit = RateLimit(clock, per_minute=60)
     assert [limit.wait("alice") for _ in range(60)] == [0.0] * 60
     assert limit.wait("alice") == 1.0
@@ -16,14 +16,14 @@ def test_so_many_at_once_and_then_as_time_passes() -> None:
 
 
 def test_one_principal_does_not_use_up_anothers() -> None:
-    limit = RateLimit(MovedClock(), per_minute=1)
+    limit = RateLimit(still_clock(), per_minute=1)
     assert limit.wait("alice") == 0.0
     assert limit.wait("alice") > 0
     assert limit.wait("bob") == 0.0
 
 
 def test_a_clock_that_goes_back_takes_nothing_away() -> None:
-    clock = MovedClock()
+    clock = still_clock()
     limit = RateLimit(clock, per_minute=2)
     limit.wait("alice")
     clock.time -= 1000
@@ -31,7 +31,7 @@ def test_a_clock_that_goes_back_takes_nothing_away() -> None:
 
 
 def test_who_was_away_longest_is_forgotten_first() -> None:
-    limit = RateLimit(MovedClock(), per_minute=1)
+    limit = RateLimit(still_clock(), per_minute=1)
     limit.wait("alice")
     for number in range(MAX_PRINCIPALS):
         limit.wait(f"user {number}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.support.clock import FakeClock, still_clock
 from tp_mcp.errors import StoreBusyError
 from tp_mcp.server.http.capacity import SESSION_GONE_SECONDS, SESSION_IDLE_SECONDS
 from tp_mcp.server.http.sessions import LEAVE_AGAIN_SECONDS, Sessions
@@ -16,23 +17,10 @@ KEY = session_key(ID)
 
 
 @dataclass
-class Clock:
-    """A clock that a test moves."""
-
-    time: float = 1_780_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(f"nothing here waits {seconds} s")
-
-
-@dataclass
 class Server:
     """An application that answers when it may, and what was left."""
 
-    clock: Clock = field(default_factory=Clock)
+    clock: FakeClock = field(default_factory=still_clock)
     status: int = 200
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     left: list[str] = field(default_factory=list)
