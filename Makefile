@@ -1,11 +1,12 @@
 # Everything runs in a virtual environment of its own, made on first use.
 PYTHON ?= python3.11
 VENV := .venv
+LOCK := requirements.lock
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test chaos fuzz conformance check lint types coverage readme snapshots clean
+.PHONY: demo test versions chaos fuzz conformance check lint types coverage readme snapshots lock clean
 
 demo: $(READY)
 	@$(BIN)/tp-mcp demo
@@ -14,6 +15,19 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone" --cov --cov-report=
 	$(BIN)/python -m pytest -m alone --cov --cov-report= --cov-append
+
+# One target on each supported Python, each in a virtual environment of its own: `make versions TARGET=quick`.
+PYTHONS := 3.11 3.12 3.13
+TARGET ?= test
+versions:
+	@missing=; failed=; \
+	for version in $(PYTHONS); do \
+		if ! python$$version -c "" 2>/dev/null; then missing="$$missing python$$version"; continue; fi; \
+		echo "== python$$version: make $(TARGET)"; \
+		$(MAKE) --no-print-directory $(TARGET) PYTHON=python$$version VENV=.venvs/$$version || failed="$$failed $$version"; \
+	done; \
+	if [ -n "$$missing" ]; then echo "not found on PATH, so not tested:$$missing"; fi; \
+	if [ -n "$$failed" ]; then echo "failed on Python:$$failed"; exit 1; fi
 
 SEED ?= 0
 chaos: $(READY)
@@ -55,11 +69,20 @@ readme: $(READY)
 snapshots: $(READY)
 	$(BIN)/python -m pytest tests/server --snapshot-update
 
-clean:
-	rm -rf $(VENV) $(SUITE)/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+# Exact versions of all dependencies, without an index: every installation uses them as constraints.
+lock:
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check . --group dev
+	@{ echo "# Written by \`make lock\`: the versions that installations of this project use."; \
+		build/lock/bin/python -m pip freeze --exclude tp-mcp; } > $(LOCK)
+	@rm -rf build/lock
 
-$(READY): pyproject.toml
+clean:
+	rm -rf $(VENV) .venvs $(SUITE)/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml $(LOCK)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev --constraint $(LOCK)
 	@touch $(READY)

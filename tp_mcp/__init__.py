@@ -1,3 +1,3 @@
 """tp-mcp: an MCP server that starts, watches and explains test-platform jobs for a chat assistant."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
