@@ -26,7 +26,7 @@ from benchmarks.upstream import EXECUTION
 from tp_mcp.api.auth import IssuedToken
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import SystemClock
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, ExecutionRule
+from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, ExecutionBaseline, ExecutionRule
 from tp_mcp.jobs.tp_reader import TpReader
 from tp_mcp.storage.watch_rows import watch_to_row
 from tp_mcp.storage.watch_store import FILE_NAME, SqliteStore
@@ -57,6 +57,8 @@ def watch_of(number: int, targets: int, server: str) -> Watch:
         origin=Origin("run_pytest", {"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"], "argument": "-m sanity"}),
         title=f"run of Tests_CLI on AT16_Combined_FSW (execution {exec_id})",
         job=f"execution:{exec_id}",
+        kind=EXECUTION_RULE,
+        testbed="AT16_Combined_FSW",
         spec=WatchSpec(
             tool="get_execution",
             args={"exec_id": exec_id},
@@ -137,7 +139,7 @@ async def ours(port: int, watches: int, targets: int) -> dict[str, float]:
             anyio.create_task_group() as tasks,
         ):
             noted = Noted(TpReader(client))
-            rule = ExecutionRule(server)
+            rule = ExecutionRule()
             poller = Poller(
                 store=store,
                 reader=noted,
@@ -221,7 +223,7 @@ async def bytes_each(_port: int, watches: int, targets: int) -> dict[str, float]
         async def sleep(self, _seconds: float) -> None: ...
 
     with tempfile.TemporaryDirectory() as directory:
-        store, rule, clock = await SqliteStore.open(Path(directory)), ExecutionRule("http://tp"), Later()
+        store, rule, clock = await SqliteStore.open(Path(directory)), ExecutionRule(), Later()
         async with anyio.create_task_group() as tasks:
             noted = Noted(Same())
             poller = Poller(

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tp_mcp"
-MAX_LINES = 400
+MAX_LINES = 450
 
 LAYERS = {
     "errors": 0,
@@ -36,7 +36,7 @@ LAYERS = {
 }
 """The layer of each part of the package; parts of one layer may not use each other, except where it is listed."""
 
-SAME_LAYER = {("settings", "errors"), ("triage", "results"), ("history", "jobs")}
+SAME_LAYER = {("settings", "errors"), ("triage", "results"), ("history", "jobs"), ("jobs", "access")}
 
 FENCES = {
     "apscheduler": {"tp_mcp.watch.polling.timer"},

@@ -27,6 +27,8 @@ def watch(last_answer: JsonValue, **changes: Any) -> Watch:
         origin=Origin("start_upgrade", {"mode": "build", "build_number": "6957"}),
         title="upgrade",
         job=f"upgrade:{LAB}",
+        kind="upgrade",
+        testbed=LAB,
         spec=WatchSpec("get_upgrade", {"testbed": LAB}, "upgrade", 15, 900),
         state=WatchState.DONE,
         created_at=1.0,

@@ -75,6 +75,7 @@ class Desk:
             origin=Origin("run_pytest", {}),
             title="run",
             job=f"execution:{exec_id}",
+            kind="execution",
             spec=WatchSpec("get_execution", {"exec_id": exec_id}, "execution", 30, 900),
             state=WatchState.DONE,
             created_at=now - 9,
@@ -182,7 +183,7 @@ async def test_an_end_is_told_without_its_brief_where_the_store_is_away(
         {"outcome": Outcome.LISTING},
         {"outcome": Outcome.NO_TEST_RAN},
         {"server": "http://other"},
-        {"job": "run:AT16"},
+        {"spec": WatchSpec("get_execution", {}, "execution", 30, 900)},
         {"reading": None},
         {"reading": Look(Verdict.DONE, "Done")},
         {"spec": WatchSpec("list_labs", {}, "match", 30, 900)},
@@ -288,9 +289,18 @@ async def test_an_upgrade_that_ended_is_kept_with_its_build(desk: Desk) -> None:
         "last_build_number": "6957",
     }
     spec = WatchSpec("get_upgrade", {}, "upgrade", 15, 900)
+    upgrade = {"spec": spec, "job": "upgrade:AT16", "kind": "upgrade", "testbed": "AT16", "outcome": None}
     answer = {"status": "SUCCESS", "per_device": [device]}
-    await desk.ended(1, spec=spec, job="upgrade:AT16", outcome=None, last_answer=answer)
-    await desk.ended(2, spec=spec, job="upgrade:AT16", outcome=None, last_answer={"status": "SUCCESS"})
+    await desk.ended(1, **upgrade, last_answer=answer)
+    await desk.ended(
+        2,
+        spec=spec,
+        job="upgrade:AT16",
+        kind="upgrade",
+        testbed="AT16",
+        outcome=None,
+        last_answer={"status": "SUCCESS"},
+    )
     await desk.idle()
     assert await desk.history.build_at(TP, "AT16", 2e9) == "6957"
 

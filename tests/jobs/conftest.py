@@ -9,8 +9,8 @@ from pydantic import JsonValue
 
 from tp_mcp.api.models import UpgradeStatus
 from tp_mcp.errors import TpError
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline
-from tp_mcp.jobs.upgrade import UPGRADE_RULE, upgrade_baseline, upgrade_job
+from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, ExecutionBaseline
+from tp_mcp.jobs.upgrade.upgrade_rule import UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
@@ -72,6 +72,8 @@ def upgrade_watch() -> Callable[..., Watch]:
             origin=Origin("start_upgrade", dict(asked if arguments is None else arguments)),
             title="upgrade of AT16",
             job=upgrade_job("AT16"),
+            kind=UPGRADE_RULE,
+            testbed="AT16",
             spec=spec,
             state=WatchState.STARTING,
             created_at=NOW,
@@ -102,6 +104,8 @@ def run_watch() -> Callable[..., Watch]:
             origin=Origin("run_pytest", {"lab": "AT16", "testcase": ["Tests_CLI"]}),
             title="run of Tests_CLI on AT16",
             job="execution:446",
+            kind=EXECUTION_RULE,
+            testbed="AT16",
             spec=spec,
             state=WatchState.STARTING,
             created_at=NOW,

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from tp_mcp.api.models import Execution, ExecutionSummary
 from tp_mcp.errors import TpNotFoundError, TpNotJsonError
-from tp_mcp.jobs.execution import (
+from tp_mcp.jobs.pytest_run.execution_rule import (
     LIST_TOOL,
     ExecutionBaseline,
     ExecutionRule,
@@ -23,7 +23,7 @@ from tp_mcp.watch.model.reading import Counts, Outcome, Verdict
 from tp_mcp.watch.model.watch import Advisory, Watch, WatchState
 
 SERVER = "http://tp.example:8000"
-RULE = ExecutionRule(SERVER)
+RULE = ExecutionRule()
 ON_AT16 = ExecutionBaseline(lab="AT16", highest_exec_id=445)
 MakeWatch = Callable[..., Watch]
 Follow = Callable[..., list[Watch]]

@@ -10,7 +10,13 @@ from pydantic import JsonValue
 
 from tp_mcp.api.models import UpgradeStatus
 from tp_mcp.errors import TpNotJsonError
-from tp_mcp.jobs.upgrade import POLL_TOOL, REMEMBERED_MAX_DEVICES, UpgradeRule, upgrade_baseline, upgrade_job
+from tp_mcp.jobs.upgrade.upgrade_rule import (
+    POLL_TOOL,
+    REMEMBERED_MAX_DEVICES,
+    UpgradeRule,
+    upgrade_baseline,
+    upgrade_job,
+)
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.model.reading import Verdict
 from tp_mcp.watch.model.watch import Advisory, Watch, WatchState

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import JsonValue
 
-from tp_mcp.jobs.upgrade import UpgradeRule
+from tp_mcp.jobs.upgrade.upgrade_rule import UpgradeRule
 from tp_mcp.watch.model.reading import Verdict
 from tp_mcp.watch.model.watch import Watch
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tp_mcp.jobs.execution import EXECUTION_RULE, execution_job
+from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, execution_job
 from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id

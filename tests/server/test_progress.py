@@ -9,7 +9,7 @@ import pytest
 from pydantic import JsonValue, SecretStr
 
 from tests.support.clock import step_clock
-from tp_mcp.jobs.execution import ExecutionRule
+from tp_mcp.jobs.pytest_run.execution_rule import ExecutionRule
 from tp_mcp.redaction import Redactor
 from tp_mcp.server import progress
 from tp_mcp.server.progress import MESSAGE_MAX_CHARACTERS, ProgressReporter
@@ -70,7 +70,7 @@ async def test_a_message_is_one_short_line_without_secrets_whatever_tp_calls_its
 
 async def test_a_count_beyond_all_counting_does_not_break_the_wait() -> None:
     answer: JsonValue = {"status": "Running", "pass_count": 10**400, "total_count": 10**400, "fail_count": 3}
-    reading = ExecutionRule("http://tp").interpret(WATCH, answer).reading
+    reading = ExecutionRule().interpret(WATCH, answer).reading
     (sent,) = await reported(replace(WATCH, reading=reading))
     assert sent[:2] == (3.0, None)
 

@@ -170,17 +170,17 @@ async def test_lists_are_by_principal_conversation_and_state_newest_first(
     assert await listed("thread:3", every) == []
 
 
-async def test_a_list_can_be_about_a_job_a_lab_or_a_step_of_a_chain(
+async def test_a_list_can_be_about_a_job_a_testbed_or_a_step_of_a_chain(
     store: Store, make_watch: MakeWatch, alice: Owner
 ) -> None:
     link = Link("w_00000009", "run", {"lab": "AT30"})
-    job, lab, testbed, chained = (
+    job, one, other, chained = (
         make_watch("446"),
-        make_watch("2", origin=Origin("run", {"lab": "AT21"})),
-        make_watch("3", origin=Origin("start_upgrade", {"testbed": "AT21"})),
+        make_watch("2", testbed="AT21"),
+        make_watch("3", testbed="AT21"),
         make_watch("4", chain=Chain(on_done=link)),
     )
-    for watch in (job, lab, testbed, chained, make_watch("5", owner=Owner("local:bob", "thread:1", exact=True))):
+    for watch in (job, one, other, chained, make_watch("5", owner=Owner("local:bob", "thread:1", exact=True))):
         await store.add(watch)
 
     async def about(what: str) -> set[str]:
@@ -188,7 +188,7 @@ async def test_a_list_can_be_about_a_job_a_lab_or_a_step_of_a_chain(
         return {watch.id for watch in found}
 
     assert await about("job:446") == {job.id}
-    assert await about("AT21") == {lab.id, testbed.id}
+    assert await about("AT21") == {one.id, other.id}
     assert await about(link.id) == {chained.id}
     assert await about("AT2") == await about("w_0000000") == await about("%") == set()
 

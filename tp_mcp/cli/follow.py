@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from tp_mcp.cli.script_terms import FAILED, PASSED, UNKNOWN
+from tp_mcp.jobs.pytest_run.execution_rule import execution_id
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.fence import shown as redacted
 from tp_mcp.tools.framework.services import Services
@@ -91,9 +92,8 @@ class Follower:
             self._say_how_to_go_on(watch)
             return UNKNOWN
         self.say(messages.end_message(watch))
-        kind, _, subject = watch.job.partition(":")
-        if kind == "execution" and not messages.never_started(watch):
-            self.say(f"tp-mcp report {subject} lists its tests.")
+        if (exec_id := execution_id(watch)) is not None and not messages.never_started(watch):
+            self.say(f"tp-mcp report {exec_id} lists its tests.")
         await self._seen(watch)
         return exit_code_of(watch)
 

@@ -22,7 +22,7 @@ from tp_mcp.composition.environment import process_identity
 from tp_mcp.composition.opening import open_configured
 from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.errors import InvalidArgumentError, TpMcpError
-from tp_mcp.jobs.execution import execution_job
+from tp_mcp.jobs.pytest_run.execution_rule import execution_job
 from tp_mcp.results.document import Document
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render

@@ -17,7 +17,7 @@ from tp_mcp.composition.environment import config_file, process_identity
 from tp_mcp.composition.tp_access import tp_access
 from tp_mcp.errors import InputError, TpMcpError
 from tp_mcp.history.report_cache import RunReports, RunTests
-from tp_mcp.jobs.execution import CANCELLED, DONE, ENDED_OTHERWISE, outcome_of
+from tp_mcp.jobs.pytest_run.execution_rule import CANCELLED, DONE, ENDED_OTHERWISE, outcome_of
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import shown
 from tp_mcp.results.statuses import status_words

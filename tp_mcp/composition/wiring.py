@@ -17,10 +17,9 @@ from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.history.analysis import ExecutionReader
 from tp_mcp.history.recorder import Recorder
 from tp_mcp.history.records import History
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionRule
+from tp_mcp.jobs.kinds import KINDS
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.jobs.tp_reader import KeepingReader, TpReader
-from tp_mcp.jobs.upgrade import UPGRADE_RULE, UpgradeRule
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import shown
 from tp_mcp.results.kept_logs import KeptLogs
@@ -137,13 +136,12 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         chains.notice(watch)
 
     polled = TpReader(ground.client, None if principals is None else principals.polling)
-    execution_rule, upgrade_rule = ExecutionRule(ground.server), UpgradeRule()
     poller = Poller(
         store=ground.store,
         reader=KeepingReader(polled, logs, ground.polls),
         identity_of=None if principals is None else principals.identity,
-        rules={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule, MATCH_RULE: MatchRule()},
-        settlers={EXECUTION_RULE: execution_rule, UPGRADE_RULE: upgrade_rule},
+        rules={MATCH_RULE: MatchRule(), **{kind.name: kind.rule for kind in KINDS.values()}},
+        settlers={kind.name: kind.rule for kind in KINDS.values()},
         clock=ground.clock,
         timer=ground.timer,
         task_group=ground.polls,

@@ -12,7 +12,7 @@ from tp_mcp.api.models import Execution
 from tp_mcp.errors import ReportError, TpError
 from tp_mcp.history.build_under_test import shown_upgrade
 from tp_mcp.history.records import History, Run
-from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, lab_words
+from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, lab_words
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.results.statuses import word

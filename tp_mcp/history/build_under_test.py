@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from tp_mcp.api.lenient import parsed
 from tp_mcp.api.models import UpgradeStatus
 from tp_mcp.history.records import Upgrade
-from tp_mcp.jobs.upgrade import BROKEN, SUCCEEDED, UPGRADE_RULE
+from tp_mcp.jobs.upgrade.upgrade_rule import BROKEN, SUCCEEDED, UPGRADE_RULE
 from tp_mcp.results.statuses import word
 from tp_mcp.watch.delivery.messages import is_doubtful
 from tp_mcp.watch.model.watch import Watch, WatchState
@@ -33,8 +33,7 @@ def watched_upgrade(watch: Watch) -> Upgrade | None:
     """Return the upgrade that a watch saw done; None where it saw none, or is not sure that it was its own."""
     if watch.spec.rule != UPGRADE_RULE or watch.state is not WatchState.DONE or is_doubtful(watch):
         return None
-    testbed = watch.job.partition(":")[2]
-    shown = shown_upgrade(watch.server, testbed, parsed(UpgradeStatus, watch.last_answer))
+    shown = shown_upgrade(watch.server, watch.testbed, parsed(UpgradeStatus, watch.last_answer))
     if shown is None:
         return None
     return shown if shown.build else Upgrade(shown.server, shown.testbed, shown.at, _asked_build(watch))

@@ -15,8 +15,8 @@ from tp_mcp.clock import Clock
 from tp_mcp.errors import InputError, ReportError, StoreError, TpMcpError, TpNotFoundError
 from tp_mcp.history.analysis import BACKGROUND_REPORT_MAX_BYTES, ExecutionReader
 from tp_mcp.history.build_under_test import watched_upgrade
-from tp_mcp.jobs.execution import EXECUTION_RULE
-from tp_mcp.jobs.upgrade import UPGRADE_RULE
+from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, execution_id
+from tp_mcp.jobs.upgrade.upgrade_rule import UPGRADE_RULE
 from tp_mcp.triage.test_report import ReportedTest
 from tp_mcp.triage.verdict import brief, rerun_words
 from tp_mcp.watch.model.reading import Outcome
@@ -75,8 +75,8 @@ class Recorder:
             return
         if watch.spec.rule == UPGRADE_RULE:
             self._begin(watch.id, lambda: self._keep_upgrade(watch))
-        elif _is_readable(watch):
-            self._begin(watch.id, lambda: self._keep_execution(watch))
+        elif _is_readable(watch) and (exec_id := execution_id(watch)) is not None:
+            self._begin(watch.id, lambda: self._keep_execution(watch, exec_id))
 
     def saw(
         self,
@@ -123,8 +123,8 @@ class Recorder:
     async def _is_kept(self, watch: Watch) -> bool:
         if not _is_readable(watch):
             return True
-        exec_id, principal = _exec_id(watch), watch.owner.principal
-        return exec_id in await self._reader.history.known(self._reader.server, [exec_id], principal)
+        exec_id, principal = execution_id(watch), watch.owner.principal
+        return exec_id is None or exec_id in await self._reader.history.known(self._reader.server, [exec_id], principal)
 
     def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         if name in self._under_way or self._attempts.get(name, 0) >= ATTEMPTS_MAX:
@@ -171,10 +171,10 @@ class Recorder:
         else:
             await reader.take_in(exec_id, execution, tests, principal=principal)
 
-    async def _keep_execution(self, watch: Watch) -> None:
+    async def _keep_execution(self, watch: Watch, exec_id: int) -> None:
         principal = watch.owner.principal
         read = await self._reader.read(
-            _exec_id(watch),
+            exec_id,
             principal=principal,
             execution=parsed(Execution, watch.last_answer),
             max_bytes=BACKGROUND_REPORT_MAX_BYTES,
@@ -197,10 +197,4 @@ def _is_readable(watch: Watch) -> bool:
         and watch.outcome not in _UNTOLD
         and watch.reading is not None
         and watch.reading.report_url is not None
-        and _exec_id(watch) > 0
     )
-
-
-def _exec_id(watch: Watch) -> int:
-    kind, _, number = watch.job.partition(":")
-    return int(number) if kind == "execution" and number.isdecimal() else 0

@@ -1,4 +1,4 @@
-"""What TP's answers mean for a watch: the rules of upgrades and executions, and how they are polled.
+"""The kinds of jobs that TP runs: one package for each, and what they share.
 
-Pure but for the reader. The watch below knows nothing of TP; this is where the two meet.
+The watch below knows no kind of job, and the tools above know no rule. A kind joins them: see `tp_mcp.jobs.kind`.
 """

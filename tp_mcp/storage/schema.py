@@ -175,6 +175,24 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (server, principal)
     ) STRICT;
     """,
+    """
+    ALTER TABLE watches ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+    ALTER TABLE watches ADD COLUMN testbed TEXT NOT NULL DEFAULT '';
+    -- Until now the key of the job told the kind, and the arguments or the baseline told the testbed.
+    UPDATE watches SET
+        kind = CASE
+            WHEN job LIKE 'upgrade:%' THEN 'upgrade'
+            WHEN job LIKE 'execution:%' OR job LIKE 'run:%' THEN 'execution'
+            ELSE ''
+        END,
+        testbed = COALESCE(
+            CASE WHEN job LIKE 'upgrade:%' THEN substr(job, 9) END,
+            json_extract(origin, '$.arguments.testbed'),
+            json_extract(origin, '$.arguments.lab'),
+            json_extract(record, '$.baseline.lab'),
+            ''
+        );
+    """,
 )
 
 VERSION = len(MIGRATIONS)

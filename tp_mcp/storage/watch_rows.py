@@ -79,6 +79,8 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         "ended_at": watch.ended_at,
         "revision": watch.revision,
         "call_key": watch.call_key,
+        "kind": watch.kind,
+        "testbed": watch.testbed,
         **_chain_columns(watch.chain),
     }
 
@@ -134,6 +136,8 @@ def _row_to_watch(row: Row) -> Watch:
         chain=None if row["chain"] is None else _CHAIN.validate_json(row["chain"]),
         revision=row["revision"],
         call_key=row["call_key"],
+        kind=row["kind"],
+        testbed=row["testbed"],
     )
 
 

@@ -30,10 +30,7 @@ MAX_UNENDED_WATCHES = 20_000
 MAX_UNSEEN_ENDS = 10_000
 
 
-_ABOUT = (
-    "AND (job = ? OR json_extract(origin, '$.arguments.lab') = ? OR json_extract(origin, '$.arguments.testbed') = ? "
-    "OR instr(chain, ?))"
-)
+_ABOUT = "AND (job = ? OR testbed = ? OR instr(chain, ?))"
 
 
 class SqliteStore:
@@ -218,15 +215,14 @@ class SqliteStore:
     ) -> tuple[Watch, ...]:
         """Return a principal's watches, newest first; of one conversation, or of all when it is None.
 
-        With `about` only those whose job it is, which were asked for on that lab or testbed, or whose chain has a step
-        of that id.
+        With `about` only those whose job it is, which are on that testbed, or whose chain has a step of that id.
         """
         marks = ", ".join("?" * len(states))
         sql = (
             "SELECT * FROM watches WHERE principal = ? AND (? IS NULL OR conversation = ?) "  # noqa: S608 -- marks only
             f"AND state IN ({marks}) {_ABOUT if about is not None else ''} ORDER BY created_at DESC, id LIMIT ?"
         )
-        asked = () if about is None else (about, about, about, json.dumps(about))
+        asked = () if about is None else (about, about, json.dumps(about))
         values = (principal, conversation, conversation, *(state.value for state in states), *asked, limit)
         return await self._connection.run(lambda db: tuple(row_to_watch(row) for row in db.execute(sql, values)))
 

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from tp_mcp.access.policy import Action
 from tp_mcp.api.models import Execution
-from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
+from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
+from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
 from tp_mcp.jobs.tp_reader import log_handle, read_execution
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph, Section
 from tp_mcp.results.statuses import status_words, word
@@ -65,7 +66,7 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     if _has_ended(execution):
         return Document(
             f"{where} had ended already ({status_words(execution.status)}); nothing was sent.",
-            next_step=f"{watch_documents.look_call(job)} shows what came of it.",
+            next_step=f"{look_at_execution(arguments.exec_id)} shows what came of it.",
         )
     change = Change(
         action=Action.CANCEL,
@@ -85,7 +86,7 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     if watch is not None and not watch.state.ended:
         step = f"Its watch {watch.id} goes on and reports the end: {watch_documents.wait_call(watch)}."
     else:
-        step = f"{watch_documents.look_call(job)} shows whether it has ended."
+        step = f"{look_at_execution(arguments.exec_id)} shows whether it has ended."
     notes = (Paragraph(whose),) if whose else ()
     return Document(f"TP was asked to end {where[0].lower()}{where[1:]}.", notes, step)
 

@@ -10,9 +10,16 @@ from tp_mcp.access.policy import Action
 from tp_mcp.api.guard import intended_ids
 from tp_mcp.api.requests import PytestRequest
 from tp_mcp.errors import StoreError, TpNotFoundError, TpNotJsonError, TpServerFaultError
-from tp_mcp.jobs.duration_groups import run_groups
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job, highest_exec_id, run_title
-from tp_mcp.jobs.specs import async_block, poll_args, spec_of
+from tp_mcp.jobs.kinds import PYTEST_RUNS
+from tp_mcp.jobs.manifest_specs import async_block, poll_args, spec_of
+from tp_mcp.jobs.pytest_run.execution_rule import (
+    EXECUTION_RULE,
+    ExecutionBaseline,
+    execution_job,
+    highest_exec_id,
+    run_title,
+)
+from tp_mcp.jobs.pytest_run.pytest_runs import RunRequest
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import count_of, shorten
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
@@ -162,10 +169,14 @@ async def _run(
         title=what,
         # Known once TP has answered; until then the lab tells it from other runs.
         job=f"run:{request.lab}",
-        spec=plan.of_spec(spec_of(block, rule=EXECUTION_RULE, history=_groups(request, test_ids))),
+        spec=plan.of_spec(
+            spec_of(block, rule=EXECUTION_RULE, history=PYTEST_RUNS.duration_groups(RunRequest(request, test_ids)))
+        ),
         baseline=baseline.to_json(),
         call_key=key,
         chain=plan.chain,
+        kind=EXECUTION_RULE,
+        testbed=request.lab,
         id=plan.id,
     )
     watch = await start(intent, send, call)
@@ -213,13 +224,6 @@ async def _highest(call: Call) -> int | None:
     except (TpNotFoundError, TpNotJsonError, TpServerFaultError):
         # Needed only to settle a start that is never answered; an older call that a deployment may lack.
         return None
-
-
-def _groups(request: PytestRequest, test_ids: tuple[str, ...]) -> tuple[str, ...]:
-    if request.only_collects:
-        # It runs no test, so what is usual for runs is not usual for it.
-        return ()
-    return run_groups(request.lab, test_ids, (request.argument.carried, request.extra_pytest_options.carried))
 
 
 def _tests_words(test_ids: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import (
     AfterValidator,
@@ -25,11 +25,12 @@ from tp_mcp.api.guard import guard_execution_id, guard_name
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.connectors.match import check_match
 from tp_mcp.errors import InvalidArgumentError, ManifestError
-from tp_mcp.jobs.execution import EXECUTION_RULE, ExecutionBaseline, execution_job
+from tp_mcp.jobs.kind import JobKind
+from tp_mcp.jobs.kinds import PYTEST_RUNS, UPGRADES
 from tp_mcp.jobs.match_rule import MATCH_RULE
-from tp_mcp.jobs.specs import async_block, spec_of
+from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, ExecutionBaseline, execution_job
 from tp_mcp.jobs.tp_reader import read_execution
-from tp_mcp.jobs.upgrade import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
+from tp_mcp.jobs.upgrade.upgrade_rule import UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.document import Document
 from tp_mcp.results.statuses import word
 from tp_mcp.results.text import shorten
@@ -155,7 +156,8 @@ class _Subject:
     job: str
     args: Mapping[str, JsonValue]
     rule: str
-    start_tool: str | None
+    kind: JobKind[Any] | None = None
+    testbed: str = ""
     baseline: JsonValue = None
     note: str = ""
 
@@ -189,6 +191,8 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
         baseline=subject.baseline,
         call_key=await repeated_call.key_of(call, START_TOOL, said),
         chain=plan.chain,
+        kind=subject.kind.name if subject.kind is not None else "",
+        testbed=subject.testbed,
         id=plan.id,
     )
     watch = await services.registry.observe(intent)
@@ -239,7 +243,8 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
                 job=execution_job(exec_id),
                 args={"exec_id": exec_id},
                 rule=EXECUTION_RULE,
-                start_tool="run_pytest",
+                kind=PYTEST_RUNS,
+                testbed=execution.lab,
                 baseline=ExecutionBaseline(lab=execution.lab or None).to_json(),
                 note=await call.services.catalogue.whose_execution(exec_id),
             )
@@ -253,7 +258,8 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
                 job=upgrade_job(testbed),
                 args={"testbed": testbed},
                 rule=UPGRADE_RULE,
-                start_tool="start_upgrade",
+                kind=UPGRADES,
+                testbed=testbed,
                 # Where none is under way, the end of the latest one is old: only one that begins from now on counts.
                 baseline=None if under_way else upgrade_baseline(status),
                 note="" if under_way else _idle_note(word(status.status), custom=arguments.done_match is not None),
@@ -269,7 +275,7 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
                     "done_match is missing: a list of labs has no end of its own.",
                     remedy=f"For example {LAB_MATCH_EXAMPLE}.",
                 )
-            return _Subject(title="labs", job="labs:", args={}, rule=MATCH_RULE, start_tool=None)
+            return _Subject(title="labs", job="labs:", args={}, rule=MATCH_RULE)
         case _:
             assert_never(arguments.tool)
 
@@ -313,9 +319,9 @@ def _spec(arguments: StartWatchArguments, subject: _Subject, call: Call) -> Watc
 
 
 def _usual(subject: _Subject, call: Call) -> WatchSpec:
-    if subject.start_tool is not None:
+    if subject.kind is not None:
         try:
-            return spec_of(async_block(call.services.manifest, subject.start_tool), rule=subject.rule)
+            return subject.kind.spec(call.services.manifest)
         except ManifestError as error:
             # A connector of the user's own may lack the tool; what somebody else started can be watched all the same.
             logger.info("%s is watched with default intervals: %s", subject.job, error)

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 
 from tp_mcp.connectors.pattern import finder, pattern_problem
 from tp_mcp.errors import InvalidArgumentError
-from tp_mcp.jobs.execution import execution_job
+from tp_mcp.jobs.pytest_run.execution_rule import execution_job
 from tp_mcp.jobs.tp_reader import execution_of
 from tp_mcp.results import text_pages
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph

@@ -8,7 +8,8 @@ import anyio.to_thread
 from pydantic import Field, JsonValue
 
 from tp_mcp.history.report_cache import RunTests
-from tp_mcp.jobs.execution import DONE, ENDED_OTHERWISE, execution_job
+from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, execution_job
+from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.statuses import status_words, word
@@ -61,7 +62,7 @@ async def get_test_results(arguments: TestResultsArguments, call: Call) -> Docum
     if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
         return Document(
             f"{where} is {status_words(execution.status) or 'of unknown status'}: its report is written at its end.",
-            next_step=f"{watch_documents.look_call(execution_job(exec_id))} shows how it stands.",
+            next_step=f"{look_at_execution(exec_id)} shows how it stands.",
         )
     services = call.services
     told = await services.reports.tests(
@@ -135,7 +136,7 @@ def _none(arguments: TestResultsArguments, told: RunTests) -> str:
 
 def _without_filter(arguments: TestResultsArguments, told: RunTests) -> str:
     if not told.tests:
-        return f"{watch_documents.look_call(execution_job(arguments.exec_id))} shows its counts and the end of its log."
+        return f"{look_at_execution(arguments.exec_id)} shows its counts and the end of its log."
     others = watch_documents.call_words(RESULTS_TOOL, exec_id=arguments.exec_id, outcome="any")
     return f"{others} lists all that are known."
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from tp_mcp.errors import InvalidArgumentError, StoreError
 from tp_mcp.history.analysis import build_words
 from tp_mcp.history.records import Note
-from tp_mcp.jobs.execution import execution_job
+from tp_mcp.jobs.pytest_run.execution_rule import execution_job
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.statuses import word
 from tp_mcp.results.text import count_of

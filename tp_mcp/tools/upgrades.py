@@ -10,9 +10,9 @@ from tp_mcp.api.guard import guard_image
 from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.errors import InvalidArgumentError
-from tp_mcp.jobs.duration_groups import upgrade_groups
-from tp_mcp.jobs.specs import async_block, poll_args, spec_of
-from tp_mcp.jobs.upgrade import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
+from tp_mcp.jobs.kinds import UPGRADES
+from tp_mcp.jobs.manifest_specs import async_block, poll_args, spec_of
+from tp_mcp.jobs.upgrade.upgrade_rule import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
 from tp_mcp.results.device_log import without_command
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
 from tp_mcp.results.statuses import status_words, word
@@ -127,10 +127,12 @@ async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Documen
         origin=Origin(START_TOOL, {**shown, **plan.asked}),
         title=_title(request),
         job=upgrade_job(request.testbed),
-        spec=plan.of_spec(spec_of(block, rule=UPGRADE_RULE, history=upgrade_groups(request.testbed))),
+        spec=plan.of_spec(spec_of(block, rule=UPGRADE_RULE, history=UPGRADES.duration_groups(request))),
         baseline=upgrade_baseline(before),
         call_key=key,
         chain=plan.chain,
+        kind=UPGRADE_RULE,
+        testbed=request.testbed,
         id=plan.id,
     )
     watch = await start(intent, send, call)

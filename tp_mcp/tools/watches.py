@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from tp_mcp.jobs.kinds import kind_of
 from tp_mcp.results.document import Document, ItemList, Paragraph
 from tp_mcp.results.text import count_of, format_duration
 from tp_mcp.tools.framework import wait, watch_documents
@@ -152,15 +153,12 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
         # It ended between the look and the cancellation.
         call.visit.reported.add(watch.id)
         return watch_documents.ended(watch)
-    kind, _, subject = watch.job.partition(":")
-    step = ""
+    kind = kind_of(watch)
     if not services.registry.looks_at(watch):
         # The same number on the TP that this server speaks to is another job.
         step = f"It belongs to the TP at {watch.server}."
-    elif kind == "execution":
-        step = f"{watch_documents.call_words('cancel_execution', exec_id=int(subject))} would end the run itself."
-    elif kind == "upgrade":
-        step = "The upgrade itself cannot be cancelled."
+    else:
+        step = "" if kind is None else kind.after_cancelled_watch(watch)
     chained = " Nothing follows it any more." if watch.chain is not None and watch.chain.links else ""
     told = f"{messages.headline(watch)}. What it watched goes on; its end will not be reported.{chained}"
     return Document(told, next_step=step)
@@ -174,7 +172,7 @@ def _line(watch: Watch, now: float, *, here: bool, told: str) -> str:
         return f"{messages.headline(watch)} ({progress}{told}): {watch_documents.wait_call(watch)}"
     # One that has ended has elapsed no further than its end.
     ago = format_duration(now - watch.since - watch.elapsed(now))
-    look = watch_documents.look_call(watch.job)
+    look = watch_documents.look_call(watch)
     ended = f"{messages.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))}{told})"
     if watch.chain is not None and watch.chain.next is not None:
         # Until its row is written, nothing else tells that the chain goes on.

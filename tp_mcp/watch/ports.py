@@ -102,8 +102,8 @@ class Settlement:
 class Rule(Protocol):
     """Knows one kind of job. Pure: it is given everything and changes nothing.
 
-    Of a watch it looks at the spec, the origin, the baseline, TP's answer to the start and its own memory only: watches
-    that are alike in these share one interpretation.
+    Of a watch it looks at the server, the spec, the origin, the baseline, TP's answer to the start and its own memory
+    only: watches of one server that are alike in these share one interpretation.
     """
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
@@ -266,8 +266,7 @@ class Store(Protocol):
     ) -> tuple[Watch, ...]:
         """Return a principal's watches, newest first; of one conversation, or of all when it is None.
 
-        With `about` only those whose job it is, which were asked for on that lab or testbed, or whose chain has a step
-        of that id.
+        With `about` only those whose job it is, which are on that testbed, or whose chain has a step of that id.
         """
         ...
 

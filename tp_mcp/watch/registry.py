@@ -45,6 +45,8 @@ class Intent:
     baseline: JsonValue = None
     call_key: str = ""
     chain: Chain | None = None
+    kind: str = ""
+    testbed: str = ""
     id: str = field(default_factory=new_watch_id)
 
 
@@ -199,7 +201,7 @@ class WatchRegistry:
             owner: whose.
             all_conversations: whether those of the principal's other conversations too.
             states: which.
-            about: only those of this job, on this lab, or with this later step in their chain; None for all.
+            about: only those of this job, on this testbed, or with this later step in their chain; None for all.
 
         """
         keys = (None,) if all_conversations else owner.keys
@@ -387,6 +389,8 @@ class WatchRegistry:
             baseline=intent.baseline,
             call_key=intent.call_key,
             chain=intent.chain,
+            kind=intent.kind,
+            testbed=intent.testbed,
         )
 
     def _latest(self, stored: Watch) -> Watch:

@@ -13,6 +13,8 @@ ENDED = Watch(
     origin=Origin("start_upgrade", {"testbed": "AT16"}),
     title="upgrade of AT16 to build 6957",
     job="upgrade:AT16",
+    kind="upgrade",
+    testbed="AT16",
     spec=WatchSpec(tool="get_upgrade", args={}, rule="upgrade", interval_seconds=15, timeout_seconds=60),
     state=WatchState.DONE,
     created_at=1.0,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from mcp.types import CallToolResult
 
 from tp_mcp.errors import TpError
+from tp_mcp.jobs.pytest_run.execution_rule import execution_id
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.document import Document, Paragraph, Section
 from tp_mcp.results.fence import shown
@@ -111,15 +112,15 @@ async def _text(document: Document, task: WatchTask, services: Services) -> str:
 
 
 async def _details(watch: Watch, services: Services) -> tuple[Section, ...]:
-    kind, _, exec_id = watch.job.partition(":")
+    exec_id = execution_id(watch)
     ran = watch.state in {WatchState.DONE, WatchState.FAILED} and watch.outcome is not Outcome.PASSED
-    if kind != "execution" or not ran or messages.never_started(watch) or not services.registry.looks_at(watch):
+    if exec_id is None or not ran or messages.never_started(watch) or not services.registry.looks_at(watch):
         return ()
     try:
-        execution = await read_execution(services.client, services.logs, int(exec_id), watch.owner.principal)
-        return await report_sections(int(exec_id), execution, services, watch.owner)
+        execution = await read_execution(services.client, services.logs, exec_id, watch.owner.principal)
+        return await report_sections(exec_id, execution, services, watch.owner)
     except TpError as error:
-        return (Paragraph(f"What failed could not be read: {error} {watch_documents.look_call(watch.job)} lists it."),)
+        return (Paragraph(f"What failed could not be read: {error} {watch_documents.look_call(watch)} lists it."),)
 
 
 def _progress(watches: tuple[Watch, ...], now: float) -> str:

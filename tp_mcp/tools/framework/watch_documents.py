@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from tp_mcp.errors import StoreError
+from tp_mcp.jobs.kinds import kind_of
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.delivery_log import Delivery
-from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.usual_duration import usual_words
 from tp_mcp.watch.model.watch import InboxEntry, Watch, WatchState
 
@@ -20,14 +20,6 @@ BACKGROUND = (
     "Do not start it again."
 )
 WHILE_OPEN = "Over stdio nothing is polled while no client has this server open; the next start catches up."
-USUAL_UPGRADE = "An upgrade usually takes 2 to 15 minutes."
-
-
-_AFTER_A_RUN: Mapping[Outcome | None, str] = {
-    Outcome.FAILED: "says why it failed, and what of it is new",
-    Outcome.NO_TEST_RAN: "shows the log; look at -k, -m and the test ids before you run it again",
-    Outcome.LISTING: "shows the end of the log, where the tests are listed",
-}
 
 
 def call_words(tool: str, /, **arguments: JsonValue) -> str:
@@ -41,12 +33,10 @@ def wait_call(watch: Watch) -> str:
     return call_words("wait_for_watch", watch_id=watch.id)
 
 
-def look_call(job: str) -> str:
-    """Return the call that shows a job; empty for a job that no tool shows."""
-    kind, _, subject = job.partition(":")
-    if kind == "execution":
-        return call_words("get_execution", exec_id=int(subject))
-    return call_words("get_upgrade", testbed=subject) if kind == "upgrade" else ""
+def look_call(watch: Watch) -> str:
+    """Return the call that shows a watch's job; empty for a job that no tool shows."""
+    kind = kind_of(watch)
+    return "" if kind is None else kind.look_call(watch)
 
 
 def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> Document:
@@ -86,8 +76,9 @@ def chain_sections(watch: Watch) -> tuple[Section, ...]:
 def interim(watch: Watch, now: float, *, lead: str = "") -> Document:
     """Tell how a watch stands that goes on; `lead` follows the conclusion."""
     lines = [*messages.interim_lines(watch, now), *messages.place_lines(watch.chain)]
-    if watch.usual is None and watch.job.startswith("upgrade:"):
-        lines.append(USUAL_UPGRADE)
+    kind = kind_of(watch)
+    if watch.usual is None and kind is not None and kind.usual:
+        lines.append(kind.usual)
     return Document(
         conclusion=f"{messages.headline(watch)}.{lead}",
         sections=(Paragraph("\n".join(lines)),),
@@ -121,17 +112,12 @@ def next_step(watch: Watch) -> str:
         return f"{following} waits for the next step, which starts by itself: do not start it."
     if messages.never_started(watch):
         return ""
-    kind, _, subject = watch.job.partition(":")
-    look = look_call(watch.job)
-    if messages.is_doubtful(watch) and look:
+    kind = kind_of(watch)
+    if kind is None:
+        return ""
+    if messages.is_doubtful(watch) and (look := kind.look_call(watch)):
         return f"{look} shows what TP knows of it."
-    if kind == "execution":
-        if watch.outcome is Outcome.FAILED:
-            look = call_words("triage_execution", exec_id=int(subject))
-        return f"{look} {_AFTER_A_RUN.get(watch.outcome, 'shows it, with its report or log')}."
-    if kind == "upgrade" and watch.state is WatchState.DONE:
-        return f"Tests can run on it now: {call_words('run_pytest', lab=subject, testcase=['...'])}."
-    return f"{look} shows each device and the end of its log." if look else ""
+    return kind.next_step(watch)
 
 
 async def how_told(watches: Sequence[Watch], call: Call, *, name_conversations: bool) -> Mapping[str, str]:

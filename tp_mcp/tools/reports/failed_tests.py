@@ -2,7 +2,7 @@
 
 from tp_mcp.api.models import Execution
 from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
-from tp_mcp.jobs.execution import DONE
+from tp_mcp.jobs.pytest_run.execution_rule import DONE
 from tp_mcp.results.document import ItemList, Paragraph, Section
 from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework import watch_documents

@@ -8,7 +8,7 @@ from tp_mcp.api.guard import intended_ids
 from tp_mcp.errors import InputError, InvalidArgumentError, ReportError
 from tp_mcp.history.analysis import ReadExecution, require_ended
 from tp_mcp.history.records import Note
-from tp_mcp.jobs.execution import execution_job
+from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.statuses import word
@@ -98,7 +98,7 @@ async def triaged(exec_id: int, call: Call, baseline: int | None = None) -> Tria
     if tests.source == "log" and not tests.tests:
         raise ReportError(
             f"{tests.problem}, and the end of its log names no test that failed, so it cannot be triaged.",
-            remedy=f"{watch_documents.look_call(execution_job(exec_id))} shows its counts and the end of its log.",
+            remedy=f"{look_at_execution(exec_id)} shows its counts and the end of its log.",
         )
     read = await services.executions.take_in(
         exec_id,

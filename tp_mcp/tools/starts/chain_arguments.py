@@ -12,6 +12,7 @@ from tp_mcp.connectors.follow_up import CHAIN_ROOTS, follow_up_problems
 from tp_mcp.connectors.manifest import FollowUp
 from tp_mcp.connectors.template import render_value, template_roots
 from tp_mcp.errors import InputError, InvalidArgumentError, PolicyError, WatchNotFoundError, WatchSpecError
+from tp_mcp.jobs.kinds import kind_started_by
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.delivery.inbox import Visit
@@ -22,12 +23,6 @@ from tp_mcp.watch.model.watch import Watch, new_watch_id
 
 Later: TypeAlias = tuple[Action, str | None]
 """A change and its testbed; None where a template names that, so that it may be any."""
-
-CHANGES: Mapping[str, tuple[Action, str]] = {
-    "start_upgrade": (Action.UPGRADE, "testbed"),
-    "run_pytest": (Action.RUN, "lab"),
-}
-"""By tool: what it changes, and the argument that names where."""
 
 
 def later_changes(chain: Chain | None) -> tuple[Later, ...]:
@@ -45,9 +40,11 @@ def _links(chain: Chain | None) -> Iterator[Link]:
 
 
 def _change(link: Link) -> Later:
-    action, name = CHANGES[link.tool]
-    testbed = link.args.get(name)
-    return action, testbed if isinstance(testbed, str) and not template_roots(testbed) else None
+    kind = kind_started_by(link.tool)
+    if kind is None:
+        raise WatchSpecError(f"There is no tool {link.tool!r} that a chain may call.")
+    testbed = link.args.get(kind.testbed_argument)
+    return kind.action, testbed if isinstance(testbed, str) and not template_roots(testbed) else None
 
 
 Starts = Mapping[str, ToolDefinition[Any]]

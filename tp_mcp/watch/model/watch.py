@@ -122,7 +122,7 @@ class Watch:
         server: the base URL of the TP that it watches.
         origin: the call that made it.
         title: what is watched, in a few words: "upgrade of AT16_Combined_FSW to build 6957".
-        job: the job's key, e.g. `execution:446`; two watches of one job have the same.
+        job: the job's key: two watches of one job have the same. Nothing is read from it.
         spec: how it is watched.
         state: where it is in its life.
         created_at: when its row was written.
@@ -149,6 +149,8 @@ class Watch:
         usual: how long such jobs usually take, as it was known at the start.
         call_key: the same for each call that would start the same again; see `tp_mcp.watch.model.idempotency`.
         brief: what the job's report says of it, in a few sentences; added after the end, where there is a report.
+        kind: the name of the kind of job, as `tp_mcp.jobs.kinds` registers it; empty for a watch of something else.
+        testbed: the testbed that the job is on; empty where it is on none, or that is not known.
         unwritten: that its end is known, and why it could not be written yet, in a sentence. In memory only.
 
     """
@@ -185,6 +187,8 @@ class Watch:
     call_key: str = ""
     usual: Usual | None = None
     brief: str = ""
+    kind: str = ""
+    testbed: str = ""
     unwritten: str = ""
 
     @property

@@ -42,7 +42,7 @@ def spec_of(block: AsyncBlock, *, rule: str, history: tuple[str, ...] = ()) -> W
     Args:
         block: the tool's block.
         rule: the name of the rule that tells what an answer means.
-        history: the groups of jobs that take about as long, see `tp_mcp.jobs.duration_groups`.
+        history: the groups of jobs that take about as long, see `JobKind.duration_groups`.
 
     """
     return WatchSpec(

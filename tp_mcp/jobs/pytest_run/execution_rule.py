@@ -72,6 +72,12 @@ def execution_job(exec_id: int) -> str:
     return f"execution:{exec_id}"
 
 
+def execution_id(watch: Watch) -> int | None:
+    """Return the execution that is watched; None for another kind of job, and until TP has told the number."""
+    exec_id = watch.spec.args.get("exec_id") if watch.kind == EXECUTION_RULE else None
+    return exec_id if isinstance(exec_id, int) else None
+
+
 def run_title(what: str, exec_id: int) -> str:
     """Return what is watched once its number is known."""
     return f"{what} (execution {exec_id})"
@@ -108,10 +114,6 @@ def counts_of(execution: Execution, *, total_is_planned: bool) -> Counts:
 class ExecutionRule:
     """Tells how a pytest run stands from its execution."""
 
-    def __init__(self, server: str) -> None:
-        """Prepare for the TP at base URL `server`, under which its reports are."""
-        self._server = server
-
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
         """Tell what an execution says of the watched run.
 
@@ -138,17 +140,10 @@ class ExecutionRule:
             broken=counts.broken > 0,
             counts=counts,
             detail=_detail(execution, verdict),
-            report_url=self._report_url(execution),
+            report_url=_report_url(watch.server, execution),
             took_seconds=_took(execution) if verdict is Verdict.DONE else None,
         )
         return Interpretation(reading, _MEMORY.dump_python(memory, mode="json"))
-
-    def _report_url(self, execution: Execution) -> str | None:
-        try:
-            return report_url(self._server, execution.report_file_path)
-        except InputError:
-            # None there yet, or a path that leads away from TP: nothing to send a reader to.
-            return None
 
     def settling_read(self, _watch: Watch) -> tuple[str, Mapping[str, JsonValue]]:
         """Return the call that lists the user's executions."""
@@ -189,6 +184,14 @@ class ExecutionRule:
             title=run_title(watch.title, exec_id),
             evidence=f"execution {exec_id} on {baseline.lab} began after the request was sent.",
         )
+
+
+def _report_url(server: str, execution: Execution) -> str | None:
+    try:
+        return report_url(server, execution.report_file_path)
+    except InputError:
+        # There is none yet, or its path leads away from TP: nothing to send a reader to.
+        return None
 
 
 def _verdict(execution: Execution) -> Verdict:

@@ -102,7 +102,7 @@ class UpgradeRule:
 
     def settling_read(self, watch: Watch) -> tuple[str, Mapping[str, JsonValue]]:
         """Return the call that shows the testbed's status."""
-        return POLL_TOOL, {"testbed": watch.origin.arguments["testbed"]}
+        return POLL_TOOL, {"testbed": watch.testbed}
 
     def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
         """Tell whether an upgrade whose start was never answered is under way after all.

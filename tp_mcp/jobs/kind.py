@@ -1,0 +1,143 @@
+"""A kind of job: everything that differs between upgrades, pytest runs, and what TP may run next.
+
+One object stands for a kind. `tp_mcp.jobs.kinds` registers it, and CONTRIBUTING.md says how to add one. A kind has no
+state: the request that starts a job, or the watch of the job, is passed to each method.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import JsonValue
+
+from tp_mcp.access.policy import Action
+from tp_mcp.api.client import TpClient
+from tp_mcp.connectors.manifest import Manifest
+from tp_mcp.errors import TpNotJsonError, WatchSpecError
+from tp_mcp.jobs.manifest_specs import async_block, poll_args, spec_of
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Watch
+from tp_mcp.watch.ports import Rule, Settler
+from tp_mcp.watch.registry import Accepted
+
+Request = TypeVar("Request")
+
+
+class JobRule(Rule, Settler, Protocol):
+    """Interprets the answers to a job's polls, and settles a start that TP never answered."""
+
+
+class JobKind(ABC, Generic[Request]):
+    """A kind of job. `Request` is the type of a request that passed the guard.
+
+    Attributes:
+        name: the kind's name, kept with each watch. It is also the name of the kind's rule.
+        tool: the tool that starts such a job.
+        testbed_argument: the argument of that tool that names the testbed.
+        action: the change that the operator's policy decides over.
+        rule: interprets the answers to polls. Pure.
+        start_notes: sentences for the result of a start.
+        advice: what to do after a start that no chain follows.
+        usual: how long such a job usually takes, in a sentence, where no earlier job shows it.
+
+    """
+
+    name: ClassVar[str]
+    tool: ClassVar[str]
+    testbed_argument: ClassVar[str] = "testbed"
+    action: ClassVar[Action]
+    rule: ClassVar[JobRule]
+    start_notes: ClassVar[tuple[str, ...]] = ()
+    advice: ClassVar[str] = ""
+    usual: ClassVar[str] = ""
+
+    # The start of a job.
+
+    @abstractmethod
+    def testbed(self, request: Request) -> str:
+        """Return the testbed that a request is for."""
+
+    @abstractmethod
+    def title(self, request: Request) -> str:
+        """Return a name for the job in a few words: "upgrade of AT16_Combined_FSW to build 6957"."""
+
+    @abstractmethod
+    def job(self, request: Request) -> str:
+        """Return the job's key, as far as it is known before TP answers. Nothing is read from a key."""
+
+    @abstractmethod
+    def arguments(self, request: Request) -> dict[str, JsonValue]:
+        """Return the arguments that are sent, in one spelling, with secrets masked."""
+
+    @abstractmethod
+    async def send(self, request: Request, client: TpClient) -> JsonValue:
+        """Send the request, once, and return TP's own answer.
+
+        Raises:
+            TpError: TP refused, was not reached, or did not answer.
+
+        """
+
+    def same_arguments(self, request: Request) -> dict[str, JsonValue]:
+        """Return the arguments that decide whether two calls ask for the same job."""
+        return self.arguments(request)
+
+    def secret(self, request: Request) -> str:  # noqa: ARG002 -- most requests hold none
+        """Return the secret that `arguments` masks; empty for a request that holds none."""
+        return ""
+
+    def target(self, request: Request) -> str:  # noqa: ARG002 -- only an upgrade has one
+        """Return what the testbed will run afterwards, for the plan: "build 6957". Empty if the job changes nothing."""
+        return ""
+
+    async def baseline(self, request: Request, client: TpClient) -> JsonValue:  # noqa: ARG002 -- a kind may need none
+        """Return the state before the start that the rule compares with.
+
+        Raises:
+            TpError: TP could not be asked, and the job cannot be watched without it.
+
+        """
+        return None
+
+    def duration_groups(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 -- a kind may have none
+        """Return the groups of jobs that take about as long, the closest group first."""
+        return ()
+
+    def spec(self, manifest: Manifest, duration_groups: tuple[str, ...] = ()) -> WatchSpec:
+        """Return how such a job is watched, as the connector manifest says it.
+
+        Raises:
+            ManifestError: the manifest does not say it, or not in a way that can be used here.
+
+        """
+        return spec_of(async_block(manifest, self.tool), rule=self.name, history=duration_groups)
+
+    def accepted(self, request: Request, answer: JsonValue, manifest: Manifest) -> Accepted:
+        """Return what TP's answer to the start says of the job.
+
+        Raises:
+            TpNotJsonError: the answer lacks what is needed to poll the job. TP may have started it all the same.
+
+        """
+        block = async_block(manifest, self.tool)
+        try:
+            args = poll_args(block, args=self.arguments(request), result=answer)
+        except WatchSpecError as error:
+            raise TpNotJsonError(
+                f"TP accepted the request, but its answer lacks what is needed to watch it: {error}",
+                may_have_acted=True,
+            ) from None
+        return Accepted(answer=answer, spec_args=args)
+
+    # A watched job.
+
+    @abstractmethod
+    def look_call(self, watch: Watch) -> str:
+        """Return the call that shows the job: `get_execution(exec_id=446)`. Empty if no tool shows it."""
+
+    @abstractmethod
+    def next_step(self, watch: Watch) -> str:
+        """Return what to do after the end of a job that TP accepted, in a sentence; may be empty."""
+
+    def after_cancelled_watch(self, watch: Watch) -> str:  # noqa: ARG002 -- a kind may have nothing to say
+        """Return how to end the job itself, once its watch is cancelled; may be empty."""
+        return ""

@@ -1,0 +1,1 @@
+"""Runs of pytest on a testbed, which TP calls executions."""

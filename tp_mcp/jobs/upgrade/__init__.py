@@ -1,0 +1,1 @@
+"""Firmware upgrades of a testbed."""
