@@ -32,9 +32,9 @@ from tp_mcp.storage.watch_rows import watch_to_row
 from tp_mcp.storage.watch_store import FILE_NAME, SqliteStore
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
+from tp_mcp.watch.polling.interpretation import Reader
 from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.polling.timer import ApschedulerTimer
-from tp_mcp.watch.ports import Reader
 
 INTERVAL_SECONDS = 15.0
 FIRST_EXEC_ID = 446

@@ -14,7 +14,7 @@ from tp_mcp.jobs.upgrade.upgrade_rule import UPGRADE_RULE, upgrade_baseline, upg
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
-from tp_mcp.watch.ports import Rule
+from tp_mcp.watch.polling.interpretation import Rule
 
 NOW = 1_780_000_000.0
 SERVER = "http://tp.example:8000"

@@ -9,7 +9,7 @@ import pytest
 from tests.watch.conftest import alice, clock, make_spec, make_watch, match_spec
 from tp_mcp.storage.engines.sqlite import Connection
 from tp_mcp.storage.watch_store import FILE_NAME, SqliteStore
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 OpenStore = Callable[[], Awaitable[Store]]
 

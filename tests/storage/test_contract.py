@@ -10,9 +10,9 @@ from tp_mcp.errors import StoreError, WatchLimitError
 from tp_mcp.storage import watch_store as sqlite_store
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.chain import Chain, Link
-from tp_mcp.watch.model.reading import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.watch import Advisory, InboxEntry, Origin, Owner, Step, Watch, WatchState
-from tp_mcp.watch.ports import Interpretation, Store
+from tp_mcp.watch.store import Store
 
 NOW = 1_780_000_000.0
 DAY = 24 * 3600.0

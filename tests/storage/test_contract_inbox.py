@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+from tp_mcp.watch.delivery.inbox import LeastShown
 from tp_mcp.watch.lifecycle import state_machine
-from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
+from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch
-from tp_mcp.watch.ports import Interpretation, LeastShown, Store
+from tp_mcp.watch.store import Store
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]

@@ -9,7 +9,7 @@ from tests.support.clock import still_clock
 from tp_mcp.errors import StoreBusyError
 from tp_mcp.watch.delivery.delivery_log import OUTCOME_MAX_CHARACTERS, Channel, Deliveries, Delivery
 from tp_mcp.watch.model.watch import Watch
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 MakeWatch = Callable[..., Watch]
 

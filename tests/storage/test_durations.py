@@ -8,10 +8,10 @@ import pytest
 from tp_mcp.storage import durations
 from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.watch.lifecycle import state_machine
-from tp_mcp.watch.model.reading import Reading, Verdict
+from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
 from tp_mcp.watch.model.usual_duration import Usual
 from tp_mcp.watch.model.watch import Owner, Watch
-from tp_mcp.watch.ports import Interpretation, Store
+from tp_mcp.watch.store import Store
 
 NOW = 1_780_000_000.0
 DAY = 24 * 3600.0

@@ -7,7 +7,7 @@ import pytest
 from tp_mcp.storage import inbox
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.watch import Watch
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]

@@ -18,7 +18,7 @@ from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.idempotency import REPEAT_SECONDS
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Owner, Watch, WatchState
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tests.storage.test_contract import NOW, done, end
 from tp_mcp.watch.model.watch import Owner, Watch
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 MakeWatch = Callable[..., Watch]
 ONE = Owner("local", "session:one", exact=True)

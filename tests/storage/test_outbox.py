@@ -11,9 +11,8 @@ from tp_mcp.errors import StoreError
 from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.watch.delivery.outbox import EventKind, Outgoing, new_event_id
 from tp_mcp.watch.lifecycle import state_machine
-from tp_mcp.watch.model.reading import Reading, Verdict
+from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
 from tp_mcp.watch.model.watch import InboxEntry, Watch
-from tp_mcp.watch.ports import Interpretation
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]

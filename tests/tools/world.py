@@ -137,8 +137,8 @@ class World:
     async def settle(self) -> None:
         """Let everything that needs no time to pass go on, as far as the store's thread is asked meanwhile."""
         for _ in range(4):
-            await self.services.inbox._store.get("w_00000000")
-            await self.services.inbox._store.version()
+            await self.services.registry._store.get("w_00000000")
+            await self.services.registry._store.version()
             for _ in range(20):
                 await asyncio.sleep(0)
 

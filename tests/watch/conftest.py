@@ -20,12 +20,11 @@ from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.watch.delivery.change_events import Changes
 from tp_mcp.watch.delivery.change_feed import Elsewhere
 from tp_mcp.watch.delivery.inbox import Inbox
-from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
+from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Settlement, Verdict
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
 from tp_mcp.watch.polling.lease_holder import Leases
 from tp_mcp.watch.polling.poller import Poller
-from tp_mcp.watch.ports import Interpretation, Settlement
 from tp_mcp.watch.registry import Intent, WatchRegistry
 
 SERVER = "http://tp.example:8000"

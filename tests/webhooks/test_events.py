@@ -14,9 +14,8 @@ from tp_mcp.settings import Webhook
 from tp_mcp.watch.delivery.outbox import EventKind, Outgoing, no_events
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.chain import Chain
-from tp_mcp.watch.model.reading import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
-from tp_mcp.watch.ports import Interpretation
 from tp_mcp.webhooks.events import Events
 
 MakeWatch = Callable[..., Watch]

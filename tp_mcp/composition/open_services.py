@@ -23,9 +23,9 @@ from tp_mcp.storage.history import SqliteHistory
 from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.tools.framework.tp_identities import Principals
-from tp_mcp.watch.abandoned import end_abandoned
 from tp_mcp.watch.model.lease import HEARTBEAT_SECONDS
 from tp_mcp.watch.polling.timer import ApschedulerTimer
+from tp_mcp.watch.registry import end_abandoned
 from tp_mcp.webhooks.courier import CLAIM_SECONDS, Courier
 from tp_mcp.webhooks.events import Events
 

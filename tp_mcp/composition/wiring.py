@@ -32,8 +32,8 @@ from tp_mcp.tools.framework.services import Services
 from tp_mcp.tools.framework.tp_catalogue import Catalogue
 from tp_mcp.tools.framework.tp_identities import Principals
 from tp_mcp.tools.starts.chain_arguments import ToolStarter
-from tp_mcp.watch.catch_up import CatchingUp
 from tp_mcp.watch.conversations import Conversations
+from tp_mcp.watch.delivery.catch_up import CatchingUp
 from tp_mcp.watch.delivery.change_events import Changes
 from tp_mcp.watch.delivery.change_feed import Elsewhere, News
 from tp_mcp.watch.delivery.delivery_log import Deliveries
@@ -42,8 +42,7 @@ from tp_mcp.watch.delivery.tasks import Tasks
 from tp_mcp.watch.lifecycle.chain_runner import Chains
 from tp_mcp.watch.model.watch import Watch
 from tp_mcp.watch.polling.lease_holder import Leases
-from tp_mcp.watch.polling.poller import Poller
-from tp_mcp.watch.ports import Timer
+from tp_mcp.watch.polling.poller import Poller, Timer
 from tp_mcp.watch.registry import WatchRegistry
 
 SHELF_DIRECTORY = "shelf"

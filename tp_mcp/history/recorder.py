@@ -21,7 +21,7 @@ from tp_mcp.triage.test_report import ReportedTest
 from tp_mcp.triage.verdict import brief, rerun_words
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Watch, WatchState
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
 

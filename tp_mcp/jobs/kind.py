@@ -16,7 +16,7 @@ from tp_mcp.errors import TpNotJsonError, WatchSpecError
 from tp_mcp.jobs.manifest_specs import async_block, poll_args, spec_of
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Watch
-from tp_mcp.watch.ports import Rule, Settler
+from tp_mcp.watch.polling.interpretation import Rule, Settler
 from tp_mcp.watch.registry import Accepted
 
 Request = TypeVar("Request")

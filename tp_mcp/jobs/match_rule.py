@@ -5,9 +5,8 @@ import json
 from pydantic import JsonValue
 
 from tp_mcp.connectors.match import matches
-from tp_mcp.watch.model.reading import Reading, Verdict, sign_of
+from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict, sign_of
 from tp_mcp.watch.model.watch import Watch
-from tp_mcp.watch.ports import Interpretation
 
 MATCH_RULE = "match"
 

@@ -12,7 +12,7 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
 from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, POLL_TOOL
 from tp_mcp.results.kept_logs import KeptLogs, Tail
-from tp_mcp.watch.ports import Reader
+from tp_mcp.watch.polling.interpretation import Reader
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from tp_mcp.storage.watch_rows import Row, row_to_entry, row_to_watch, watch_to_row
 from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.delivery.inbox import LeastShown
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch
-from tp_mcp.watch.ports import LeastShown
 
 
 def of_principal(db: sqlite3.Connection, principal: str) -> tuple[Owner, ...]:

@@ -16,12 +16,12 @@ from tp_mcp.storage.inbox import ends_after
 from tp_mcp.storage.outbox import SqliteOutbox, queue
 from tp_mcp.storage.watch_rows import Row, entry_to_row, row_to_watch, watch_to_row
 from tp_mcp.watch.delivery.delivery_log import Delivery
+from tp_mcp.watch.delivery.inbox import LeastShown
 from tp_mcp.watch.delivery.outbox import EventsOfEnd, no_events
 from tp_mcp.watch.delivery.tasks import TaskEnd, WatchTask
 from tp_mcp.watch.model.lease import Lease
 from tp_mcp.watch.model.usual_duration import Usual
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
-from tp_mcp.watch.ports import LeastShown
 
 logger = logging.getLogger(__name__)
 

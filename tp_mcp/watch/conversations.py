@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from tp_mcp.errors import WatchNotFoundError
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch
 from tp_mcp.watch.polling.poller import Poller
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 
 class Conversations:

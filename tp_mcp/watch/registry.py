@@ -19,7 +19,7 @@ from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.until import Until
 from tp_mcp.watch.model.watch import Origin, Owner, Step, Watch, WatchState, new_watch_id
 from tp_mcp.watch.polling.poller import Poller
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -400,3 +400,25 @@ class WatchRegistry:
 
 def _not_found(watch_id: str) -> WatchNotFoundError:
     return WatchNotFoundError(f"There is no watch {watch_id!r}.", remedy="list_watches shows the watches there are.")
+
+
+async def end_abandoned(store: Store, is_gone: Callable[[str], bool], *, reason: str, now: float) -> int:
+    """End every watch whose TP is gone for good; its conversation is told. Return how many.
+
+    Args:
+        store: where watches are kept.
+        is_gone: whether the TP of a base URL is gone.
+        reason: why, in a sentence.
+        now: the time.
+
+    Raises:
+        StoreError: the store cannot be used.
+
+    """
+    ended = 0
+    for watch in await store.unended(None):
+        if is_gone(watch.server):
+            step = state_machine.lose(watch, reason=reason, now=now)
+            # Where another process was quicker there is nothing left to write.
+            ended += await store.save(step.watch, step.entry) is not None
+    return ended

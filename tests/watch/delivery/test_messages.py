@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from tp_mcp.errors import TpNotFoundError, TpServerFaultError
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.lifecycle import state_machine
-from tp_mcp.watch.model.reading import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.usual_duration import Usual
 from tp_mcp.watch.model.watch import Advisory, Origin, Owner, Watch, WatchState
-from tp_mcp.watch.ports import Interpretation
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]

@@ -10,9 +10,8 @@ from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.lifecycle.answer_retention import kept
 from tp_mcp.watch.lifecycle.chain_steps import followed, next_chain
 from tp_mcp.watch.model.chain import Chain, Link, depth_of, names_step
-from tp_mcp.watch.model.reading import Reading, Verdict
+from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
 from tp_mcp.watch.model.watch import Step, Watch, WatchState
-from tp_mcp.watch.ports import Interpretation
 
 MakeWatch = Callable[..., Watch]
 NOW = 1_780_000_100.0

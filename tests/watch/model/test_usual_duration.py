@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from tp_mcp.watch.lifecycle import state_machine
-from tp_mcp.watch.lifecycle.duration_samples import timed
-from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
+from tp_mcp.watch.lifecycle.state_machine import timed
+from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.usual_duration import Usual, left_words, usual_of, usual_words
 from tp_mcp.watch.model.watch import Watch
-from tp_mcp.watch.ports import Interpretation
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]

@@ -16,9 +16,8 @@ from tp_mcp.errors import InputError, TpNotJsonError
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import shorten
-from tp_mcp.watch.model.reading import Counts, Outcome, Reading, Verdict
+from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Settlement, Verdict
 from tp_mcp.watch.model.watch import Watch
-from tp_mcp.watch.ports import Interpretation, Settlement
 
 EXECUTION_RULE = "execution"
 POLL_TOOL = "get_execution"

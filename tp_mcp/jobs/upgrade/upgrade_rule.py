@@ -15,9 +15,8 @@ from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.errors import TpNotJsonError
 from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import shorten
-from tp_mcp.watch.model.reading import Reading, Verdict, sign_of
+from tp_mcp.watch.model.reading import Interpretation, Reading, Settlement, Verdict, sign_of
 from tp_mcp.watch.model.watch import Watch
-from tp_mcp.watch.ports import Interpretation, Settlement
 
 UPGRADE_RULE = "upgrade"
 POLL_TOOL = "get_upgrade"

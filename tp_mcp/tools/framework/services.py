@@ -21,8 +21,8 @@ from tp_mcp.results.shelf import Shelf
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.framework.tp_catalogue import Catalogue
 from tp_mcp.tools.framework.tp_identities import Acting, Principals
-from tp_mcp.watch.catch_up import CatchingUp
 from tp_mcp.watch.conversations import Conversations
+from tp_mcp.watch.delivery.catch_up import CatchingUp
 from tp_mcp.watch.delivery.change_feed import News
 from tp_mcp.watch.delivery.delivery_log import Deliveries
 from tp_mcp.watch.delivery.inbox import Inbox

@@ -12,7 +12,7 @@ from tp_mcp.errors import StoreError
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.change_events import Changes
 from tp_mcp.watch.model.watch import Watch, WatchState
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
 from tp_mcp.results.fence import one_line
 from tp_mcp.results.text import shorten
-from tp_mcp.watch.ports import Store
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +49,22 @@ class Delivery:
     times: int = 1
 
 
+class DeliveryStore(Protocol):
+    """Keeps delivery records. Every method may raise StoreError."""
+
+    async def record_delivery(self, delivery: Delivery) -> None:
+        """Count one try to tell of an end besides the inbox; of a watch that is no longer kept, nothing is."""
+        ...
+
+    async def deliveries(self, watch_ids: Sequence[str]) -> tuple[Delivery, ...]:
+        """Return what was recorded for some watches, in the order in which their channels were first used."""
+        ...
+
+
 class Deliveries:
     """Records deliveries and finds them again."""
 
-    def __init__(self, *, store: Store, clock: Clock) -> None:
+    def __init__(self, *, store: DeliveryStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 

@@ -11,16 +11,56 @@ may be the other chat's.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tp_mcp.clock import Clock
 from tp_mcp.watch.model.watch import InboxEntry, Owner
-from tp_mcp.watch.ports import LeastShown, Store
 
 SHOWINGS_UNTIL_SEEN = 2
 MAX_KNOWN = 10_000
 """How many watches of shared keys a process remembers as its own; the end of one that it forgot is shown for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeastShown:
+    """The first entries of an inbox.
+
+    Attributes:
+        entries: the first ones.
+        total: how many there are in all.
+
+    """
+
+    entries: tuple[InboxEntry, ...]
+    total: int
+
+
+class InboxStore(Protocol):
+    """Keeps inbox entries. Every method may raise StoreError."""
+
+    async def unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:
+        """Return the entries that this conversation has not seen, oldest first."""
+        ...
+
+    async def unseen_of(
+        self, owner: Owner, *, watch_ids: Collection[str], job: str | None = None
+    ) -> tuple[InboxEntry, ...]:
+        """Return those of the entries that this conversation has not seen which are of these watches or of that job."""
+        ...
+
+    async def least_shown(self, owner: Owner, *, but_for: Collection[str], limit: int) -> LeastShown:
+        """Return the first of the entries that this conversation has not seen: the least shown, of those the newest."""
+        ...
+
+    async def count_showings(self, watch_ids: Sequence[str]) -> None:
+        """Count one more sure showing of each entry."""
+        ...
+
+    async def mark_seen(self, watch_ids: Sequence[str], at: float) -> None:
+        """Let entries count as seen."""
+        ...
 
 
 @dataclass(slots=True)
@@ -42,7 +82,7 @@ class Visit:
 class Inbox:
     """The ends of watches, per conversation, until they are seen."""
 
-    def __init__(self, *, store: Store, clock: Clock) -> None:
+    def __init__(self, *, store: InboxStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         # They die with the process on purpose: what it wrote last may never have been read, so it is shown once more.

@@ -6,6 +6,7 @@ transaction that takes it; so a crash between the two loses nothing, and nothing
 
 import logging
 from dataclasses import replace
+from typing import Protocol
 
 from anyio.abc import TaskGroup
 
@@ -15,7 +16,7 @@ from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.lifecycle.chain_steps import next_chain
 from tp_mcp.watch.model.watch import Origin, Watch, WatchState
-from tp_mcp.watch.ports import Starter, Store
+from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,19 @@ TOO_OLD_SECONDS = 24 * 3600.0
 """How long after an end its step may still begin: nobody expects an upgrade days later because a laptop was opened."""
 
 TITLE_MAX_CHARACTERS = 200
+
+
+class Starter(Protocol):
+    """Runs a guarded start, for chains."""
+
+    async def start(self, parent: Watch) -> None:
+        """Make the call that follows an ended watch, with the checks of a direct one, and watch what it starts.
+
+        Raises:
+            TpMcpError: it was refused. Its row, if it was written, has the end of it.
+
+        """
+        ...
 
 
 class Chains:

@@ -14,10 +14,8 @@ from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.lifecycle.answer_retention import kept
 from tp_mcp.watch.lifecycle.chain_steps import followed
-from tp_mcp.watch.lifecycle.duration_samples import timed
-from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
+from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Settlement, Verdict
 from tp_mcp.watch.model.watch import Advisory, InboxEntry, Step, Watch, WatchState
-from tp_mcp.watch.ports import Interpretation, Settlement
 
 COUNTED_SHARE = 0.9
 """Part of a watch's interval after which a poll counts: polls come a little early or late."""
@@ -28,6 +26,12 @@ SILENCE_BEFORE_TIMEOUT_SECONDS = 600.0
 """How long TP is silent before a watch over its limit is given up: it may have ended while nobody could look."""
 
 REASON_KEPT_CHARACTERS = 500
+
+IN_TIME_INTERVALS = 2.0
+"""How many intervals before an end was seen the look before it may lie."""
+
+_RAN = frozenset({None, Outcome.PASSED, Outcome.FAILED})
+"""Outcomes of jobs that did their work; a listing, or a run in which no test ran, says nothing of one that does."""
 
 
 def accept(watch: Watch, *, answer: JsonValue, now: float) -> Step:
@@ -264,6 +268,30 @@ def _ended(ended: Watch, now: float) -> Step:
         watch_id=ended.id, owner=ended.owner, text=messages.end_message(ended), job=ended.job, created_at=now
     )
     return Step(ended, entry=entry, durable=True)
+
+
+def timed(before: Watch, ended: Watch, now: float) -> Watch:
+    """Return a watch whose job has just been seen done, with how long the job took in its reading, where that counts.
+
+    Args:
+        before: the watch as it stood at the look before.
+        ended: the watch with the reading of the end.
+        now: when the end was seen.
+
+    """
+    reading = ended.reading
+    if reading is None:
+        return ended
+    took = reading.took_seconds
+    if not ended.spec.history or reading.probable or reading.outcome not in _RAN:
+        took = None
+    elif took is None and now - _last_look(before) <= IN_TIME_INTERVALS * before.spec.interval_seconds:
+        took = now - before.since
+    return replace(ended, reading=replace(reading, took_seconds=took))
+
+
+def _last_look(watch: Watch) -> float:
+    return watch.since if watch.polled_at is None else watch.polled_at
 
 
 def _not_before(watch: Watch, now: float) -> float:

@@ -1,8 +1,11 @@
 """What one look at a job says, in words that hold for every kind of job."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from pydantic import JsonValue
 
 
 class Verdict(StrEnum):
@@ -80,6 +83,42 @@ class Reading:
     report_url: str | None = None
     took_seconds: float | None = None
     broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """What a rule makes of one answer.
+
+    Attributes:
+        reading: what the answer says of the job.
+        memory: what the rule wants to be given back at the next answer.
+
+    """
+
+    reading: Reading
+    memory: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a start whose answer never came is settled by reading.
+
+    Attributes:
+        started: whether TP is known to have the job. That it has not is never known: the request may be on its way.
+        answer: what TP would have answered, as far as it was found.
+        spec_args: arguments to poll with that only the answer could tell.
+        job: the job's key, where only the answer could tell it.
+        evidence: what it was told by, in a sentence.
+        title: what is watched, where only the answer could tell it.
+
+    """
+
+    started: bool
+    answer: JsonValue = None
+    spec_args: Mapping[str, JsonValue] | None = None
+    job: str | None = None
+    evidence: str = ""
+    title: str | None = None
 
 
 def sign_of(text: str) -> str:

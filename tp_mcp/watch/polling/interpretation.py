@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import anyio
 from pydantic import JsonValue
@@ -10,15 +11,62 @@ from pydantic import JsonValue
 from tp_mcp.errors import TpError, TpMcpError, TpNotAuthenticatedError, TpServerFaultError, TpTimeoutError
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.lifecycle.answer_retention import kept
+from tp_mcp.watch.model.reading import Interpretation, Settlement
 from tp_mcp.watch.model.watch import Step, Watch, WatchState
 from tp_mcp.watch.polling.target import Target
-from tp_mcp.watch.ports import Interpretation, Reader, Rule, Settler
 
 logger = logging.getLogger(__name__)
 
 POLL_TIMEOUT_SECONDS = 30.0
 _INTERNAL_REASON = "The latest look at TP failed for an internal reason; see the server's log."
 _MOST_COMPARED = 4
+
+
+class Reader(Protocol):
+    """Polls a tool by name."""
+
+    async def read(self, tool: str, args: Mapping[str, JsonValue], identity: str, /) -> JsonValue:
+        """Return the tool's own JSON, asked for once, without retries.
+
+        Args:
+            tool: the tool.
+            args: its arguments.
+            identity: whose login to ask with; empty for the configured one.
+
+        Raises:
+            TpError: there was no answer that could be read.
+
+        """
+        ...
+
+
+class Rule(Protocol):
+    """Knows one kind of job. Pure: it is given everything and changes nothing.
+
+    Of a watch it looks at the server, the spec, the origin, the baseline, TP's answer to the start and its own memory
+    only: watches of one server that are alike in these share one interpretation.
+    """
+
+    def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
+        """Tell what an answer of the watch's poll tool says of its job.
+
+        Raises:
+            TpNotJsonError: the answer does not have the shape that the contract promises.
+
+        """
+        ...
+
+
+class Settler(Protocol):
+    """Tells by reading whether a start that was never answered reached TP. Pure, like a rule."""
+
+    def settling_read(self, watch: Watch, /) -> tuple[str, Mapping[str, JsonValue]]:
+        """Return the tool and arguments whose answer can settle a start that was never answered."""
+        ...
+
+    def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
+        """Tell from that answer whether TP has the job."""
+        ...
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from tp_mcp.watch.model.lease import LEFT_TO_ITS_MAKER_SECONDS
 from tp_mcp.watch.model.watch import Watch, WatchState
 from tp_mcp.watch.polling.lease_holder import Leases
 from tp_mcp.watch.polling.target import Target, TargetKey
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
 

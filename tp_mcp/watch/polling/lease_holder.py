@@ -4,6 +4,7 @@ import logging
 import math
 import secrets
 from collections.abc import Collection
+from typing import Protocol
 
 import anyio
 
@@ -11,7 +12,6 @@ from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
 from tp_mcp.watch.model import lease
 from tp_mcp.watch.model.lease import HEARTBEAT_SECONDS, HEARTBEATS_TO_LIVE, RETAKE_SECONDS, Lease
-from tp_mcp.watch.ports import Store
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +19,38 @@ _UNWRITTEN_EPOCH = 0
 """No lease has it, so what is written under it is refused: what is polled without a written lease."""
 
 
+class LeaseStore(Protocol):
+    """Keeps leases and heartbeats. Every method may raise StoreError."""
+
+    async def version(self) -> int:
+        """Return a number that differs from the one before if another process wrote in between."""
+        ...
+
+    async def beat(
+        self, process: str, server: str, wanted: Collection[str], *, at: float, lifetime: float
+    ) -> tuple[Lease, ...]:
+        """Write a process's heartbeat, and take and drop leases as `tp_mcp.watch.model.lease.claim` decides.
+
+        Returns:
+            Every lease of that TP's targets afterwards.
+
+        """
+        ...
+
+    async def leases(self, server: str) -> tuple[Lease, ...]:
+        """Return every lease of one TP's targets."""
+        ...
+
+    async def release(self, process: str) -> None:
+        """Drop a process's heartbeat and all its leases."""
+        ...
+
+
 class Leases:
     """Says which targets this process may poll."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, server: str, heartbeat_seconds: float = HEARTBEAT_SECONDS
+        self, *, store: LeaseStore, clock: Clock, server: str, heartbeat_seconds: float = HEARTBEAT_SECONDS
     ) -> None:
         """Prepare; the first `beat` takes what is wanted.
 

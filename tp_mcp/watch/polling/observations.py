@@ -13,7 +13,7 @@ from tp_mcp.watch.delivery.messages import unwritten_end
 from tp_mcp.watch.model.watch import Step, Watch, WatchState
 from tp_mcp.watch.polling.interpretation import Answer, Looking
 from tp_mcp.watch.polling.outage import Outage
-from tp_mcp.watch.ports import Store
+from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,8 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
@@ -11,19 +12,35 @@ from tp_mcp.clock import Clock
 from tp_mcp.errors import TpError, TpNotAuthenticatedError
 from tp_mcp.watch.model.spec import MIN_INTERVAL_SECONDS
 from tp_mcp.watch.model.watch import Advisory, Step, Watch, WatchState
-from tp_mcp.watch.polling.interpretation import POLL_TIMEOUT_SECONDS, Looking
+from tp_mcp.watch.polling.interpretation import POLL_TIMEOUT_SECONDS, Looking, Reader, Rule, Settler
 from tp_mcp.watch.polling.lease_handover import PolledHere, Sharing
 from tp_mcp.watch.polling.lease_holder import Leases
 from tp_mcp.watch.polling.observations import Intake
 from tp_mcp.watch.polling.outage import Outage, backoff, is_outage
 from tp_mcp.watch.polling.target import RESUME_SPREAD_SECONDS, DueQueue, Target, TargetKey, key_of, resume_spread
-from tp_mcp.watch.ports import Reader, Rule, Settler, Store, Timer
+from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_POLLS = 32
 _ALONE = 1
 """Stands for the epoch of a lease where there are none."""
+
+
+class Timer(Protocol):
+    """Calls back once at a time that can be moved."""
+
+    def start(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Begin; `callback` runs at each time that is set."""
+        ...
+
+    def set(self, at: float) -> None:
+        """Let the callback run at `at` (seconds since the epoch); replaces an earlier time."""
+        ...
+
+    def stop(self) -> None:
+        """End; nothing is called back afterwards."""
+        ...
 
 
 class Poller:

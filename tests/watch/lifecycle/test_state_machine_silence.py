@@ -17,9 +17,8 @@ from tp_mcp.errors import (
 )
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.lifecycle import state_machine
-from tp_mcp.watch.model.reading import Reading, Verdict
+from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
 from tp_mcp.watch.model.watch import Advisory, Step, Watch, WatchState
-from tp_mcp.watch.ports import Interpretation
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]

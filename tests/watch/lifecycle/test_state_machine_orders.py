@@ -9,10 +9,9 @@ from pydantic import JsonValue
 
 from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError, TpServerFaultError, TpUnreachableError
 from tp_mcp.watch.lifecycle import state_machine
-from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
+from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Settlement, Verdict
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Step, Watch, WatchState
-from tp_mcp.watch.ports import Interpretation, Settlement
 
 NOW = 1_780_000_000.0
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tp_mcp.errors import StoreBusyError
-from tp_mcp.watch.catch_up import CATCH_UP_SECONDS, FRESH_SECONDS, CatchingUp
+from tp_mcp.watch.delivery.catch_up import CATCH_UP_SECONDS, FRESH_SECONDS, CatchingUp
 from tp_mcp.watch.model.watch import Owner, Watch
 
 MakeWatch = Callable[..., Watch]

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tp_mcp.storage.watch_store import SqliteStore
-from tp_mcp.watch.abandoned import end_abandoned
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
+from tp_mcp.watch.registry import end_abandoned
 
 GONE = "http://gone"
 REASON = "Its TP is no more."
