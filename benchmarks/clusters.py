@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.unseen import unseen_runs
 from tp_mcp.simulator import Simulator, SimulatorOptions
-from tp_mcp.simulator.build_server import Build, BuildServer
-from tp_mcp.simulator.lab import Device, Lab
+from tp_mcp.simulator.testbeds.build_server import Build, BuildServer
+from tp_mcp.simulator.testbeds.lab import Device, Lab
 from tp_mcp.triage.clusters import clusters_of
 from tp_mcp.triage.report_parser import Report, parse_report
 

@@ -32,8 +32,8 @@ from tp_mcp.server.identity import ProcessIdentity
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
-from tp_mcp.simulator.execution import Counts
-from tp_mcp.simulator.tree import build_tree
+from tp_mcp.simulator.executions.snapshot import Counts
+from tp_mcp.simulator.platform import build_tree
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.triage.report_parser import parse_report
 

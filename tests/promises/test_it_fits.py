@@ -26,8 +26,8 @@ from tp_mcp.results.limits import ERROR_MAX_CHARACTERS, RESULT_MAX_BYTES, RESULT
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.simulator.execution import Counts
-from tp_mcp.simulator.lab import Device, Lab
+from tp_mcp.simulator.executions.snapshot import Counts
+from tp_mcp.simulator.testbeds.lab import Device, Lab
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.model.watch import Owner
 

@@ -27,7 +27,7 @@ from tests.tools.world import LAB, World, collected_tree, hosted, open_world
 from tp_mcp.access.audit_log import AuditFilter
 from tp_mcp.server.resources.reading import RESOURCES
 from tp_mcp.server.toolset import ALL_TOOLS
-from tp_mcp.simulator.execution import Counts
+from tp_mcp.simulator.executions.snapshot import Counts
 
 PATIENCE_SECONDS = 20.0
 WORD = "Marigold"

@@ -5,7 +5,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.tools.world import BASE_URL, LAB, World
-from tp_mcp.simulator.execution import Counts
+from tp_mcp.simulator.executions.snapshot import Counts
 
 POE = "Tests_CLI/test_poe.py"
 NO_COUNTS = {"counts": None}

@@ -1,5 +1,5 @@
 from tests.tools.world import LAB, World
-from tp_mcp.simulator.lab import Device, Lab
+from tp_mcp.simulator.testbeds.lab import Device, Lab
 
 
 async def test_labs_are_listed_with_status_people_and_devices(world: World) -> None:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from tests.tools.world import ALICE, LAB, World
 from tp_mcp.history import report_cache
-from tp_mcp.simulator.execution import Counts
+from tp_mcp.simulator.executions.snapshot import Counts
 from tp_mcp.tools.test_results import PAGE_SIZE, RESULTS_TYPICAL_CHARACTERS
 from tp_mcp.watch.model.watch import Owner
 

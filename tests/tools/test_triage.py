@@ -7,7 +7,7 @@ import pytest
 
 from tests.tools.world import ALICE, BASE_URL, LAB, World
 from tp_mcp.errors import StoreError
-from tp_mcp.simulator.execution import Counts
+from tp_mcp.simulator.executions.snapshot import Counts
 from tp_mcp.tools.reports import triage_view
 from tp_mcp.watch.model.watch import Owner
 

@@ -1,58 +1,26 @@
-"""One simulated TP: state, controller, consoles, workers and the application in front of them."""
+"""The simulated TP with its HTTP interface, in process or on a port."""
 
 import asyncio
+import contextlib
 import functools
-import shutil
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from tp_mcp.simulator.consoles import Consoles
-from tp_mcp.simulator.controller import Controller
-from tp_mcp.simulator.execution import Execution, read_exec_id
-from tp_mcp.simulator.lab import Lab
-from tp_mcp.simulator.record import KILL_EXECUTION
-from tp_mcp.simulator.scratch import new_scratch_directory
-from tp_mcp.simulator.simulator_options import SimulatorOptions
-from tp_mcp.simulator.state import SimulatorState
-from tp_mcp.simulator.token_issuer import TokenIssuer
-from tp_mcp.simulator.tree import build_tree
-from tp_mcp.simulator.workers import Workers
+from tp_mcp.simulator.platform import Platform
+from tp_mcp.simulator.state import SimulatorOptions
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    import uvicorn
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+GRACE_SECONDS = 2
+BACKLOG = 128
 
 
-class Simulator:
-    """A TP of its own, as an async context manager: what it started is gone when it ends.
-
-    Attributes:
-        options: as it was made.
-        state: labs, upgrades, executions, faults, requests seen; apart from the wire.
-        tokens: mints and checks tokens.
-        controller: runs the scripts; `controller.processes` is what ran there.
-        workers: take executions to the controller.
-
-    """
-
-    def __init__(self, options: SimulatorOptions | None = None) -> None:
-        self.options = options or SimulatorOptions()
-        self.state = SimulatorState(self.options)
-        self.tokens = TokenIssuer(self._wall, self.options.token_lifetime_seconds)
-        self._temporary = self.options.workdir is None
-        self._workdir = self.options.workdir or new_scratch_directory()
-        self._workdir.mkdir(parents=True, exist_ok=True)
-        self.controller = Controller(self._workdir.resolve())
-        self._consoles = Consoles(self._running)
-        self.workers = Workers(self.state, self.controller, self._consoles)
-        self._tree: asyncio.Task[dict[str, Any]] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+class Simulator(Platform):
+    """A test platform that answers HTTP, as an async context manager that stops what it started."""
 
     @functools.cached_property
     def app(self) -> "ASGIApp":
@@ -61,94 +29,90 @@ class Simulator:
 
         return build_application(self)
 
-    async def close(self) -> None:
-        """Kill what runs, close the consoles, remove the temporary directory."""
-        if self._tree is not None:
-            self._tree.cancel()
-            await asyncio.wait({self._tree})
-        await self.workers.close()
-        await self.controller.forget()
-        await self._consoles.close()
-        if self._temporary:
-            shutil.rmtree(self._workdir, ignore_errors=True)
 
-    async def reset(self) -> None:
-        """Begin anew, with the options as given; tokens minted before stay valid."""
-        await self.workers.close()
-        await self.controller.forget()
-        await self._consoles.close()
-        self.state = SimulatorState(self.options)
-        self.workers = Workers(self.state, self.controller, self._consoles)
+async def serve_simulator(options: SimulatorOptions, *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve until cancelled or until SIGTERM, then stop cleanly.
 
-    async def advance(self, seconds: float) -> None:
-        """Step the time, and let the workers notice.
+    No connection, no run and no temporary directory is left.
 
-        Raises:
-            ValueError: if `seconds` is negative.
+    Args:
+        options: how it behaves.
+        host: address to listen on.
+        port: port to listen on; 0 for any free one.
+        on_ready: called with the base URL (`http://127.0.0.1:8000`) once connections are accepted.
 
-        """
-        self.state.clock.advance(seconds)
-        await asyncio.sleep(0)
-        self.workers.settle()
+    Raises:
+        OSError: if the port cannot be listened on.
 
-    def start_execution(self, username: str, body: dict[str, Any]) -> Execution:
-        """Start pytest for a user, with the fields of the POST.
+    """
+    listening = socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
+    base_url = f"http://{host}:{listening.getsockname()[1]}"
+    async with Simulator(options) as simulator:
+        server = _server(simulator, lambda: on_ready(base_url))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            with _sigterm(lambda: setattr(server, "should_exit", True)):
+                await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
+        finally:
+            listening.close()
 
-        Raises:
-            Refusal: if TP will not.
 
-        """
-        self.workers.settle()
-        execution = self.state.create_execution(username, body)
-        self.workers.take(execution)
-        return execution
+def _server(simulator: Simulator, on_ready: Callable[[], None]) -> "uvicorn.Server":
+    import uvicorn  # noqa: PLC0415 - only needed where there is a port
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415
 
-    async def kill_execution(self, username: str, body: dict[str, Any]) -> Execution:
-        """End a running execution for a user, with the fields of the POST.
+    from tp_mcp.simulator.wire.fault_layer import DROP_EXTENSION  # noqa: PLC0415
 
-        Raises:
-            Refusal: if TP will not.
+    class DroppableProtocol(H11Protocol):
+        """Hands every request the means to drop its connection."""
 
-        """
-        with self.state.record.refusing(KILL_EXECUTION, username, body):
-            exec_id = read_exec_id(body.get("id"))
-            self.state.execution_for(username, exec_id)
-            execution = await self.workers.cancel(exec_id)
-        self.state.record.accept_kill(username, body, exec_id)
-        return execution
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+            super().connection_made(transport)
+            inner = self.app
 
-    async def testcases(self) -> dict[str, Any]:
-        """Return the test tree; it is collected once, however often it is pulled."""
-        self.state.testcase_pulls += 1
-        if self._tree is None or (self._tree.done() and self._tree.exception() is not None):
-            self._tree = asyncio.create_task(self._collect())
-        return await asyncio.shield(self._tree)
+            async def droppable(scope: "Scope", receive: "Receive", send: "Send") -> None:
+                scope.setdefault("extensions", {})[DROP_EXTENSION] = transport.abort
+                await inner(scope, receive, send)
 
-    def view(self) -> dict[str, Any]:
-        """Return the state for the control plane."""
-        self.workers.settle()
-        now = self.state.clock.now()
-        rows = (row.at(now, with_log=False) for row in self.state.executions)
-        return {
-            **self.time_view(),
-            "testcase_pulls": self.state.testcase_pulls,
-            "running_builds": {lab.name: self.state.running_build(lab) for lab in self.state.labs.values()},
-            "executions": [{"exec_id": row.exec_id, "status": row.status} for row in rows],
-        }
+            self.app = droppable
 
-    def time_view(self) -> dict[str, Any]:
-        """Return `now`, `speed` and `paused`."""
-        clock = self.state.clock
-        return {"now": clock.now(), "speed": clock.speed, "paused": clock.paused}
+    class Server(uvicorn.Server):
+        """Says when it is ready, and leaves the signals to the caller."""
 
-    async def _collect(self) -> dict[str, Any]:
-        return build_tree(await self.controller.collect())
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            on_ready()
 
-    def _wall(self) -> float:
-        return self.state.clock.wall()
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
 
-    def _running(self, lab: Lab) -> tuple[str, str, frozenset[str]] | None:
-        build = self.state.running_build(lab)
-        if build is None:
-            return None
-        return build, self.state.builds.version(build), self.state.builds.defects(build)
+    return Server(
+        uvicorn.Config(
+            simulator.app,
+            http=DroppableProtocol,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+
+
+@contextlib.contextmanager
+def _sigterm(stop: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGTERM, stop)
+    except (RuntimeError, ValueError):  # Not in the main thread: the signal is somebody else's.
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

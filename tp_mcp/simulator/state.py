@@ -5,21 +5,52 @@ Nothing here knows HTTP. Time is asked for, never waited for: what a moment show
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tp_mcp.simulator.build_server import BuildServer
-from tp_mcp.simulator.device_upgrade import PROGRESS
-from tp_mcp.simulator.execution import RUNNING, Execution
-from tp_mcp.simulator.execution_table import ExecutionTable
+from tp_mcp.simulator.executions.execution import Execution
+from tp_mcp.simulator.executions.execution_table import ExecutionTable
+from tp_mcp.simulator.executions.snapshot import RUNNING
 from tp_mcp.simulator.faults import FaultBook
-from tp_mcp.simulator.lab import DEFAULT_LABS, Lab, LabLocks
-from tp_mcp.simulator.record import LOCK_LAB, START_PYTEST, START_UPGRADE, WriteRecord
 from tp_mcp.simulator.refusals import Reason, Refusal
-from tp_mcp.simulator.request_log import RequestLog
+from tp_mcp.simulator.request_log import LOCK_LAB, START_PYTEST, START_UPGRADE, RequestLog, WriteRecord
 from tp_mcp.simulator.simulated_clock import SimulatedClock
-from tp_mcp.simulator.simulator_options import SimulatorOptions
-from tp_mcp.simulator.testbeds import Testbeds, read_order
+from tp_mcp.simulator.testbeds.build_server import BuildServer
+from tp_mcp.simulator.testbeds.device_upgrade import PROGRESS
+from tp_mcp.simulator.testbeds.lab import DEFAULT_LABS, Lab, LabLocks
+from tp_mcp.simulator.testbeds.upgrades import Testbeds, read_order
 from tp_mcp.simulator.token_issuer import DEFAULT_USERS, User
+
+DEFAULT_SPEED = 20.0
+DEFAULT_TOKEN_LIFETIME_SECONDS = 12 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """How the simulated TP behaves.
+
+    Attributes:
+        speed: simulated seconds per real second, for everything TP does itself. Zero starts with time standing still.
+        seed: makes durations and the like reproducible.
+        workdir: the scratch directory, made when it does not exist; a temporary one, removed at the end, when None.
+            Its path must need no quoting in a shell, because TP pastes it into its script as it is.
+        first_exec_id: the id of the first execution that is started.
+        token_lifetime_seconds: how long a minted token is valid, in real (not scaled) seconds.
+        sso_only: True for a production TP: `/token-auth/` answers with the login page of the single sign-on.
+        start_time: the simulated time at the start, in seconds since the epoch; the real time when None.
+
+    The users are `demo` (password `demo-password`) and `rival` (password `rival-password`).
+
+    """
+
+    speed: float = DEFAULT_SPEED
+    seed: int = 0
+    workdir: Path | None = None
+    first_exec_id: int = 446
+    token_lifetime_seconds: float = DEFAULT_TOKEN_LIFETIME_SECONDS
+    sso_only: bool = False
+    start_time: float | None = None
 
 
 class SimulatorState:

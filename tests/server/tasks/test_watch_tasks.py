@@ -23,7 +23,7 @@ from tp_mcp.server.identity import ProcessIdentity
 from tp_mcp.server.rendering import INBOX_HEADING
 from tp_mcp.server.tasks.task_results import MESSAGE_MAX_CHARACTERS
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.simulator.execution import Counts
+from tp_mcp.simulator.executions.snapshot import Counts
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.model.watch import Owner
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.tools.world import ALICE, LAB, PATIENCE_SECONDS, World
-from tp_mcp.simulator.execution import Counts
+from tp_mcp.simulator.executions.snapshot import Counts
 from tp_mcp.tools.framework import wait
 from tp_mcp.watch.model.watch import WatchState
 

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tp_mcp.simulator.execution import read_exec_id
-from tp_mcp.simulator.record import KILL_EXECUTION, LOCK_LAB, START_PYTEST, START_UPGRADE, UNAUTHORIZED
+from tp_mcp.simulator.executions.execution import read_exec_id
 from tp_mcp.simulator.refusals import Reason, Refusal
+from tp_mcp.simulator.request_log import KILL_EXECUTION, LOCK_LAB, START_PYTEST, START_UPGRADE, UNAUTHORIZED
 from tp_mcp.simulator.token_issuer import BadTokenError
 from tp_mcp.simulator.wire.responses import bearer, error, json_object, login_page, login_redirect, written
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from tp_mcp.simulator.simulator import Simulator
+    from tp_mcp.simulator.platform import Platform
 
 JSON = "application/json"
 _REPORT = re.compile(r"test_(\d+)_report_")
 Endpoint = Callable[["Request"], Awaitable["Response"]]
 
 
-def routes(simulator: "Simulator") -> list[Route]:
+def routes(platform: "Platform") -> list[Route]:
     """Return TP's routes; their names are those that faults and the request log use."""
-    api = Endpoints(simulator)
+    api = Endpoints(platform)
     return [
         Route("/token-auth/", api.token_auth, methods=["POST"], name="token_auth"),
         Route("/login/", api.login, name="login"),
@@ -46,17 +46,17 @@ def routes(simulator: "Simulator") -> list[Route]:
 class Endpoints:
     """One method per endpoint. All but the login ask for a token."""
 
-    def __init__(self, simulator: "Simulator") -> None:
-        self._simulator = simulator
+    def __init__(self, platform: "Platform") -> None:
+        self._platform = platform
 
     async def token_auth(self, request: "Request") -> "Response":
         """Mint a token."""
-        state = self._simulator.state
+        state = self._platform.state
         if state.sso_only:
             return login_redirect(request.url.path)
         body = await json_object(request)
         user = state.user_with(body.get("username"), body.get("password"))
-        return JSONResponse({"token": self._simulator.tokens.mint(user)})
+        return JSONResponse({"token": self._platform.tokens.mint(user)})
 
     async def login(self, _: "Request") -> "Response":
         """Show the login page of the single sign-on."""
@@ -65,17 +65,17 @@ class Endpoints:
     async def start_upgrade(self, request: "Request") -> "Response":
         """Dispatch an upgrade."""
         username, body = await self._write(request, START_UPGRADE)
-        return JSONResponse(self._simulator.state.start_upgrade(username, body), 202)
+        return JSONResponse(self._platform.state.start_upgrade(username, body), 202)
 
     async def get_upgrade(self, request: "Request") -> "Response":
         """Show a testbed's upgrade."""
         username = self._caller(request)
-        return JSONResponse(self._simulator.state.upgrade(username, request.path_params["testbed"]))
+        return JSONResponse(self._platform.state.upgrade(username, request.path_params["testbed"]))
 
     async def start_pytest(self, request: "Request") -> "Response":
         """Start an execution."""
         username, body = await self._write(request, START_PYTEST)
-        execution = self._simulator.start_execution(username, body)
+        execution = self._platform.start_execution(username, body)
         answer = {
             "exec_id": execution.exec_id,
             "status": execution.status,
@@ -88,40 +88,40 @@ class Endpoints:
         """Show an execution."""
         username = self._caller(request)
         exec_id = read_exec_id(request.path_params["exec_id"])
-        self._simulator.state.execution_for(username, exec_id)
-        return JSONResponse(self._simulator.workers.look(exec_id).view())
+        self._platform.state.execution_for(username, exec_id)
+        return JSONResponse(self._platform.workers.look(exec_id).view())
 
     async def get_testcases(self, request: "Request") -> "Response":
         """Show the whole test tree, after a pull of the tests' mirror."""
         self._caller(request)
-        return JSONResponse(await self._simulator.testcases())
+        return JSONResponse(await self._platform.testcases())
 
     async def list_labs(self, request: "Request") -> "Response":
         """List the labs that a user may use."""
         user = await self._user(request)
-        self._simulator.workers.settle()
-        return Response(self._simulator.state.labs_of(user), media_type=JSON)
+        self._platform.workers.settle()
+        return Response(self._platform.state.labs_of(user), media_type=JSON)
 
     async def lock_lab(self, request: "Request") -> "Response":
         """Mark a lab as taken, or free it."""
         username, body = await self._write(request, LOCK_LAB)
-        return JSONResponse(dict(self._simulator.state.lock_lab(username, body)))
+        return JSONResponse(dict(self._platform.state.lock_lab(username, body)))
 
     async def list_versions(self, request: "Request") -> "Response":
         """List the versions that the automation knows."""
         self._caller(request)
-        return JSONResponse(sorted({build.version for build in self._simulator.state.builds.builds.values()}))
+        return JSONResponse(sorted({build.version for build in self._platform.state.builds.builds.values()}))
 
     async def list_executions(self, request: "Request") -> "Response":
         """List a user's executions, the newest first."""
         user = await self._user(request)
-        self._simulator.workers.look_at_those_of(user)
-        return Response(self._simulator.state.executions_of(user), media_type=JSON)
+        self._platform.workers.look_at_those_of(user)
+        return Response(self._platform.state.executions_of(user), media_type=JSON)
 
     async def kill_execution(self, request: "Request") -> "Response":
         """End a running execution."""
         username, body = await self._write(request, KILL_EXECUTION)
-        execution = await self._simulator.kill_execution(username, body)
+        execution = await self._platform.kill_execution(username, body)
         return JSONResponse({"id": execution.exec_id, "status": execution.status})
 
     async def get_report(self, request: "Request") -> "Response":
@@ -129,20 +129,20 @@ class Endpoints:
         username = self._caller(request)
         name = request.path_params["name"]
         asked = f"data/AutomationTest/{name}"
-        path = self._simulator.controller.server_root / asked
+        path = self._platform.controller.server_root / asked
         found = _REPORT.match(name)
         if found is None:
             return error(404, "report not found")
-        execution = self._simulator.state.execution_for(username, read_exec_id(found[1]))
+        execution = self._platform.state.execution_for(username, read_exec_id(found[1]))
         if execution.report_file_path != asked or not path.is_file():
             return error(404, "report not found")
         return FileResponse(path, media_type="text/html")
 
     def _caller(self, request: "Request") -> str:
-        return self._simulator.tokens.username(bearer(request))
+        return self._platform.tokens.username(bearer(request))
 
     async def _write(self, request: "Request", endpoint: str) -> tuple[str, dict[str, Any]]:
-        record = self._simulator.state.record
+        record = self._platform.state.record
         try:
             username = self._caller(request)
         except BadTokenError as problem:

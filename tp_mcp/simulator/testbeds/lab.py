@@ -49,7 +49,7 @@ class PastUpgrade:
 
 @dataclass(frozen=True, slots=True)
 class PlayedRuns:
-    """How the executions of a lab are played (see `played`) instead of run.
+    """How the executions of a lab are played (see `played_runs`) instead of run.
 
     Attributes:
         shortest_seconds: the shortest time in `Running`, in simulated seconds.

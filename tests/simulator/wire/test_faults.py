@@ -43,7 +43,7 @@ async def test_a_dropped_connection_is_a_transport_error(still: Any) -> None:
 async def test_without_a_client_library_a_dropped_connection_is_a_reset(
     still: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tp_mcp.simulator.wire.faulty._CLIENT_LIBRARIES", ())
+    monkeypatch.setattr("tp_mcp.simulator.wire.fault_layer._CLIENT_LIBRARIES", ())
     await fault(still, kind="drop", times=1)
     with pytest.raises(ConnectionResetError):
         await still.get(UPGRADE)

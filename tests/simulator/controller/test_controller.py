@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tp_mcp.simulator import Simulator, SimulatorOptions, script_lines
-from tp_mcp.simulator.controller import Run, parse_summary
-from tp_mcp.simulator.execution import Counts
+from tp_mcp.simulator.controller.controller import Run, parse_summary
+from tp_mcp.simulator.executions.snapshot import Counts
 
 ID = "Tests_CLI/test_system.py::TestStatus::test_serial_number"
 DRY = "--collect-only"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.simulator.host.pytest_command import CountsPlugin, main
+from tp_mcp.simulator.controller.pytest_command import CountsPlugin, main
 
 
 def report(when: str, outcome: str, **more: Any) -> Any:

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tp_mcp.simulator.scratch import PREFIX, new_scratch_directory
+from tp_mcp.simulator.controller.controller import PREFIX, new_scratch_directory
 
 
 def test_what_a_killed_process_left_is_cleared_away_and_nothing_else(tmp_path: Path) -> None:

@@ -12,18 +12,20 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from tp_mcp.simulator.execution import DONE, FAILED, LOG_TAIL_BYTES, Counts, Execution, Snapshot
-from tp_mcp.simulator.processes import LEFT_BEHIND, TRACE_MARK, SeenProcess, read_processes
-from tp_mcp.simulator.script import script_lines
+from tp_mcp.simulator.controller.processes import LEFT_BEHIND, TRACE_MARK, SeenProcess, read_processes
+from tp_mcp.simulator.executions.execution import Execution
+from tp_mcp.simulator.executions.snapshot import DONE, FAILED, LOG_TAIL_BYTES, Counts, Snapshot
 
 COLLECT_LIMIT_SECONDS = 60.0
 SUMMARY_TAIL_BYTES = 8192
 
-_PACKAGE = Path(__file__).parent
+_SIMULATOR = Path(__file__).parents[1]
 _UNQUOTED = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 _SUMMARY = re.compile(r"^(?:=+ )?(\d+ [a-z]+[^=\n]*|no tests ran|no tests collected[^=\n]*) in \d+\.\d+s", re.MULTILINE)
 _PART = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
@@ -198,10 +200,10 @@ class Controller:
     def _install(self) -> None:
         if self.tests_root.exists():
             return
-        shutil.copytree(_PACKAGE / "suite", self.tests_root, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(_SIMULATOR / "suite", self.tests_root, ignore=shutil.ignore_patterns("__pycache__"))
         commands = self._workdir / "bin"
         commands.mkdir()
-        shutil.copy(_PACKAGE / "host" / "pytest_command.py", commands / "pytest_command.py")
+        shutil.copy(Path(__file__).with_name("pytest_command.py"), commands / "pytest_command.py")
         pytest = commands / "pytest"
         pytest.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I -u '{commands}/pytest_command.py' \"$@\"\n", "utf-8")
         pytest.chmod(0o755)
@@ -237,3 +239,56 @@ def _tail(path: Path, limit: int) -> tuple[int, str]:
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - limit))
         return size, log.read(limit).decode("utf-8", errors="replace")
+
+
+def expand(testcase: str, tests_root: str | PurePath) -> str:
+    """Return a pytest id under the tests root; a leading slash is optional. Quotes stay where they are."""
+    return f"{tests_root}/{testcase.removeprefix('/')}"
+
+
+def script_lines(
+    testcase: Sequence[str],
+    argument: str,
+    extra_pytest_options: str,
+    *,
+    tests_root: str | PurePath,
+    report: str | PurePath,
+    rack_file: str | PurePath,
+) -> tuple[str, str]:
+    """Return the two lines of TP's script for its controller: the dry run and the real one.
+
+    Nothing is quoted, because TP quotes nothing: what a shell acts on in the values, a shell acts on.
+    """
+    ids = [expand(one, tests_root) for one in testcase]
+    dry = ["pytest", *ids, argument, "--collect-only"]
+    real = ["pytest", *ids, argument, f"--html={report}", "--rack-file", str(rack_file), extra_pytest_options]
+    return " ".join(part for part in dry if part), " ".join(part for part in real if part)
+
+
+PREFIX = "tp-simulator-"
+
+
+def new_scratch_directory(parent: Path | None = None) -> Path:
+    """Make a scratch directory named after this process, and remove those that killed processes left.
+
+    Args:
+        parent: where it is made; the system's directory for temporary files by default.
+
+    """
+    where = Path(tempfile.gettempdir()) if parent is None else parent
+    for left in where.glob(f"{PREFIX}*"):
+        match = re.fullmatch(rf"{PREFIX}(\d+)-\w+", left.name)
+        if match is not None and not _is_alive(int(match[1])):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=where))
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # It is somebody else's, and so are its files.
+        return True
+    return True

@@ -8,12 +8,12 @@ import asyncio
 import logging
 from typing import Any
 
-from tp_mcp.simulator.consoles import HOST, Consoles
-from tp_mcp.simulator.controller import Controller
-from tp_mcp.simulator.execution import CANCELLED, FAILED, INITIATING_SECONDS, RUNNING, Execution, Snapshot
+from tp_mcp.simulator.appliance.consoles import HOST, Consoles
+from tp_mcp.simulator.controller.controller import Controller
+from tp_mcp.simulator.executions.execution import Execution
+from tp_mcp.simulator.executions.snapshot import CANCELLED, FAILED, INITIATING_SECONDS, RUNNING, Snapshot
 from tp_mcp.simulator.refusals import Reason, Refusal
-from tp_mcp.simulator.simulator_options import DEFAULT_SPEED
-from tp_mcp.simulator.state import SimulatorState
+from tp_mcp.simulator.state import DEFAULT_SPEED, SimulatorState
 
 _log = logging.getLogger(__name__)
 

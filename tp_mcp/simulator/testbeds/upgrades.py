@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tp_mcp.simulator.build_server import BuildServer, build_of_image
-from tp_mcp.simulator.device_upgrade import FAILURE, PROGRESS, SUCCESS, TIMEOUT, UNKNOWN, UpgradeTask, aggregate, iso
-from tp_mcp.simulator.lab import Device, Lab
 from tp_mcp.simulator.refusals import Reason, Refusal
+from tp_mcp.simulator.testbeds.build_server import BuildServer, build_of_image
+from tp_mcp.simulator.testbeds.device_upgrade import (
+    FAILURE,
+    PROGRESS,
+    SUCCESS,
+    TIMEOUT,
+    UNKNOWN,
+    UpgradeTask,
+    aggregate,
+    iso,
+)
+from tp_mcp.simulator.testbeds.lab import Device, Lab
 
 PICK_UP_SECONDS = 20.0
 PICK_UP_SPREAD_SECONDS = 6.0

@@ -1,10 +1,19 @@
 """The layer in front of TP that notes every request and spoils what a fault strikes.
 
-A dropped connection is a closed socket where there is one: the server (see `serving`) hands `DROP_EXTENSION` in with
+A dropped connection is a closed socket where there is one: the server (see `simulator`) hands `DROP_EXTENSION` in with
 the request. In process there is none, so the error is raised that a client sees then: `ReadError` of the HTTP client
 library that is loaded, which is `httpx2` or `httpx`, else `ConnectionResetError`.
 """
 
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from starlette.types import Message
 import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,8 +23,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Match, Route
 
 from tp_mcp.simulator.faults import Fault
-from tp_mcp.simulator.record import WRITES
-from tp_mcp.simulator.request_log import SeenRequest
+from tp_mcp.simulator.request_log import WRITES, SeenRequest
 from tp_mcp.simulator.token_issuer import BadTokenError
 from tp_mcp.simulator.wire.responses import (
     BAD_GATEWAY_PAGE,
@@ -27,7 +35,6 @@ from tp_mcp.simulator.wire.responses import (
     unauthorized,
     written,
 )
-from tp_mcp.simulator.wire.spoiled import MADE_UP_ANSWER, Answer, answer_of, malformed, truncated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,20 +42,33 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from tp_mcp.simulator.simulator import Simulator
+    from tp_mcp.simulator.platform import Platform
 
 CONTROL_PREFIX = "/_sim/"
 DROP_EXTENSION = "tp_simulator.drop"
 _CLIENT_LIBRARIES = ("httpx2", "httpx")
 _SPOILING_AN_ANSWER = frozenset({"truncated", "malformed"})
+_MADE_UP = json.dumps({"status": "Initiating", "detail": "the request was taken"}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as TP gave it."""
+
+    status: int
+    content: bytes
+    media_type: str | None
+
+
+MADE_UP_ANSWER = Answer(202, _MADE_UP, "application/json")
 
 
 class FaultLayer:
     """The outermost ASGI layer; the control plane is never struck and never noted."""
 
-    def __init__(self, app: "ASGIApp", simulator: "Simulator", tp_routes: list[Route]) -> None:
+    def __init__(self, app: "ASGIApp", platform: "Platform", tp_routes: list[Route]) -> None:
         self._app = app
-        self._simulator = simulator
+        self._platform = platform
         self._routes = tp_routes
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -56,7 +76,7 @@ class FaultLayer:
         if scope["type"] != "http" or scope["path"].startswith(CONTROL_PREFIX):
             await self._app(scope, receive, send)
             return
-        state = self._simulator.state
+        state = self._platform.state
         endpoint = self._endpoint(scope)
         now = state.clock.now()
         state.requests.add(SeenRequest(scope["method"], scope["path"], endpoint, now))
@@ -94,10 +114,10 @@ class FaultLayer:
     async def _note_struck(self, endpoint: str, fault: Fault, scope: "Scope", receive: "Receive") -> None:
         request = Request(scope, receive)
         try:
-            user = self._simulator.tokens.username(bearer(request))
+            user = self._platform.tokens.username(bearer(request))
         except BadTokenError:
             user = ""
-        self._simulator.state.record.strike(endpoint, user, await written(request), fault.kind)
+        self._platform.state.record.strike(endpoint, user, await written(request), fault.kind)
 
     def _endpoint(self, scope: "Scope") -> str:
         for route in self._routes:
@@ -147,3 +167,45 @@ def _transport_error() -> Exception:
             failure: Exception = sys.modules[library].ReadError("the simulated TP dropped the connection")
             return failure
     return ConnectionResetError("the simulated TP dropped the connection")
+
+
+def answer_of(messages: Iterable["Message"]) -> Answer:
+    """Join the messages of an ASGI application."""
+    status, content = 500, b""
+    headers: dict[bytes, bytes] = {}
+    for message in messages:
+        status = message.get("status", status)
+        content += message.get("body", b"")
+        headers |= dict(message.get("headers", ()))
+    media_type = headers.get(b"content-type")
+    return Answer(status, content, None if media_type is None else media_type.decode("latin-1"))
+
+
+def truncated(answer: Answer) -> Response:
+    """Return the first half of an answer, with the length of that half."""
+    return Response(answer.content[: len(answer.content) // 2], answer.status, media_type=answer.media_type)
+
+
+def malformed(answer: Answer, shape: str) -> Response:
+    """Return 200 with JSON of a shape (see `faults`) that was not promised."""
+    try:
+        value = json.loads(answer.content)
+    except ValueError:
+        value = None
+    return Response(json.dumps(_reshaped(value, shape)), media_type="application/json")
+
+
+def _reshaped(value: object, shape: str) -> object:
+    match shape, value:
+        case "text", _:
+            return json.dumps(value)
+        case "nulls", dict():
+            return dict.fromkeys(value)
+        case "nulls", list():
+            return [_reshaped(row, shape) for row in value]
+        case "other", dict():
+            return [value]
+        case "other", list():
+            return {"results": value}
+        case _:
+            return None

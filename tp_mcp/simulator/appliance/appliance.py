@@ -6,7 +6,7 @@ Pure but for its own configuration: a command line in, the printed lines out.
 import shlex
 from collections.abc import Callable
 
-from tp_mcp.simulator.switching import Switching
+from tp_mcp.simulator.appliance.switching import Switching
 
 RADIUS_SCHEMA = "radius-schema"
 POE_UNIT = "poe-unit"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from tp_mcp.simulator.execution import (
+from tp_mcp.simulator.executions.snapshot import (
     COUNTS_INTERVAL_SECONDS,
     DONE,
     FAILED,
@@ -20,7 +20,7 @@ from tp_mcp.simulator.execution import (
     Counts,
     Snapshot,
 )
-from tp_mcp.simulator.lab import Device, Lab, PlayedRuns
+from tp_mcp.simulator.testbeds.lab import Device, Lab, PlayedRuns
 
 LOG_INTERVAL_SECONDS = 5.0
 LOG_LINE_BYTES = 64

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from tp_mcp.simulator.appliance import Appliance
-from tp_mcp.simulator.lab import Lab
+from tp_mcp.simulator.appliance.appliance import Appliance
+from tp_mcp.simulator.testbeds.lab import Lab
 
 HOST = "127.0.0.1"
 

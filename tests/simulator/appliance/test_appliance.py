@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from tp_mcp.simulator.appliance import RADIUS_TABLE_LOST, Appliance
-from tp_mcp.simulator.consoles import HOST, Consoles
-from tp_mcp.simulator.lab import DEFAULT_LABS
+from tp_mcp.simulator.appliance.appliance import RADIUS_TABLE_LOST, Appliance
+from tp_mcp.simulator.appliance.consoles import HOST, Consoles
+from tp_mcp.simulator.testbeds.lab import DEFAULT_LABS
 
 
 def appliance(*defects: str) -> Appliance:

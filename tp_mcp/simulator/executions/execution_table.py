@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tp_mcp.simulator.execution import SAFETY_NET_SECONDS, Execution
-from tp_mcp.simulator.lab import Lab
-from tp_mcp.simulator.played import plan_played_run
+from tp_mcp.simulator.executions.execution import Execution
+from tp_mcp.simulator.executions.played_runs import plan_played_run
+from tp_mcp.simulator.executions.snapshot import SAFETY_NET_SECONDS
 from tp_mcp.simulator.refusals import Reason, Refusal
+from tp_mcp.simulator.testbeds.lab import Lab
 
 
 class ExecutionTable:

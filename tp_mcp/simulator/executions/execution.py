@@ -9,57 +9,22 @@ the safety net ends it.
 import posixpath
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tp_mcp.simulator.executions.played_runs import PlayedRun
+from tp_mcp.simulator.executions.snapshot import (
+    COUNTS_INTERVAL_SECONDS,
+    FAILED,
+    INITIATING,
+    RUNNING,
+    SAFETY_NET_SECONDS,
+    TERMINAL,
+    Counts,
+    Snapshot,
+)
 from tp_mcp.simulator.refusals import Reason, Refusal
 
-if TYPE_CHECKING:
-    from tp_mcp.simulator.played import PlayedRun
-
-INITIATING_SECONDS = 4.0
-COUNTS_INTERVAL_SECONDS = 15.0
-SAFETY_NET_SECONDS = 6 * 3600.0
-LOG_TAIL_BYTES = 4096
-
-INITIATING = "Initiating"
-RUNNING = "Running"
-DONE = "Done"
-FAILED = "Failed"
-CANCELLED = "Cancelled"
 _FIRST_PLAYED_PID = 100_000
-TERMINAL = frozenset({DONE, FAILED, CANCELLED})
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Numbers of tests; `total` is the planned number while pytest runs and the sum of its summary line at the end."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    errors: int = 0
-    total: int = 0
-
-    @property
-    def finished(self) -> int:
-        """How many ended, as far as the four counters tell."""
-        return self.passed + self.failed + self.skipped + self.errors
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a look at the controller shows of a run.
-
-    Attributes:
-        counts: None before the tests were collected.
-        log_size: bytes of the log.
-        log_tail: its last 4 KB.
-
-    """
-
-    counts: Counts | None
-    log_size: int
-    log_tail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +57,7 @@ class Execution:
     log_tail: str = ""
     worker_died: bool = False
     controller_rebooted: bool = False
-    played: "PlayedRun | None" = None
+    played: PlayedRun | None = None
 
     @property
     def report_file_path(self) -> str:
@@ -169,7 +134,7 @@ class Execution:
         """End the row without a word from the controller."""
         return replace(self, status=status, ended_at=now, counts=self.counts or Counts()) if self.in_flight else self
 
-    def _play(self, run: "PlayedRun", now: float, *, with_log: bool) -> "Execution":
+    def _play(self, run: PlayedRun, now: float, *, with_log: bool) -> "Execution":
         if not self.in_flight or now < run.begins_at:
             return self
         row = self.begin(_FIRST_PLAYED_PID + self.exec_id, run.begins_at) if self.status == INITIATING else self

@@ -1,0 +1,1 @@
+"""The network appliance that the sample tests talk to."""

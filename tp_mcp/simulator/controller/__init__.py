@@ -1,0 +1,1 @@
+"""The controller that really runs bash and pytest."""

@@ -1,0 +1,1 @@
+"""Runs of pytest as TP shows them."""

@@ -1,1 +1,0 @@
-"""What lies on the simulated controller's disk: the `pytest` command that TP's script finds there."""

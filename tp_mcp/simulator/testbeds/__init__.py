@@ -1,0 +1,1 @@
+"""Labs, their devices, the builds, and upgrades as timelines."""
