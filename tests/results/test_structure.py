@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph
 from tp_mcp.results.fit import render
 from tp_mcp.results.limits import MINIMUM_LIMIT
-from tp_mcp.results.log_excerpt import cut_log, telling_lines
+from tp_mcp.results.log_excerpt import _MARKS, cut_log, telling_lines
 from tp_mcp.results.structure import JSON_MINIMUM, closed, fit_json, room_to_close, shorten_structure
 from tp_mcp.results.text import Size, size_of
 
@@ -169,3 +169,13 @@ def test_lines_are_told_in_the_order_of_what_they_tell() -> None:
     assert telling_lines(traceback[:2]) == [0, 1]
     assert telling_lines(traceback[:1]) == [0]
     assert telling_lines(["fine"]) == []
+
+
+@given(
+    st.lists(
+        st.sampled_from(["E   x", "> x", "=== a ===", "___ test_a ___", "a.py:3: x", "xerror", "fine", *RECURSION[:4]])
+    )
+)
+def test_a_line_that_tells_something_has_one_of_the_marks_that_are_looked_for_first(lines: list[str]) -> None:
+    marked = [index for index, line in enumerate(lines) if any(mark in line for mark in _MARKS)]
+    assert telling_lines(lines, marked) == telling_lines(lines)

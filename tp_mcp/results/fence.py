@@ -23,12 +23,16 @@ _LINE_BREAK = re.compile("\r\n|[\x0b\x0c\x85\u2028\u2029]")
 # Control characters but newline and tab, and what is invisible or turns the direction of reading: soft hyphen,
 # joiners, bidirectional controls, invisible operators, fillers, variation selectors, annotations, tags, marks that
 # shape what follows them.
-_INVISIBLE = re.compile(
-    "[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+_INVISIBLE_CHARACTERS = (
+    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff]"
+    "\U000e0000-\U000e0fff"
 )
+_INVISIBLE = re.compile(f"[{_INVISIBLE_CHARACTERS}]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_TO_CLEAN = re.compile(f"[{_INVISIBLE_CHARACTERS}\r\x0b\x0c\u2028\u2029\ud800-\udfff]")
+"""What every text has that `clean` changes; terminal sequences begin with a control character."""
+_PLAIN_ASCII = b"\t\n" + bytes(range(0x20, 0x7F))
 
 
 def new_marker() -> str:
@@ -42,6 +46,12 @@ def clean(text: str) -> str:
     Terminal sequences, control and invisible characters are dropped, of a line that was written over with carriage
     returns its last state is kept, other line breaks become newlines, and a lone surrogate becomes U+FFFD.
     """
+    if text.isascii():
+        # Ten times as fast as the search.
+        if not text.encode().translate(None, _PLAIN_ASCII):
+            return text
+    elif not _TO_CLEAN.search(text):
+        return text
     text = _LINE_BREAK.sub("\n", _TERMINAL.sub("", text))
     if "\r" in text:
         text = "\n".join(_last_state(line) for line in text.split("\n"))
@@ -70,6 +80,8 @@ def mask(text: str, marker: str) -> str:
     """
     if not _MARKER.fullmatch(marker):
         raise ValueError("a marker is 8 to 32 lower-case hexadecimal digits")
+    if marker not in text.lower():
+        return text
     return re.sub(marker, "(marker)", text, flags=re.IGNORECASE)
 
 

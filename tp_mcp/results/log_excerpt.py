@@ -1,7 +1,12 @@
-"""Cutting a log: its head, its tail, and the lines that matter between them."""
+"""Cutting a log: its head, its tail, and the lines that matter between them.
+
+A log can have millions of lines. Only those that could be shown are measured and matched against patterns.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from tp_mcp.results.structure import shorten_structure
 from tp_mcp.results.text import Size, cut_mark, shorten_middle, size_of
@@ -14,6 +19,11 @@ _MATTERS = re.compile(
     r"^E  |^> |^={3,} .*={3,}$|^Traceback|\.py:\d+: |^(?:FAILED|ERROR) "
     r"|(?:Error|Exception|ERROR|CRITICAL|FATAL|FAILED|FAILURE)\b|\b(?:error|fatal|failed|panic)\b"
 )
+_MARKS = (
+    *("E  ", "> ", "===", "___", "Traceback", ".py:", "FAILED", "ERROR", "Error", "Exception", "CRITICAL", "FATAL"),
+    *("FAILURE", "error", "fatal", "failed", "panic"),
+)
+"""A line without any of these matches none of the patterns that begin something: looking for them is much faster."""
 _PYTHON_BEGINS = re.compile(r"(.*?)Traceback \(most recent call last\):\s*$")
 _PYTHON_FRAME = re.compile(r'\s+File ".*", line \d+')
 _PYTEST_BEGINS = re.compile(r"_{3,} .+ _{3,}$")
@@ -25,22 +35,35 @@ _ERRORS_OF_A_TEST = 3
 _TELLING, _FRAME, _MENTION = range(3)
 
 
-def telling_lines(lines: Sequence[str]) -> list[int]:
-    """Return the indexes of the lines that tell why something failed, the most telling first, else in order."""
-    ranks = {index: _MENTION for index, line in enumerate(lines) if _MATTERS.search(line)}
-    for index, rank in (*_of_python(lines), *_of_pytest(lines)):
+def telling_lines(lines: Sequence[str], among: Iterable[int] | None = None) -> list[int]:
+    """Return the indexes of the lines that tell why something failed, the most telling first, else in order.
+
+    Args:
+        lines: all lines.
+        among: the indexes of those with one of `_MARKS`, in order; None where that is not known.
+
+    """
+    marked = range(len(lines)) if among is None else among
+    ranks: dict[int, int] = {}
+    python, pytest = [], []
+    for index in marked:
+        line = lines[index]
+        if _MATTERS.search(line):
+            ranks[index] = _MENTION
+        if "Traceback" in line and (header := _PYTHON_BEGINS.match(line)):
+            python.append((index, header[1]))
+        if line.startswith("___") and _PYTEST_BEGINS.match(line):
+            pytest.append(index)
+    for index, rank in (*_of_python(lines, python), *_of_pytest(lines, pytest)):
         ranks[index] = min(rank, ranks.get(index, rank))
     return sorted(ranks, key=lambda index: (ranks[index], index))
 
 
-def _of_python(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
-    for begin, line in enumerate(lines):
-        header = _PYTHON_BEGINS.match(line)
-        if header is None:
-            continue
+def _of_python(lines: Sequence[str], begins: Sequence[tuple[int, str]]) -> Iterator[tuple[int, int]]:
+    for begin, before in begins:
         end = begin + 1
         # Its lines may all stand behind the same lead; what a logger puts before the first one is none.
-        lead = header[1] if end < len(lines) and lines[end].startswith(header[1]) else ""
+        lead = before if end < len(lines) and lines[end].startswith(before) else ""
         while end < len(lines) and lines[end].startswith(f"{lead} "):
             end += 1
         frames = [index for index in range(begin + 1, end) if _PYTHON_FRAME.match(lines[index], len(lead))]
@@ -53,8 +76,7 @@ def _of_python(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield end, _TELLING
 
 
-def _of_pytest(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
-    begins = [index for index, line in enumerate(lines) if _PYTEST_BEGINS.match(line)]
+def _of_pytest(lines: Sequence[str], begins: Sequence[int]) -> Iterator[tuple[int, int]]:
     for begin in begins:
         end = begin + 1
         while end < len(lines) and not (_PYTEST_BEGINS.match(lines[end]) or _PYTEST_ENDS.match(lines[end])):
@@ -64,6 +86,19 @@ def _of_pytest(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
         yield begin, _FRAME
         yield from ((index, _FRAME) for index in (*frames[:FIRST_FRAMES], *frames[-LAST_FRAMES:]))
         yield from ((index, _TELLING) for index in errors[:_ERRORS_OF_A_TEST])
+
+
+def _marked(text: str, lines: Sequence[str]) -> list[int]:
+    """Return the indexes of the lines that have one of `_MARKS`."""
+    begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    found: set[int] = set()
+    for mark in _MARKS:
+        at = text.find(mark)
+        while at >= 0:
+            index = bisect(begins, at) - 1
+            found.add(index)
+            at = text.find(mark, begins[index + 1])
+    return sorted(found)
 
 
 LINE_MAX_CHARACTERS = 400
@@ -88,49 +123,53 @@ def cut_log(text: str, limit: Size) -> str:
     room = limit.minus(mark).minus(mark)
     # Where there are few lines each may be longer than usual.
     longest = max(min(LINE_MAX_CHARACTERS, min(limit) // 4), min(room) // len(original) - 1)
-    lines = [shorten_structure(line, Size(longest, longest)) for line in original]
-    return _assemble(original, lines, _choose(lines, room, mark))
+    # A character takes four bytes at most.
+    lines = [line if 4 * len(line) <= longest else shorten_structure(line, Size(longest, longest)) for line in original]
+    return _assemble(original, lines, _choose(lines, _marked(text, original), room, mark))
 
 
-def _choose(lines: list[str], room: Size, mark: Size) -> set[int]:
+def _choose(lines: Sequence[str], marked: Sequence[int], room: Size, mark: Size) -> set[int]:
     """Return the indexes of the lines to keep, the last one always among them."""
-    costs = [size_of(line).plus(Size(1, 1)) for line in lines]
     chosen = {len(lines) - 1}
-    room = room.minus(costs[-1])
+    room = room.minus(_cost(lines[-1]))
     forwards, backwards = range(len(lines)), range(len(lines) - 1, -1, -1)
-    room = _take(backwards, costs, chosen, room, share=room.part(3))
-    room = _take(forwards, costs, chosen, room, share=room.part(4))
-    for index in telling_lines(lines):
-        cost = costs[index] if chosen & {index - 1, index + 1} else costs[index].plus(mark)
+    room = _take(backwards, lines, chosen, room, share=room.part(3))
+    room = _take(forwards, lines, chosen, room, share=room.part(4))
+    for index in telling_lines(lines, marked):
+        cost = _cost(lines[index])
+        if not chosen & {index - 1, index + 1}:
+            cost = cost.plus(mark)
         if index not in chosen and room.holds(cost):
             chosen.add(index)
             room = room.minus(cost)
-    _take(backwards, costs, chosen, room, share=room)
+    _take(backwards, lines, chosen, room, share=room)
     return chosen
 
 
-def _take(order: range, costs: list[Size], chosen: set[int], room: Size, *, share: Size) -> Size:
+def _cost(line: str) -> Size:
+    return size_of(line).plus(Size(1, 1))
+
+
+def _take(order: range, lines: Sequence[str], chosen: set[int], room: Size, *, share: Size) -> Size:
     """Choose lines in order until the share is used up, and return the room that is left."""
     for index in order:
         if index in chosen:
             continue
-        if not share.holds(costs[index]):
+        cost = _cost(lines[index])
+        if not share.holds(cost):
             break
         chosen.add(index)
-        share = share.minus(costs[index])
-        room = room.minus(costs[index])
+        share = share.minus(cost)
+        room = room.minus(cost)
     return room
 
 
-def _assemble(original: list[str], lines: list[str], chosen: set[int]) -> str:
+def _assemble(original: Sequence[str], lines: Sequence[str], chosen: set[int]) -> str:
     shown: list[str] = []
-    left_out = 0
-    for index, line in enumerate(lines):
-        if index not in chosen:
-            left_out += len(original[index]) + 1
-            continue
-        if left_out:
-            shown.append(cut_mark(left_out))
-            left_out = 0
-        shown.append(line)
+    after = 0
+    for index in sorted(chosen):
+        if index > after:
+            shown.append(cut_mark(sum(map(len, original[after:index])) + index - after))
+        shown.append(lines[index])
+        after = index + 1
     return "\n".join(shown)
