@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from tests.fuzz import run as fuzz
 from tests.tools.world import collected_tree
-from tp_mcp.api.requests import PytestRequest
+from tp_mcp.jobs.pytest_run.pytest_runs import RunRequest
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.tools import labs, runs
 from tp_mcp.tools.framework import argument_errors
@@ -50,7 +50,7 @@ async def test_a_crash_and_a_value_that_gets_by_the_guard_are_found(
 ) -> None:
     checked = runs._checked
 
-    def unchecked(arguments: runs.RunPytestArguments, call: Call) -> PytestRequest:
+    def unchecked(arguments: runs.RunPytestArguments, call: Call) -> RunRequest:
         return checked(arguments.model_copy(update={"argument": "", "extra_pytest_options": ""}), call)
 
     def broken(*_: object) -> str:

@@ -112,7 +112,7 @@ async def test_an_upgrade_that_was_never_answered_is_watched_and_not_sent_again(
 async def test_a_lab_that_cannot_be_checked_is_left_to_tp_and_said(world: World) -> None:
     world.fault("list_labs", status=404)
     text = await world.call("start_upgrade", **BAD_BUILD)
-    assert "TP could not tell which labs there are, so the name was not checked." in text
+    assert "TP could not tell which labs there are, so the lab's name was not checked." in text
 
 
 async def test_just_after_a_start_the_old_end_is_not_told_as_the_new_one(world: World) -> None:

@@ -16,7 +16,7 @@ from tp_mcp.results.text import format_duration
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
 from tp_mcp.tools.reports.failed_tests import report_sections
-from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted
+from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted, plan_document
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Watch, WatchState
@@ -75,9 +75,8 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
         what=f"end of {where[0].lower()}{where[1:]} for everybody",
         arguments={"exec_id": exec_id},
     )
-    told = await permitted(call, change, confirm=arguments.confirm)
-    if told is not None:
-        return told
+    if (unconfirmed := await permitted(call, change, confirm=arguments.confirm)) is not None:
+        return plan_document(unconfirmed)
     watch = await _watch_of(call, job)
     whose = "" if watch is not None else await services.catalogue.whose_execution(exec_id)
     # A caller who leaves must not cut the request in two.

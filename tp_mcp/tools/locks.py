@@ -11,7 +11,7 @@ from tp_mcp.api.requests import LockAction
 from tp_mcp.results.document import Document
 from tp_mcp.results.statuses import word
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted
+from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted, plan_document
 
 
 class LabArguments(ToolArguments):
@@ -52,8 +52,8 @@ async def _sent(arguments: LabArguments, call: Call, action: LockAction) -> Docu
         what=f"{action} of {lab}",
         arguments={"lab": lab},
     )
-    if (told := await permitted(call, change, confirm=arguments.confirm)) is not None:
-        return told
+    if (unconfirmed := await permitted(call, change, confirm=arguments.confirm)) is not None:
+        return plan_document(unconfirmed)
     # A caller who leaves must not cut the request in two.
     with anyio.CancelScope(shield=True):
         await services.client.lock_lab(lab, action)

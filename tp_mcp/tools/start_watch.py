@@ -20,7 +20,6 @@ from pydantic import (
     model_validator,
 )
 
-from tp_mcp.access.policy import Need
 from tp_mcp.api.guard import guard_execution_id, guard_name
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.connectors.match import check_match
@@ -34,15 +33,12 @@ from tp_mcp.jobs.upgrade.upgrade_rule import UNDER_WAY, UPGRADE_RULE, upgrade_ba
 from tp_mcp.results.document import Document
 from tp_mcp.results.statuses import word
 from tp_mcp.results.text import shorten
-from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.starts import repeated_call
-from tp_mcp.tools.starts.chain_arguments import OnDone, OnFail, Plan, planned
-from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted_to_follow
+from tp_mcp.tools.starts.chain_arguments import FOLLOW_UPS, OnDone, OnFail, requested_chain
+from tp_mcp.tools.starts.confirmation import Confirm
+from tp_mcp.tools.starts.start_documents import start_document
+from tp_mcp.tools.starts.start_job import ObservedJob, observe_job
 from tp_mcp.watch.model.spec import WatchSpec, check_limits
-from tp_mcp.watch.model.until import Awaited
-from tp_mcp.watch.model.watch import Origin
-from tp_mcp.watch.registry import Intent
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +146,7 @@ class StartWatchArguments(ToolArguments):
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What is watched, as its poll tool names it."""
+    """The job that is watched, as its poll tool names it."""
 
     title: str
     job: str
@@ -164,7 +160,6 @@ class _Subject:
 
 async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     """Watch a job that somebody else started."""
-    services = call.services
     if arguments.fail_match is not None and arguments.done_match is None:
         raise InvalidArgumentError(
             "fail_match was given without done_match.", remedy="Give both, or neither to watch the job's own end."
@@ -172,62 +167,28 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     for match in (arguments.done_match, arguments.fail_match):
         if match is not None:
             match.to_match()
-    asked = arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"confirm"})
-    known = {name: value for name, value in asked.items() if name not in {"on_done", "on_fail"}}
-    plan = planned(call, arguments.on_done, arguments.on_fail, known=known, roots=WATCH_ROOTS, polled=arguments.tool)
+    given = arguments.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"confirm"})
+    known = {name: value for name, value in given.items() if name not in FOLLOW_UPS}
+    chain = requested_chain(
+        call, arguments.on_done, arguments.on_fail, known=known, roots=WATCH_ROOTS, polled=arguments.tool
+    )
     subject = await _subject(arguments, call)
-    await plan.check(call)
-    if (told := await _permitted(arguments, plan, known, call)) is not None:
-        return told
-    spec = plan.of_spec(_spec(arguments, subject, call))
+    spec = _spec(arguments, subject, call)
     check_limits(interval_seconds=spec.interval_seconds, timeout_seconds=spec.timeout_seconds, max_polls=spec.max_polls)
-    said = {"spec": _SPEC.dump_python(spec, mode="json", by_alias=True), **plan.asked}
-    intent = Intent(
-        owner=call.owner,
-        origin=Origin(START_TOOL, asked),
+    observed = ObservedJob(
         title=_title(arguments, subject),
         job=subject.job,
         spec=spec,
-        baseline=subject.baseline,
-        call_key=await repeated_call.key_of(call, START_TOOL, said),
-        chain=plan.chain,
-        kind=subject.kind.name if subject.kind is not None else "",
+        kind=subject.kind,
         testbed=subject.testbed,
-        id=plan.id,
+        baseline=subject.baseline,
+        notes=(subject.note,) if subject.note else (),
     )
-    watch = await services.registry.observe(intent)
-    if watch.id != intent.id:
-        return await repeated_call.told(watch, call, said=repeated_call.WATCHED)
-    services.inbox.made(call.owner, watch.id)
-    call.awaits.append(Awaited((watch,)))
-    return watch_documents.started(watch, notes=(subject.note,) if subject.note else ())
-
-
-async def _permitted(
-    arguments: StartWatchArguments, plan: Plan, known: Mapping[str, JsonValue], call: Call
-) -> Document | None:
-    """Have what follows confirmed where that is needed; the watch itself changes nothing."""
-    if not plan.later:
-        return None
-    need = call.services.access.policy.need_of_all(Need.NOBODY, plan.later)
-    action, testbed = next(
-        later for later in plan.later if call.services.access.policy.need_of_all(Need.NOBODY, (later,)) is need
+    same = {"spec": _SPEC.dump_python(chain.with_messages(spec), mode="json", by_alias=True)}
+    outcome = await observe_job(
+        observed, call, tool=START_TOOL, arguments=known, same=same, chain=chain, confirm=arguments.confirm
     )
-    if need is not Need.NOBODY and testbed is None:
-        raise InvalidArgumentError(
-            "What follows has to be confirmed, and its testbed is named by a template.",
-            remedy="Write the testbed itself. Nothing was sent.",
-        )
-    change = Change(
-        action=action,
-        tool=START_TOOL,
-        testbed=testbed or "",
-        what="watch that changes nothing by itself, and what follows its end",
-        arguments=known,
-        chain=plan.lines,
-        later=plan.later,
-    )
-    return await permitted_to_follow(call, change, confirm=arguments.confirm)
+    return await start_document(outcome, call)
 
 
 async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:

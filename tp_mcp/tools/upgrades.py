@@ -1,9 +1,9 @@
 """Upgrading a testbed, and how its latest upgrade stands."""
 
 from dataclasses import replace
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, field_validator
 
 from tp_mcp.access.policy import Action
 from tp_mcp.api.guard import guard_image
@@ -11,24 +11,21 @@ from tp_mcp.api.models import DeviceUpgrade, UpgradeStatus
 from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.jobs.kinds import UPGRADES
-from tp_mcp.jobs.manifest_specs import async_block, poll_args, spec_of
-from tp_mcp.jobs.upgrade.upgrade_rule import POLL_TOOL, UNDER_WAY, UPGRADE_RULE, upgrade_baseline, upgrade_job
+from tp_mcp.jobs.upgrade.upgrade_rule import POLL_TOOL, UNDER_WAY, upgrade_job
 from tp_mcp.results.device_log import without_command
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
 from tp_mcp.results.statuses import status_words, word
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.framework.wait import WaitOfStart, check_wait, started
-from tp_mcp.tools.starts import repeated_call
-from tp_mcp.tools.starts.chain_arguments import NOT_OF_THE_REQUEST, OnDone, OnFail, planned
-from tp_mcp.tools.starts.concurrent_jobs import going_on_at
-from tp_mcp.tools.starts.confirmation import Change, Confirm, DryRun, permitted
-from tp_mcp.tools.starts.send import accepted, start
+from tp_mcp.tools.framework.wait import WaitOfStart
+from tp_mcp.tools.starts.chain_arguments import NOT_OF_THE_REQUEST, OnDone, OnFail
+from tp_mcp.tools.starts.confirmation import Confirm, DryRun
+from tp_mcp.tools.starts.start_documents import start_document
+from tp_mcp.tools.starts.start_job import StartOutcome, start_job
 from tp_mcp.watch.model.reading import Verdict
-from tp_mcp.watch.model.watch import Origin, Watch, WatchState
-from tp_mcp.watch.registry import Accepted, Intent
+from tp_mcp.watch.model.watch import Watch, WatchState
 
-START_TOOL = "start_upgrade"
+START_TOOL = UPGRADES.tool
 FAILED_STATUSES = frozenset({"FAILURE", "TIMEOUT"})
 UPGRADE_TYPICAL_CHARACTERS = 4_000
 """A few devices with the ends of their logs."""
@@ -82,70 +79,30 @@ class GetUpgradeArguments(ToolArguments):
 
 async def start_upgrade(arguments: StartUpgradeArguments, call: Call) -> Document:
     """Start an upgrade and watch it."""
-    services = call.services
+    outcome = await start_upgrade_job(arguments, call)
+    return await start_document(outcome, call, max_wait_seconds=arguments.max_wait_seconds)
+
+
+async def start_upgrade_job(arguments: StartUpgradeArguments, call: Call) -> StartOutcome:
+    """Start an upgrade, and return the outcome.
+
+    Raises:
+        InputError: the guard refuses an argument.
+        QuestionForUser: the client's user has to answer first.
+
+    """
     request = _checked(arguments)
-    check_wait(arguments.max_wait_seconds, call)
     if request.command is not None:
-        guard_image(request.command, hosts=services.image_hosts, paths=services.image_paths)
-    block = async_block(services.manifest, START_TOOL)
-    shown = _shown_arguments(request)
-    plan = planned(call, arguments.on_done, arguments.on_fail, known=shown)
-    # Two commands that differ in the password alone are two calls: the second may be there to mend the first.
-    password = request.command.password.get_secret_value() if request.command is not None else ""
-    key = await repeated_call.key_of(call, START_TOOL, {**shown, **plan.asked}, secret=password)
-    again = (
-        None if arguments.dry_run else await repeated_call.made_before(call, key, seconds=arguments.max_wait_seconds)
-    )
-    if again is not None:
-        return again
-    lab = await services.catalogue.require_lab("testbed", request.testbed)
-    others = await going_on_at(request.testbed, call)
-    await plan.check(call)
-    change = Change(
-        action=Action.UPGRADE,
-        tool=START_TOOL,
-        testbed=request.testbed,
-        what=_title(request),
-        arguments=shown,
-        target=_target(request),
-        chain=plan.lines,
-        later=plan.later,
-    )
-    told = await permitted(call, change, confirm=arguments.confirm, dry_run=arguments.dry_run)
-    if told is not None:
-        return told
-    # Read before the start: until a worker picks the upgrade up, TP goes on showing the end of the one before.
-    before = await services.client.get_upgrade(request.testbed)
-
-    async def send() -> Accepted:
-        answer = await services.client.start_upgrade(request)
-        result = answer.model_dump(mode="json")
-        return accepted(result, lambda: poll_args(block, args=shown, result=result))
-
-    intent = Intent(
-        owner=call.owner,
-        origin=Origin(START_TOOL, {**shown, **plan.asked}),
-        title=_title(request),
-        job=upgrade_job(request.testbed),
-        spec=plan.of_spec(spec_of(block, rule=UPGRADE_RULE, history=UPGRADES.duration_groups(request))),
-        baseline=upgrade_baseline(before),
-        call_key=key,
-        chain=plan.chain,
-        kind=UPGRADE_RULE,
-        testbed=request.testbed,
-        id=plan.id,
-    )
-    watch = await start(intent, send, call)
-    if watch.id != intent.id:
-        return await repeated_call.told(watch, call, seconds=arguments.max_wait_seconds)
-    services.inbox.made(call.owner, watch.id)
-    unchecked = () if lab is not None else ("TP could not tell which labs there are, so the name was not checked.",)
-    return await started(
-        watch,
+        guard_image(request.command, hosts=call.services.image_hosts, paths=call.services.image_paths)
+    return await start_job(
+        UPGRADES,
+        request,
         call,
-        arguments.max_wait_seconds,
-        notes=(*others, *unchecked, "An upgrade takes 2 to 15 minutes, reboots the devices, and cannot be cancelled."),
-        advice="" if plan.chain is not None else "Run tests only once it has ended.",
+        on_done=arguments.on_done,
+        on_fail=arguments.on_fail,
+        max_wait_seconds=arguments.max_wait_seconds,
+        dry_run=arguments.dry_run,
+        confirm=arguments.confirm,
     )
 
 
@@ -203,42 +160,6 @@ async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
 
 def _checked(arguments: StartUpgradeArguments) -> UpgradeRequest:
     return UpgradeRequest.checked(**arguments.model_dump(exclude=set(NOT_OF_THE_REQUEST)))
-
-
-def _shown_arguments(request: UpgradeRequest) -> dict[str, JsonValue]:
-    shown: dict[str, JsonValue] = {"testbed": request.testbed, "mode": request.mode.value}
-    if request.build_number is not None:
-        shown["build_number"] = request.build_number
-    if request.version is not None:
-        shown["version"] = request.version
-    if request.command is not None:
-        # The line as text masks its password.
-        shown["command"] = str(request.command)
-    return shown
-
-
-def _title(request: UpgradeRequest) -> str:
-    match request.mode:
-        case UpgradeMode.BUILD:
-            return f"upgrade of {request.testbed} to build {request.build_number}"
-        case UpgradeMode.GA:
-            return f"upgrade of {request.testbed} to the newest GA build of {request.version}"
-        case UpgradeMode.COMMAND:
-            return f"upgrade of {request.testbed} by a restore command"
-        case _:
-            assert_never(request.mode)
-
-
-def _target(request: UpgradeRequest) -> str:
-    match request.mode:
-        case UpgradeMode.BUILD:
-            return f"build {request.build_number}"
-        case UpgradeMode.GA:
-            return f"the newest GA build of {request.version}"
-        case UpgradeMode.COMMAND:
-            return f"the image of {request.command}"
-        case _:
-            assert_never(request.mode)
 
 
 def _status_words(status: UpgradeStatus) -> str:

@@ -95,7 +95,7 @@ class _Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RequestedChain:
     """What follows a start, and the place of its watch in the chain.
 
     Attributes:
@@ -112,7 +112,7 @@ class Plan:
     asked: Mapping[str, JsonValue] = field(default_factory=dict)
     _steps: tuple[_Step, ...] = ()
 
-    def of_spec(self, spec: WatchSpec) -> WatchSpec:
+    def with_messages(self, spec: WatchSpec) -> WatchSpec:
         """Return how the start is watched, with the caller's own messages instead of the usual ones."""
         return replace(
             spec,
@@ -146,7 +146,7 @@ class Plan:
                 raise _refused(step.where, error) from None
 
 
-def planned(
+def requested_chain(
     call: Call,
     on_done: Mapping[str, JsonValue] | None,
     on_fail: Mapping[str, JsonValue] | None,
@@ -154,11 +154,11 @@ def planned(
     known: Mapping[str, JsonValue],
     roots: frozenset[str] = CHAIN_ROOTS,
     polled: str | None = None,
-) -> Plan:
+) -> RequestedChain:
     """Return what follows a start; everything that can be told without asking TP is checked.
 
     Args:
-        call: the call that starts it; one that carries a chain on has its plan already.
+        call: the call that starts it; one that carries a chain on takes the rest of that chain.
         on_done: what the caller wants after a good end.
         on_fail: what the caller wants after any other end.
         known: the arguments of the start, secrets masked.
@@ -172,7 +172,7 @@ def planned(
     """
     if call.follows is not None:
         link, chain = next_chain(call.follows)
-        return Plan(id=link.id, chain=chain, messages=_messages(chain.on_done, chain.on_fail))
+        return RequestedChain(id=link.id, chain=chain, messages=_messages(chain.on_done, chain.on_fail))
     given = {
         name: cast("JsonValue", value)
         for name, value in zip(FOLLOW_UPS, (on_done, on_fail), strict=True)
@@ -183,7 +183,7 @@ def planned(
     chain = Chain(on_done=follows.get("on_done"), on_fail=follows.get("on_fail"))
     if call.services.acting is not None:
         call.services.acting.check_watch(polled, chained=bool(chain.links))
-    return Plan(
+    return RequestedChain(
         chain=chain if chain.links else None,
         messages=_messages(chain.on_done, chain.on_fail),
         asked=given,

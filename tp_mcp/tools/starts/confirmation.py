@@ -19,12 +19,16 @@ from tp_mcp.results.text import format_duration
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.framework.questions import Answer, Asker
 from tp_mcp.tools.starts.chain_arguments import Later
-from tp_mcp.tools.starts.concurrent_jobs import going_on_at
+from tp_mcp.watch.model.watch import WatchState
 
 Confirm = Annotated[
     str | None, WithJsonSchema({"type": "string"}), Field(description="Code of a shown plan, to do just that.")
 ]
 DryRun = Annotated[bool, Field(description="Only show the plan.")]
+
+
+MAX_WATCHES_NAMED = 3
+"""How many of the user's other watches on a testbed a plan and a start name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,56 @@ class Change:
     later: tuple[Later, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class NeedsConfirmation:
+    """A plan that has to be confirmed. Nothing was sent.
+
+    Attributes:
+        plan: the plan, with everything that concerns it.
+        code: confirms just this plan.
+        by_person: a person has to approve the code at a terminal first.
+        protected: the testbed that asks for a person; empty for one that a later step of the chain is for.
+
+    """
+
+    plan: Proposal
+    code: str
+    by_person: bool = False
+    protected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of a dry run. Nothing was sent.
+
+    Attributes:
+        plan: the plan, with everything that concerns it.
+
+    """
+
+    plan: Proposal
+
+
+def plan_document(outcome: NeedsConfirmation | Planned) -> Document:
+    """Return a plan as a tool's result, with how to go on."""
+    plan = (Paragraph("\n".join(outcome.plan.lines())),)
+    if isinstance(outcome, Planned):
+        return Document("Nothing was started: this is the plan.", plan, "Call again without dry_run to do it.")
+    code = outcome.code
+    again = f'call again with the same arguments and confirm="{code}" within {format_duration(CODE_SECONDS)}'
+    step = (
+        f"{outcome.protected or 'The testbed of what follows'} is protected: show the plan to the user, who has to run "
+        f"`tp-mcp approve {code}` in a terminal. Then {again}. You cannot approve it for them."
+        if outcome.by_person
+        else f"Show the plan to the user. If they agree, {again}. The code is good for this plan alone."
+    )
+    return Document("Nothing was started yet: this is the plan.", plan, step)
+
+
 async def permitted(
     call: Call, change: Change, *, confirm: str | None = None, dry_run: bool = False
-) -> Document | None:
-    """Return None where a change is to be sent now, which is then in the audit log; else what to tell instead.
+) -> NeedsConfirmation | Planned | None:
+    """Return None where a change is to be sent now, which is then in the audit log; otherwise its plan.
 
     What follows in a chain was confirmed with the chain as a whole: only the policy and the budget still count.
 
@@ -66,17 +116,19 @@ async def permitted(
         own = control.policy.need(change.action, change.testbed)
         need = control.policy.need_of_all(own, change.later)
     if dry_run:
-        return await _shown(call, change, trail)
+        plan = await proposed(call, change)
+        await trail.write(Event.SHOWN, "dry run", action=change.action, testbed=change.testbed)
+        return Planned(plan)
     if need is not Need.NOBODY:
-        told = await _confirmed(call, change, trail, need, confirm)
-        if told is not None:
-            return told
+        unconfirmed = await _confirmed(call, change, trail, need, confirm)
+        if unconfirmed is not None:
+            return unconfirmed
     await trail.spend(change.action, change.testbed, change.what)
     return None
 
 
-async def permitted_to_follow(call: Call, change: Change, *, confirm: str | None = None) -> Document | None:
-    """Return None where a watch may be made that changes nothing itself; else what to tell instead.
+async def permitted_to_follow(call: Call, change: Change, *, confirm: str | None = None) -> NeedsConfirmation | None:
+    """Return None where a watch may be made that changes nothing itself; otherwise the plan of what follows.
 
     Args:
         call: the call that would make it.
@@ -119,22 +171,23 @@ async def proposed(call: Call, change: Change) -> Proposal:
         lab_status=word(lab.status) if lab is not None else "",
         users=_users(lab, await services.client.username()),
         executions=await _executions(call, change.testbed),
-        watches=await going_on_at(change.testbed, call),
+        watches=await watches_on(change.testbed, call),
         chain=change.chain,
     )
 
 
-async def _shown(call: Call, change: Change, trail: Trail) -> Document:
-    proposal = await proposed(call, change)
-    await trail.write(Event.SHOWN, "dry run", action=change.action, testbed=change.testbed)
-    return Document(
-        "Nothing was started: this is the plan.",
-        (Paragraph("\n".join(proposal.lines())),),
-        "Call again without dry_run to do it.",
+async def watches_on(testbed: str, call: Call) -> tuple[str, ...]:
+    """Return a sentence for each of the user's watches on a testbed that go on, at most `MAX_WATCHES_NAMED`."""
+    watches = await call.services.registry.list(
+        call.owner, all_conversations=True, states=(WatchState.STARTING, WatchState.ACTIVE), about=testbed
     )
+    here = [watch for watch in watches if call.services.registry.looks_at(watch) and watch.testbed == testbed]
+    return tuple(f"Mind that {watch.id} goes on there too: {watch.title}." for watch in here[:MAX_WATCHES_NAMED])
 
 
-async def _confirmed(call: Call, change: Change, trail: Trail, need: Need, confirm: str | None) -> Document | None:
+async def _confirmed(
+    call: Call, change: Change, trail: Trail, need: Need, confirm: str | None
+) -> NeedsConfirmation | None:
     control = call.services.access
     if confirm:
         await control.confirmations.redeem(
@@ -153,35 +206,27 @@ async def _confirmed(call: Call, change: Change, trail: Trail, need: Need, confi
     proposal = await proposed(call, change)
     code = await control.confirmations.ask(call.owner, proposal, by_person=need is Need.PERSON)
     await trail.write(Event.SHOWN, f"needs {need}", action=change.action, testbed=change.testbed)
-    again = f'call again with the same arguments and confirm="{code}" within {format_duration(CODE_SECONDS)}'
     own = control.policy.need(change.action, change.testbed) is Need.PERSON
-    protected = change.testbed if own else "The testbed of what follows"
-    step = (
-        f"{protected} is protected: show the plan to the user, who has to run `tp-mcp approve {code}` in a "
-        f"terminal. Then {again}. You cannot approve it for them."
-        if need is Need.PERSON
-        else f"Show the plan to the user. If they agree, {again}. The code is good for this plan alone."
-    )
-    return Document("Nothing was started yet: this is the plan.", (Paragraph("\n".join(proposal.lines())),), step)
+    return NeedsConfirmation(proposal, code, by_person=need is Need.PERSON, protected=change.testbed if own else "")
 
 
 async def _asked(asker: Asker, call: Call, change: Change, trail: Trail) -> None:
     """Have the client ask its user; return where they agree, and what they agreed to is still the plan."""
     control = call.services.access
-    said = asker.earlier
-    if said is None:
+    reply = asker.earlier
+    if reply is None:
         proposal = await proposed(call, change)
         code = await control.confirmations.ask(call.owner, proposal, by_person=True)
         await trail.write(Event.SHOWN, "to the user", action=change.action, testbed=change.testbed)
-        said = await asker.ask("\n".join((*proposal.lines(), "Do it now?")), code)
-    if said.answer is not Answer.YES:
+        reply = await asker.ask("\n".join((*proposal.lines(), "Do it now?")), code)
+    if reply.answer is not Answer.YES:
         raise ConfirmationError(
-            "The user did not agree." if said.answer is Answer.NO else "The user did not answer in time.",
+            "The user did not agree." if reply.answer is Answer.NO else "The user did not answer in time.",
             remedy="Nothing was sent. Do not ask again unless they tell you to.",
         )
     # They may have taken minutes to answer.
     await control.confirmations.redeem(
-        said.code, call.owner, await proposed(call, change), by_person=True, user_answered=True
+        reply.code, call.owner, await proposed(call, change), by_person=True, user_answered=True
     )
     await trail.write(Event.CONFIRMED, "by the user", action=change.action, testbed=change.testbed)
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.tools.world import ALICE, LAB, World
 from tp_mcp.tools.framework.definition import Call
-from tp_mcp.tools.starts import repeated_call
+from tp_mcp.tools.starts.start_documents import start_document
+from tp_mcp.tools.starts.start_job import AlreadyStarted
 from tp_mcp.watch.model.watch import Owner, Watch
 
 POE = "Tests_CLI/test_poe.py"
@@ -74,7 +75,7 @@ async def test_an_end_that_is_told_is_not_appended_to_the_same_result(world: Wor
     [watch] = await world.services.registry.list(ALICE, all_conversations=False)
     assert watch.state.ended
     call = Call(ALICE, await world.services.inbox.begin(ALICE), world.services, report=tell_nobody)
-    await repeated_call.told(watch, call)
+    await start_document(AlreadyStarted(watch), call)
     assert await world.services.inbox.to_show(call.visit) == ()
 
 

@@ -1,0 +1,308 @@
+"""Starting a job: the one pipeline for upgrades, runs, the steps of chains, and watches of others' jobs.
+
+Tools and the command line both call it. It returns a typed outcome, which each of them renders for its own reader.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from anyio import to_thread
+from pydantic import JsonValue
+
+from tp_mcp.access.policy import Need
+from tp_mcp.errors import InvalidArgumentError, TpMcpError
+from tp_mcp.jobs.kind import JobKind
+from tp_mcp.tools.framework.definition import Call
+from tp_mcp.tools.framework.wait import check_wait
+from tp_mcp.tools.starts.chain_arguments import RequestedChain, requested_chain
+from tp_mcp.tools.starts.confirmation import (
+    Change,
+    NeedsConfirmation,
+    Planned,
+    permitted,
+    permitted_to_follow,
+    watches_on,
+)
+from tp_mcp.watch.model.idempotency import call_key
+from tp_mcp.watch.model.spec import WatchSpec
+from tp_mcp.watch.model.watch import Origin, Watch
+from tp_mcp.watch.registry import Accepted, Intent
+
+Request = TypeVar("Request")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """TP accepted the job, or has not answered yet: the watch's state tells. A watch of another's job was made.
+
+    Attributes:
+        watch: watches the job.
+        notes: sentences that the caller has to know while the job goes on.
+        advice: what to do next, in a sentence; may be empty.
+
+    """
+
+    watch: Watch
+    notes: tuple[str, ...] = ()
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyStarted:
+    """The same call was made before. Nothing was sent, and no second watch was made.
+
+    Attributes:
+        watch: the watch that the first call made.
+        only_watched: the calls ask for a watch of another's job, so that nothing would have been sent anyway.
+
+    """
+
+    watch: Watch
+    only_watched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The call was refused, by this server or by TP.
+
+    Attributes:
+        error: why. Nothing was started, except where the error says that this is not known.
+
+    """
+
+    error: TpMcpError
+
+
+StartOutcome: TypeAlias = Started | NeedsConfirmation | AlreadyStarted | Planned | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedJob:
+    """A job that somebody else started, or another state of TP that is to be watched.
+
+    Attributes:
+        title: a name for it in a few words.
+        job: its key.
+        spec: how it is watched.
+        kind: its kind; None for a state that is no job's.
+        testbed: the testbed that it is on; empty for none.
+        baseline: what the kind's rule compares with.
+        notes: sentences for the result.
+
+    """
+
+    title: str
+    job: str
+    spec: WatchSpec
+    kind: JobKind[Any] | None = None
+    testbed: str = ""
+    baseline: JsonValue = None
+    notes: tuple[str, ...] = ()
+
+
+async def start_job(
+    kind: JobKind[Request],
+    request: Request,
+    call: Call,
+    *,
+    on_done: Mapping[str, JsonValue] | None = None,
+    on_fail: Mapping[str, JsonValue] | None = None,
+    written: Mapping[str, JsonValue] | None = None,
+    max_wait_seconds: float = 0.0,
+    dry_run: bool = False,
+    confirm: str | None = None,
+    check: Callable[[], Awaitable[str]] | None = None,
+    note: str = "",
+) -> StartOutcome:
+    """Start a job and watch it. The request is sent at most once.
+
+    Args:
+        kind: the kind of job.
+        request: the request, which passed the guard.
+        call: the call that asks for it.
+        on_done: the call or message that follows a good end.
+        on_fail: the call or message that follows any other end.
+        written: the arguments as the caller wrote them, for the templates of a chain; None for the kind's own.
+        max_wait_seconds: how long the caller means to wait for the end. It is only checked here.
+        dry_run: return the plan, and send nothing.
+        confirm: the code of a plan that was shown before.
+        check: checks against TP what only this kind has; returns a sentence for the result, or nothing.
+        note: a sentence for the result.
+
+    Raises:
+        QuestionForUser: the client's user has to answer first; the call comes again with the answer.
+
+    """
+    try:
+        return await _start(
+            kind,
+            request,
+            call,
+            chain=lambda: requested_chain(call, on_done, on_fail, known=written or kind.arguments(request)),
+            max_wait_seconds=max_wait_seconds,
+            dry_run=dry_run,
+            confirm=confirm,
+            check=check,
+            note=note,
+        )
+    except TpMcpError as error:
+        return Refused(error)
+
+
+async def observe_job(
+    observed: ObservedJob,
+    call: Call,
+    *,
+    tool: str,
+    arguments: Mapping[str, JsonValue],
+    same: Mapping[str, JsonValue],
+    chain: RequestedChain,
+    confirm: str | None = None,
+) -> StartOutcome:
+    """Watch a job that somebody else started. The watch changes nothing itself, but a chain may follow its end.
+
+    Args:
+        observed: the job.
+        call: the call that asks for it.
+        tool: the tool that was called.
+        arguments: its arguments.
+        same: the arguments that decide whether two calls ask for the same watch.
+        chain: what follows the end.
+        confirm: the code of a plan that was shown before.
+
+    Raises:
+        QuestionForUser: the client's user has to answer first; the call comes again with the answer.
+
+    """
+    try:
+        await chain.check(call)
+        if chain.later and (shown := await _permitted_to_follow(chain, call, tool, arguments, confirm)) is not None:
+            return shown
+        intent = Intent(
+            owner=call.owner,
+            origin=Origin(tool, {**arguments, **chain.asked}),
+            title=observed.title,
+            job=observed.job,
+            spec=chain.with_messages(observed.spec),
+            baseline=observed.baseline,
+            call_key=await _idempotency_key(call, tool, {**same, **chain.asked}),
+            chain=chain.chain,
+            kind="" if observed.kind is None else observed.kind.name,
+            testbed=observed.testbed,
+            id=chain.id,
+        )
+        watch = await call.services.registry.observe(intent)
+    except TpMcpError as error:
+        return Refused(error)
+    if watch.id != intent.id:
+        return AlreadyStarted(watch, only_watched=True)
+    call.services.inbox.made(call.owner, watch.id)
+    return Started(watch, observed.notes)
+
+
+async def _start(
+    kind: JobKind[Request],
+    request: Request,
+    call: Call,
+    *,
+    chain: Callable[[], RequestedChain],
+    max_wait_seconds: float,
+    dry_run: bool,
+    confirm: str | None,
+    check: Callable[[], Awaitable[str]] | None,
+    note: str,
+) -> StartOutcome:
+    services = call.services
+    check_wait(max_wait_seconds, call)
+    spec = kind.spec(services.manifest, kind.duration_groups(request))
+    following = chain()
+    arguments, testbed, title = kind.arguments(request), kind.testbed(request), kind.title(request)
+    key = await _idempotency_key(
+        call, kind.tool, {**kind.same_arguments(request), **following.asked}, secret=kind.secret(request)
+    )
+    if key and not dry_run and (same := await services.registry.repeated(call.owner, key)) is not None:
+        return AlreadyStarted(same)
+    lab = await services.catalogue.require_lab(kind.testbed_argument, testbed)
+    others = await watches_on(testbed, call)
+    checked = "" if check is None else await check()
+    await following.check(call)
+    change = Change(
+        action=kind.action,
+        tool=kind.tool,
+        testbed=testbed,
+        what=title,
+        arguments=arguments,
+        target=kind.target(request),
+        chain=following.lines,
+        later=following.later,
+    )
+    if (shown := await permitted(call, change, confirm=confirm, dry_run=dry_run)) is not None:
+        return shown
+    intent = Intent(
+        owner=call.owner,
+        origin=Origin(kind.tool, {**arguments, **following.asked}),
+        title=title,
+        job=kind.job(request),
+        spec=following.with_messages(spec),
+        baseline=await kind.baseline(request, services.client),
+        call_key=key,
+        chain=following.chain,
+        kind=kind.name,
+        testbed=testbed,
+        id=following.id,
+    )
+
+    async def send() -> Accepted:
+        return kind.accepted(request, await kind.send(request, services.client), services.manifest)
+
+    try:
+        watch = await services.registry.start(intent, send)
+    except TpMcpError:
+        # Its end waits in the inbox until the result that says so has surely arrived.
+        call.visit.refused.add(intent.id)
+        call.visit.reported.add(intent.id)
+        raise
+    if watch.id != intent.id:
+        return AlreadyStarted(watch)
+    services.inbox.made(call.owner, watch.id)
+    unchecked = "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked."
+    notes = tuple(text for text in (note, *others, unchecked, checked, *kind.start_notes) if text)
+    return Started(watch, notes, kind.advice if following.chain is None else "")
+
+
+async def _idempotency_key(call: Call, tool: str, arguments: Mapping[str, JsonValue], *, secret: str = "") -> str:
+    """Return the key by which a repetition of a call is recognized.
+
+    A later step of a chain has an empty key: it was asked for together with the call that it may look the same as.
+    """
+    if call.follows is not None:
+        return ""
+    if not secret:
+        return call_key(tool, arguments)
+    # A secret makes the key slow on purpose.
+    return await to_thread.run_sync(lambda: call_key(tool, arguments, secret=secret))
+
+
+async def _permitted_to_follow(
+    chain: RequestedChain, call: Call, tool: str, arguments: Mapping[str, JsonValue], confirm: str | None
+) -> NeedsConfirmation | None:
+    """Have what follows a watch confirmed, where the policy asks for it."""
+    policy = call.services.access.policy
+    need = policy.need_of_all(Need.NOBODY, chain.later)
+    action, testbed = next(later for later in chain.later if policy.need_of_all(Need.NOBODY, (later,)) is need)
+    if need is not Need.NOBODY and testbed is None:
+        raise InvalidArgumentError(
+            "What follows has to be confirmed, and its testbed is named by a template.",
+            remedy="Write the testbed itself. Nothing was sent.",
+        )
+    change = Change(
+        action=action,
+        tool=tool,
+        testbed=testbed or "",
+        what="watch that changes nothing by itself, and what follows its end",
+        arguments=arguments,
+        chain=chain.lines,
+        later=chain.later,
+    )
+    return await permitted_to_follow(call, change, confirm=confirm)
