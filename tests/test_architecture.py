@@ -6,13 +6,13 @@ fenced: they are used in one place, so that the rest does not depend on them.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.support.table import table
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tp_mcp"
-MAX_LINES = 450
 
 LAYERS = {
     "errors": 0,
@@ -68,6 +68,12 @@ FENCES = {
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "suite" not in path.relative_to(PACKAGE).parts)
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Return a parsed module."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def module_name(path: Path) -> str:
     """Return the dotted name of a module's file."""
     parts = path.relative_to(ROOT).with_suffix("").parts
@@ -76,7 +82,7 @@ def module_name(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[str]:
     """Yield every module that a file imports, wherever in the file it does."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -99,7 +105,7 @@ def test_every_part_of_the_package_has_its_layer() -> None:
     assert parts - {"__init__", "__main__"} == {*LAYERS, "simulator"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
+@table("path", MODULES)
 def test_imports_only_point_down(path: Path) -> None:
     here = part_of(module_name(path))
     for imported in imports(path):
@@ -113,14 +119,14 @@ def test_imports_only_point_down(path: Path) -> None:
         assert allowed, f"{module_name(path)} imports {imported}, which is not below it"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
+@table("path", MODULES)
 def test_the_simulator_imports_nothing_of_the_rest(path: Path) -> None:
     if part_of(module_name(path)) == "simulator":
         ours = {name for name in imports(path) if name.split(".")[0] == "tp_mcp"}
         assert {name for name in ours if not name.startswith("tp_mcp.simulator")} == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
+@table("path", MODULES)
 def test_a_fenced_library_is_used_only_behind_its_fence(path: Path) -> None:
     here = module_name(path)
     for imported in imports(path):
@@ -129,25 +135,20 @@ def test_a_fenced_library_is_used_only_behind_its_fence(path: Path) -> None:
             assert any(here == inside or here.startswith(f"{inside}.") for inside in fence), f"{here}: {imported}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "tools").glob("*.py")), ids=module_name)
+@table("path", sorted((PACKAGE / "tools").glob("*.py")))
 def test_the_families_of_tools_never_import_each_other(path: Path) -> None:
     """What they share is in the folders below `tools`."""
     families = {f"tp_mcp.tools.{each.stem}" for each in (PACKAGE / "tools").glob("*.py")} - {module_name(path)}
     assert not families & set(imports(path))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
+@table("path", MODULES)
 def test_only_the_command_line_reads_the_environment(path: Path) -> None:
     if part_of(module_name(path)) not in {"composition", "cli", "simulator"}:
         assert not {"os.environ", "os.getenv"} & set(_attributes(path)), f"{module_name(path)} reads the environment"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_a_file_stays_small(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
-
-
 def _attributes(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             yield f"{node.value.id}.{node.attr}"

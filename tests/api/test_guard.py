@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.table import table
 from tp_mcp.api.guard import guard_pytest_arguments, guard_report_path, guard_restore_command, guard_test_ids
 from tp_mcp.api.guard.plain_text import SHOWN_CHARACTERS, shown
 from tp_mcp.api.guard.pytest_options import FORBIDDEN, KNOWN
@@ -23,7 +24,7 @@ def id_refusal(kind: type[InputError], text: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "words"),
     [
         ("-k a; reboot", "';' outside quotes at position 4"),
@@ -51,7 +52,7 @@ def test_an_unsafe_argument_is_refused_with_the_reason(text: str, words: str) ->
     assert words in refusal(UnsafeArgumentError, text)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "words"),
     [
         (7, "argument must be a string; 7 was given"),
@@ -102,7 +103,7 @@ def test_a_wrong_argument_is_refused_with_what_would_be_right(text: object, word
     assert words in refusal(InvalidArgumentError, text)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "argv"),
     [
         ("-v  ", ("-v",)),
@@ -129,14 +130,14 @@ def test_the_table_of_options_does_not_contradict_itself() -> None:
     assert all(name.startswith("-") for name in (*KNOWN, *FORBIDDEN))
 
 
-@pytest.mark.parametrize("option", sorted(FORBIDDEN))
+@table("option", sorted(FORBIDDEN))
 def test_no_operator_can_allow_what_is_forbidden(option: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be allowed"):
         guard_pytest_arguments("argument", "", extra_allowed_options=frozenset({option}))
     refusal(UnsafeArgumentError, option)
 
 
-@pytest.mark.parametrize("option", ["", "x", "-x", "--", "--a b", "--a=b", "--$(a)", "--a\n"])
+@table("option", ["", "x", "-x", "--", "--a b", "--a=b", "--$(a)", "--a\n"])
 def test_only_long_options_can_be_allowed(option: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be allowed as a pytest option"):
         guard_pytest_arguments("argument", "", extra_allowed_options=frozenset({option}))
@@ -150,7 +151,7 @@ def test_an_allowed_option_is_carried_and_a_known_one_keeps_its_check() -> None:
     assert "--tb" in refusal(InvalidArgumentError, "--tb=loud", allowed=allowed)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "words"),
     [
         ("--pdb", "takes what starts with '-' for an option"),
@@ -167,7 +168,7 @@ def test_an_unsafe_id_is_refused_with_the_right_spelling(text: str, words: str) 
     assert words in id_refusal(UnsafeArgumentError, text)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "words"),
     [
         ("", "names nothing"),
@@ -184,7 +185,7 @@ def test_a_wrong_id_is_refused_with_the_right_spelling(text: str, words: str) ->
     assert words in id_refusal(InvalidArgumentError, text)
 
 
-@pytest.mark.parametrize(
+@table(
     ("command", "words"),
     [
         (None, "must be a line of text"),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.table import table
 from tp_mcp.api.guard import (
     PytestArguments,
     guard_pytest_arguments,
@@ -113,7 +114,7 @@ def test_the_harness_sees_a_second_command_a_file_and_a_broken_line(bash: Bash, 
     assert getattr(bash.run([line]), sign)
 
 
-@pytest.mark.parametrize("word", ["*", "[a]", "?", "~", "{a,b}", "$IFS_PROBE", "a\\b", "#a", "'a'", "a=~", "x*"])
+@table("word", ["*", "[a]", "?", "~", "{a,b}", "$IFS_PROBE", "a\\b", "#a", "'a'", "a=~", "x*"])
 def test_the_harness_sees_a_word_that_bash_changes(bash: Bash, word: str) -> None:
     assert bash.run([f"pytest {word}"]).argvs != [(word,)] or word == "x*"
 
@@ -141,19 +142,19 @@ def test_an_id_that_needs_no_quotes_gets_none() -> None:
     assert guard_test_ids(["my dir/b.py"]) == ("'my dir'/b.py",)
 
 
-@pytest.mark.parametrize("value", CORPUS["refused_arguments"])
+@table("value", CORPUS["refused_arguments"])
 def test_an_argument_that_cannot_be_carried_is_refused(value: str) -> None:
     with pytest.raises(InputError, match=r"\S"):
         guard_argument(value)
 
 
-@pytest.mark.parametrize("value", CORPUS["refused_ids"])
+@table("value", CORPUS["refused_ids"])
 def test_an_id_that_cannot_be_carried_is_refused(value: str) -> None:
     with pytest.raises(InputError, match=r"\S"):
         guard_test_ids([value])
 
 
-@pytest.mark.parametrize("value", CORPUS["refused_commands"])
+@table("value", CORPUS["refused_commands"])
 def test_a_command_that_is_not_one_restore_line_is_refused(value: str) -> None:
     with pytest.raises(InputError, match=r"\S"):
         guard_restore_command(value)

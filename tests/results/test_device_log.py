@@ -1,7 +1,6 @@
 """The session of a device is shown without the command that holds a password."""
 
-import pytest
-
+from tests.support.table import table
 from tp_mcp.results.device_log import BEGINNING_LEFT_OUT, COMMAND_LEFT_OUT, FULL_TAIL_CHARACTERS, without_command
 
 PASSWORD = "Hunter2Secret"
@@ -25,14 +24,14 @@ def test_the_command_goes_and_what_stands_around_it_stays() -> None:
     assert without_command(log) == f"connected\n{left}\n{left}"
 
 
-@pytest.mark.parametrize("after", ["", "\n", "\nlast"])
+@table("after", ["", "\n", "\nlast"])
 def test_a_command_at_the_end_goes_too(after: str) -> None:
     assert not leaks(without_command(LINE + after))
     assert not leaks(without_command(LINE[: -len(PASSWORD) - 1] + after))
 
 
-@pytest.mark.parametrize("at", range(len(LINE)))
-@pytest.mark.parametrize("broken", [" \r", "\r\n", "\n", "\x1b[0m", "\x1b]0;x\x07", "\u200b", " \r\x1b[K"])
+@table("at", range(len(LINE)))
+@table("broken", [" \r", "\r\n", "\n", "\x1b[0m", "\x1b]0;x\x07", "\u200b", " \r\x1b[K"])
 def test_it_goes_wherever_a_terminal_broke_it(broken: str, at: int) -> None:
     text = without_command(f"connected\r\n{LINE[:at]}{broken}{LINE[at:]}\r\n{BELOW}")
     assert not leaks(text)
@@ -40,9 +39,9 @@ def test_it_goes_wherever_a_terminal_broke_it(broken: str, at: int) -> None:
     assert text.endswith(BELOW)
 
 
-@pytest.mark.parametrize("path", ["/a" * 20, "/a" * 60, "/a" * 100])
-@pytest.mark.parametrize("width", [80, 132])
-@pytest.mark.parametrize("prompt", range(0, 80, 7))
+@table("path", ["/a" * 20, "/a" * 60, "/a" * 100])
+@table("width", [80, 132])
+@table("prompt", range(0, 80, 7))
 def test_it_goes_where_it_takes_several_lines_of_the_terminal(prompt: int, width: int, path: str) -> None:
     line = f"{'F' * prompt} # execute restore image scp {path} 10.1.1.1 builder {PASSWORD}"
     broken = "\r\n".join(line[at : at + width] for at in range(0, len(line), width))
@@ -51,8 +50,8 @@ def test_it_goes_where_it_takes_several_lines_of_the_terminal(prompt: int, width
     assert "build 6957 not found" in text
 
 
-@pytest.mark.parametrize("broken", ["", " \r", "\r\n"])
-@pytest.mark.parametrize("at", range(len(LINE)))
+@table("broken", ["", " \r", "\r\n"])
+@table("at", range(len(LINE)))
 def test_a_cut_log_that_begins_inside_the_command_loses_it(at: int, broken: str) -> None:
     middle = LINE[:-7] + broken + LINE[-7:]
     rest = "\n".join("Please wait a while" for _ in range(FULL_TAIL_CHARACTERS // 20 + 1))
