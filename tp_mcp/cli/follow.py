@@ -69,7 +69,7 @@ class Follower:
 
     def say(self, text: str) -> None:
         """Print a text without secrets, and without what a terminal would act on."""
-        self.console.print(self._shown(text), markup=False)
+        self.console.print(self.shown(text), markup=False)
 
     async def follow(self, watch_id: str, *, seconds: float | None) -> int:
         """Wait for a watch's end, tell it, and return the exit code.
@@ -113,7 +113,7 @@ class Follower:
 
     def _show(self, bars: Progress, bar: TaskID, watch: Watch) -> None:
         counts = watch.reading.counts if watch.reading is not None else None
-        line = one_line(self._shown(messages.progress_line(watch, self.services.clock.now())))
+        line = one_line(self.shown(messages.progress_line(watch, self.services.clock.now())))
         bars.update(
             bar,
             total=counts.total if counts is not None else None,
@@ -136,5 +136,6 @@ class Follower:
         inbox.handed_over(visit, (watch.id,))
         await inbox.begin(self.owner)
 
-    def _shown(self, text: str) -> str:
+    def shown(self, text: str) -> str:
+        """Return a text without secrets, and without what a terminal would act on."""
         return redacted(text, self.services.redactor.knowing(*self.services.client.secrets))

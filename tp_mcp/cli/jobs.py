@@ -1,7 +1,7 @@
 """`tp-mcp upgrade`, `run` and `wait`: jobs for scripts.
 
-They call the tools, with the guard, the policy, the store and the watches of the server: a job is started at most once,
-whoever asks, and a server on the same store reports its end too if nobody saw it here.
+They start a job as its tool does, with the guard, the policy, the store and the watches of the server: at most once,
+whether a command or a client asks. A server on the same store reports the end too, unless it was seen here.
 """
 
 import logging
@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeAlias, assert_never
 
 import anyio
 import typer
@@ -23,18 +24,21 @@ from tp_mcp.composition.opening import open_configured
 from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.errors import InvalidArgumentError, TpMcpError
 from tp_mcp.jobs.pytest_run.execution_rule import execution_job
-from tp_mcp.results.document import Document
-from tp_mcp.results.fence import new_marker
-from tp_mcp.results.fit import render
-from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.framework.definition import Call
+from tp_mcp.tools.framework import watch_documents
+from tp_mcp.tools.framework.definition import Arguments, Call, ToolDefinition
+from tp_mcp.tools.runs import RUN_PYTEST, start_run
+from tp_mcp.tools.start_watch import StartWatchArguments, watch_job
+from tp_mcp.tools.starts.confirmation import NeedsConfirmation, Planned
+from tp_mcp.tools.starts.start_documents import already_started_line
+from tp_mcp.tools.starts.start_job import AlreadyStarted, Refused, Started, StartOutcome
+from tp_mcp.tools.upgrades import START_UPGRADE, start_upgrade_job
 from tp_mcp.tools.watches import WATCH_ID_PATTERN
 from tp_mcp.watch.model.watch import Watch, WatchState
 
 logger = logging.getLogger(__name__)
 
-_STARTED = re.compile(r"\[(w_[0-9a-z]{8})\]")
-_CODE = re.compile(r'confirm="(c_[0-9a-f]+)"')
+Permitted: TypeAlias = Started | AlreadyStarted | NeedsConfirmation | Planned
+"""Every outcome of a start but a refusal, which is raised: the audit log and the exit code treat it as an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,29 @@ class Following:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What has to be confirmed before it is sent.
+class JobCommand(Generic[Arguments]):
+    """A command that starts a job.
 
     Attributes:
-        text: for the person who confirms it.
+        tool: the tool whose arguments it takes; the audit log names it.
+        start: starts the job.
+
+    """
+
+    tool: ToolDefinition[Arguments]
+    start: Callable[[Arguments, Call], Awaitable[StartOutcome]]
+
+
+UPGRADE = JobCommand(START_UPGRADE, start_upgrade_job)
+RUN = JobCommand(RUN_PYTEST, start_run)
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A plan that has to be confirmed before anything is sent.
+
+    Attributes:
+        text: the plan, for the person who confirms it.
         code: confirms it.
 
     """
@@ -66,36 +88,72 @@ class Plan:
 
 
 def start(
-    tool: str, arguments: Mapping[str, JsonValue], following: Following, *, yes: bool, confirm: str | None
+    command: JobCommand[Arguments],
+    arguments: Mapping[str, JsonValue],
+    following: Following,
+    *,
+    yes: bool,
+    confirm: str | None,
 ) -> int:
-    """Start a job by a tool, follow it, and return the exit code.
+    """Start a job, follow it, and return the exit code.
 
     Args:
-        tool: `start_upgrade` or `run_pytest`.
-        arguments: for the tool.
-        following: how to follow it.
+        command: `UPGRADE` or `RUN`.
+        arguments: for its tool.
+        following: how to follow the job.
         yes: confirm whatever plan has to be confirmed.
         confirm: the code of a plan that was shown before.
 
     """
 
-    async def work(follower: Follower) -> int | Plan:
+    async def work(follower: Follower) -> int | Unconfirmed:
         given = dict(arguments) if confirm is None else {**arguments, "confirm": confirm}
-        document = await _called(tool, given, follower)
-        started = _STARTED.match(document.conclusion)
-        if started is None:
-            code = _CODE.search(document.next_step)
-            return Plan(_text(document), code[1] if code else "")
-        follower.say(document.conclusion)
-        return await follower.follow(started[1], seconds=following.max_wait)
+        call = await _call(follower)
+        outcome = await command.tool.perform(given, call, _unless_refused(command.start), _line)
+        if isinstance(outcome, NeedsConfirmation):
+            plan = "\n".join(outcome.plan.lines())
+            return Unconfirmed(follower.shown(f"{_line(outcome)}\n\n{plan}"), outcome.code)
+        follower.say(_line(outcome))
+        return (
+            UNKNOWN
+            if isinstance(outcome, Planned)
+            else await follower.follow(outcome.watch.id, seconds=following.max_wait)
+        )
 
-    outcome = _with_services(work, following.profile)
-    if isinstance(outcome, int):
-        return outcome
-    typer.echo(outcome.text)
-    if confirm is not None or not outcome.code or not (yes or _agreed(outcome)):
+    result = _with_services(work, following.profile)
+    if isinstance(result, int):
+        return result
+    typer.echo(result.text)
+    if confirm is not None or not (yes or _agreed(result)):
         return UNKNOWN
-    return start(tool, arguments, following, yes=False, confirm=outcome.code)
+    return start(command, arguments, following, yes=False, confirm=result.code)
+
+
+def _unless_refused(
+    begin: Callable[[Arguments, Call], Awaitable[StartOutcome]],
+) -> Callable[[Arguments, Call], Awaitable[Permitted]]:
+    async def work(arguments: Arguments, call: Call) -> Permitted:
+        outcome = await begin(arguments, call)
+        if isinstance(outcome, Refused):
+            raise outcome.error
+        return outcome
+
+    return work
+
+
+def _line(outcome: Permitted) -> str:
+    """Return the outcome of a start in a sentence."""
+    match outcome:
+        case Started():
+            return watch_documents.start_line(outcome.watch)
+        case AlreadyStarted():
+            return f"{already_started_line(outcome)}."
+        case NeedsConfirmation():
+            return "Nothing was started yet: this is the plan."
+        case Planned():
+            return "Nothing was started: this is the plan."
+        case _:
+            assert_never(outcome)
 
 
 def wait(job: str, following: Following) -> int:
@@ -121,29 +179,28 @@ async def _watch_of(job: str, follower: Follower) -> str:
     if watched:
         # One that goes on says more than one that has ended.
         return min(watched, key=lambda watch: watch.state.ended).id
-    document = await _called("start_watch", {"tool": "get_execution", "args": {"exec_id": int(job)}}, follower)
-    started = _STARTED.match(document.conclusion)
-    if started is None:
-        raise TpMcpError(f"Execution {job} could not be watched: {document.conclusion}")
-    return started[1]
+    observe = StartWatchArguments(tool="get_execution", args={"exec_id": int(job)})
+    outcome = await _unless_refused(watch_job)(observe, await _call(follower))
+    if isinstance(outcome, NeedsConfirmation | Planned):
+        # Only what follows a watch has to be confirmed, and nothing follows this one.
+        raise TpMcpError(f"Execution {job} could not be watched: {_line(outcome)}")
+    return outcome.watch.id
 
 
 def _is_of(watch: Watch, job: str) -> bool:
     return watch.job == job and watch.state is not WatchState.CANCELLED
 
 
-async def _called(tool: str, arguments: Mapping[str, JsonValue], follower: Follower) -> Document:
-    definition = next(each for each in DEFAULT_TOOLS if each.name == tool)
+async def _call(follower: Follower) -> Call:
     visit = await follower.services.inbox.begin(follower.owner)
 
     async def report(*_: Watch) -> None:
-        """Tell nobody: the follower shows how it goes on."""
+        """Report nothing: the follower shows the progress."""
 
-    call = Call(owner=follower.owner, visit=visit, services=follower.services, report=report)
-    return await definition.call(dict(arguments), call)
+    return Call(owner=follower.owner, visit=visit, services=follower.services, report=report)
 
 
-def _agreed(plan: Plan) -> bool:
+def _agreed(plan: Unconfirmed) -> bool:
     if not sys.stdin.isatty():
         typer.echo(f"Nothing was sent. To do just this: the same command with --yes, or with --confirm {plan.code}.")
         return False
@@ -153,7 +210,7 @@ def _agreed(plan: Plan) -> bool:
         return False
 
 
-def _with_services(work: Callable[[Follower], Awaitable[int | Plan]], profile: str | None) -> int | Plan:
+def _with_services(work: Callable[[Follower], Awaitable[int | Unconfirmed]], profile: str | None) -> int | Unconfirmed:
     """Return what the work comes to; the exit code for "could not say" where it fails."""
     try:
         return anyio.run(_opened, work, profile)
@@ -167,9 +224,9 @@ def _with_services(work: Callable[[Follower], Awaitable[int | Plan]], profile: s
     return UNKNOWN
 
 
-async def _opened(work: Callable[[Follower], Awaitable[int | Plan]], profile: str | None) -> int | Plan:
+async def _opened(work: Callable[[Follower], Awaitable[int | Unconfirmed]], profile: str | None) -> int | Unconfirmed:
     console = Console(highlight=False, emoji=False, soft_wrap=True)
-    outcome: int | Plan = UNKNOWN
+    outcome: int | Unconfirmed = UNKNOWN
     async with (
         open_configured(ServeOptions(profile=profile), SystemClock()) as services,
         anyio.create_task_group() as tasks,
@@ -181,7 +238,3 @@ async def _opened(work: Callable[[Follower], Awaitable[int | Plan]], profile: st
         finally:
             tasks.cancel_scope.cancel()
     return outcome
-
-
-def _text(document: Document) -> str:
-    return render(Document(document.conclusion, document.sections), marker=new_marker())

@@ -28,7 +28,7 @@ def upgrade(
     profile: Profile = None,
 ) -> None:
     """Upgrade a testbed, and wait for the end."""
-    from tp_mcp.cli.jobs import Following, start
+    from tp_mcp.cli.jobs import UPGRADE, Following, start
 
     if (build is None) == (ga is None):
         raise typer.BadParameter("give either --build or --ga")
@@ -36,7 +36,7 @@ def upgrade(
         {"mode": "build", "build_number": build} if ga is None else {"mode": "ga", "version": ga}
     )
     arguments: dict[str, JsonValue] = {"testbed": testbed, **image}
-    raise typer.Exit(start("start_upgrade", arguments, Following(profile, max_wait), yes=yes, confirm=confirm))
+    raise typer.Exit(start(UPGRADE, arguments, Following(profile, max_wait), yes=yes, confirm=confirm))
 
 
 def run(
@@ -49,10 +49,10 @@ def run(
     profile: Profile = None,
 ) -> None:
     """Run pytest on a lab, and wait for the end."""
-    from tp_mcp.cli.jobs import Following, start
+    from tp_mcp.cli.jobs import RUN, Following, start
 
     arguments: dict[str, JsonValue] = {"lab": lab, "testcase": [*testcase], "argument": argument}
-    raise typer.Exit(start("run_pytest", arguments, Following(profile, max_wait), yes=yes, confirm=confirm))
+    raise typer.Exit(start(RUN, arguments, Following(profile, max_wait), yes=yes, confirm=confirm))
 
 
 def wait(

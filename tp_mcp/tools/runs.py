@@ -149,25 +149,27 @@ def _checked(arguments: RunPytestArguments, call: Call) -> RunRequest:
     return RunRequest(sent, intended_ids(arguments.testcase))
 
 
-TOOLS = (
-    ToolDefinition(
-        name=RUN_TOOL,
-        title="Run pytest on a lab",
-        description=(
-            "Run pytest on a lab's controller and watch it to its end in the background. Returns at once; the "
-            "first line has the watch's id (w_...). The end, with counts and report, is reported by itself on "
-            "the next result of any tool: do not poll in a loop and do not start it again. Shell syntax and "
-            "unknown pytest options are refused; quote expressions: -k 'radius and not flaky'. Example: "
-            '{"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"], "argument": "-m sanity"}'
-        ),
-        arguments=RunPytestArguments,
-        run=run_pytest,
-        read_only=False,
-        awaits=True,
-        destructive=True,
-        check=check_run,
-        likely={"lab": "T", "testcase": ["Tests"], "argument": "", "extra_pytest_options": ""},
+RUN_PYTEST = ToolDefinition(
+    name=RUN_TOOL,
+    title="Run pytest on a lab",
+    description=(
+        "Run pytest on a lab's controller and watch it to its end in the background. Returns at once; the "
+        "first line has the watch's id (w_...). The end, with counts and report, is reported by itself on "
+        "the next result of any tool: do not poll in a loop and do not start it again. Shell syntax and "
+        "unknown pytest options are refused; quote expressions: -k 'radius and not flaky'. Example: "
+        '{"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"], "argument": "-m sanity"}'
     ),
+    arguments=RunPytestArguments,
+    run=run_pytest,
+    read_only=False,
+    awaits=True,
+    destructive=True,
+    check=check_run,
+    likely={"lab": "T", "testcase": ["Tests"], "argument": "", "extra_pytest_options": ""},
+)
+
+TOOLS = (
+    RUN_PYTEST,
     ToolDefinition(
         name="rerun_failed",
         title="Run failed tests again",

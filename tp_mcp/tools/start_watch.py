@@ -37,7 +37,7 @@ from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinitio
 from tp_mcp.tools.starts.chain_arguments import FOLLOW_UPS, OnDone, OnFail, requested_chain
 from tp_mcp.tools.starts.confirmation import Confirm
 from tp_mcp.tools.starts.start_documents import start_document
-from tp_mcp.tools.starts.start_job import ObservedJob, observe_job
+from tp_mcp.tools.starts.start_job import ObservedJob, StartOutcome, observe_job
 from tp_mcp.watch.model.spec import WatchSpec, check_limits
 
 logger = logging.getLogger(__name__)
@@ -160,6 +160,18 @@ class _Subject:
 
 async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
     """Watch a job that somebody else started."""
+    return await start_document(await watch_job(arguments, call), call)
+
+
+async def watch_job(arguments: StartWatchArguments, call: Call) -> StartOutcome:
+    """Watch a job that somebody else started, and return the outcome.
+
+    Raises:
+        InputError: an argument is wrong.
+        TpError: TP does not know the job, or could not be asked.
+        QuestionForUser: the client's user has to answer first.
+
+    """
     if arguments.fail_match is not None and arguments.done_match is None:
         raise InvalidArgumentError(
             "fail_match was given without done_match.", remedy="Give both, or neither to watch the job's own end."
@@ -185,10 +197,9 @@ async def start_watch(arguments: StartWatchArguments, call: Call) -> Document:
         notes=(subject.note,) if subject.note else (),
     )
     same = {"spec": _SPEC.dump_python(chain.with_messages(spec), mode="json", by_alias=True)}
-    outcome = await observe_job(
+    return await observe_job(
         observed, call, tool=START_TOOL, arguments=known, same=same, chain=chain, confirm=arguments.confirm
     )
-    return await start_document(outcome, call)
 
 
 async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:

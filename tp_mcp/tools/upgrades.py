@@ -203,26 +203,28 @@ def _next_step(testbed: str, status: UpgradeStatus, watches: list[Watch]) -> str
     return ""
 
 
-TOOLS = (
-    ToolDefinition(
-        name=START_TOOL,
-        title="Upgrade a testbed",
-        description=(
-            "Upgrade the firmware of a testbed's devices and watch it to its end in the background. Returns at "
-            "once; the first line has the watch's id (w_...). The end is reported by itself on the next result "
-            "of any tool: do not poll in a loop and do not start it again. Takes 2 to 15 minutes, reboots the "
-            'devices and cannot be cancelled. With on_done, "upgrade, then run these tests" is one '
-            'call. Example: {"testbed": "AT16_Combined_FSW", "mode": "build", '
-            '"build_number": "6957"}'
-        ),
-        arguments=StartUpgradeArguments,
-        run=start_upgrade,
-        read_only=False,
-        awaits=True,
-        destructive=True,
-        check=check_upgrade,
-        likely={"testbed": "T", "mode": "build", "build_number": "1", "version": "1.0", "command": "-"},
+START_UPGRADE = ToolDefinition(
+    name=START_TOOL,
+    title="Upgrade a testbed",
+    description=(
+        "Upgrade the firmware of a testbed's devices and watch it to its end in the background. Returns at "
+        "once; the first line has the watch's id (w_...). The end is reported by itself on the next result "
+        "of any tool: do not poll in a loop and do not start it again. Takes 2 to 15 minutes, reboots the "
+        'devices and cannot be cancelled. With on_done, "upgrade, then run these tests" is one '
+        'call. Example: {"testbed": "AT16_Combined_FSW", "mode": "build", '
+        '"build_number": "6957"}'
     ),
+    arguments=StartUpgradeArguments,
+    run=start_upgrade,
+    read_only=False,
+    awaits=True,
+    destructive=True,
+    check=check_upgrade,
+    likely={"testbed": "T", "mode": "build", "build_number": "1", "version": "1.0", "command": "-"},
+)
+
+TOOLS = (
+    START_UPGRADE,
     ToolDefinition(
         name="get_upgrade",
         title="Show a testbed's upgrade",

@@ -2,20 +2,29 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from tp_mcp.access.audit_log import Event
 from tp_mcp.access.control import Trail
 from tp_mcp.errors import TpMcpError
-from tp_mcp.results.document import Document
 from tp_mcp.tools.framework.questions import QuestionForUser
+
+Result = TypeVar("Result")
 
 MASKED_ARGUMENTS = frozenset({"command"})
 """What is not written as it was passed: it holds a password that nobody has told apart yet."""
 
 
-async def audited(trail: Trail, raw: Mapping[str, Any], work: Callable[[], Awaitable[Document]]) -> Document:
-    """Do the work of a call, and write who asked for what and what came of it.
+async def audited(
+    trail: Trail, raw: Mapping[str, Any], work: Callable[[], Awaitable[Result]], summary: Callable[[Result], str]
+) -> Result:
+    """Do the work of a call, and write the request before and the outcome after it.
+
+    Args:
+        trail: the audit log's lines of this call.
+        raw: the arguments as they came.
+        work: does the work.
+        summary: returns the outcome in a sentence.
 
     Raises:
         StoreError: the request could not be written down, so nothing was sent.
@@ -24,7 +33,7 @@ async def audited(trail: Trail, raw: Mapping[str, Any], work: Callable[[], Await
     """
     await trail.write(Event.ASKED, _arguments(raw))
     try:
-        document = await work()
+        result = await work()
     except QuestionForUser:
         raise
     except TpMcpError as error:
@@ -33,8 +42,8 @@ async def audited(trail: Trail, raw: Mapping[str, Any], work: Callable[[], Await
     except BaseException as error:
         await trail.write_if_possible(Event.OUTCOME, f"ended by {type(error).__name__}")
         raise
-    await trail.write_if_possible(Event.OUTCOME, document.conclusion)
-    return document
+    await trail.write_if_possible(Event.OUTCOME, summary(result))
+    return result
 
 
 def _arguments(raw: Mapping[str, Any]) -> str:

@@ -44,6 +44,7 @@ class ToolArguments(BaseModel):
 
 
 Arguments = TypeVar("Arguments", bound=ToolArguments)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,30 @@ class ToolDefinition(Generic[Arguments]):
         """
         if not self.destructive:
             return await self.run(self.parse(raw), call)
+        return await self.perform(raw, call, self.run, lambda document: document.conclusion)
+
+    async def perform(
+        self,
+        raw: dict[str, Any],
+        call: Call,
+        work: Callable[[Arguments, Call], Awaitable[Result]],
+        summary: Callable[[Result], str],
+    ) -> Result:
+        """Check the arguments and do a part of the tool's work; the audit log gets its first and last line.
+
+        Args:
+            raw: the arguments as they came.
+            call: the call.
+            work: does the work.
+            summary: returns its outcome in a sentence.
+
+        Raises:
+            InvalidArgumentError: the arguments are not what the tool takes.
+            TpMcpError: what the work raises.
+
+        """
         trail = call.services.access.trail(call.owner, self.name, call.id)
-        return await audited(trail, raw, lambda: self.run(self.parse(raw), call))
+        return await audited(trail, raw, lambda: work(self.parse(raw), call), summary)
 
     def parse(self, raw: dict[str, Any]) -> Arguments:
         """Return the checked arguments.

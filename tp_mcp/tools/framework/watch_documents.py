@@ -39,11 +39,18 @@ def look_call(watch: Watch) -> str:
     return "" if kind is None else kind.look_call(watch)
 
 
+def start_line(watch: Watch) -> str:
+    """Return that something was started, or that this is not known yet, in a sentence that begins with the id."""
+    if watch.state is WatchState.STARTING:
+        return f"[{watch.id}] It is not known yet whether the {watch.title} started."
+    return f"{messages.headline(watch)}."
+
+
 def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> Document:
     """Tell that something was started, or that it is not known yet whether it was."""
     if watch.state is WatchState.STARTING:
         return Document(
-            conclusion=f"[{watch.id}] It is not known yet whether the {watch.title} started.",
+            conclusion=start_line(watch),
             sections=(
                 Paragraph(watch.reason),
                 *chain_sections(watch),
@@ -56,7 +63,7 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
         )
     usual = () if watch.usual is None else (usual_words(watch.usual),)
     return Document(
-        conclusion=f"{messages.headline(watch)}.",
+        conclusion=start_line(watch),
         sections=(
             *chain_sections(watch),
             *(Paragraph(text) for text in (*notes, *usual, f"{BACKGROUND} {WHILE_OPEN}")),
