@@ -30,7 +30,7 @@ from typing import IO, Any
 
 from benchmarks.watches import spawned
 from benchmarks.watching import FIRST_EXEC_ID, a_token, watch_of
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.model.watch import Owner
 
 JOBS = 1_000
@@ -83,7 +83,7 @@ class Session:
 
 async def fill(directory: Path, server: str) -> list[str]:
     """Write the watches that the server takes up; return their ids."""
-    store = await SqliteStore.open(directory)
+    store = (await open_storage(directory)).watches
     owner = Owner(f"local:{getpass.getuser()}", f"environment:{CONVERSATION}", exact=True)
     ids = []
     for number in range(JOBS):

@@ -28,8 +28,9 @@ from tp_mcp.api.client import TpClient
 from tp_mcp.clock import SystemClock
 from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, ExecutionBaseline, ExecutionRule
 from tp_mcp.jobs.tp_reader import TpReader
+from tp_mcp.storage.opening import STORE_FILE, open_storage
 from tp_mcp.storage.watch_rows import watch_to_row
-from tp_mcp.storage.watch_store import FILE_NAME, SqliteStore
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
 from tp_mcp.watch.polling.interpretation import Reader
@@ -79,7 +80,7 @@ def fill(directory: Path, watches: Sequence[Watch]) -> None:
     """Write watches to a store in one transaction."""
     rows = [watch_to_row(watch) for watch in watches]
     columns, marks = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
-    with closing(sqlite3.connect(directory / FILE_NAME)) as db, db:
+    with closing(sqlite3.connect(directory / STORE_FILE)) as db, db:
         db.executemany(f"INSERT INTO watches ({columns}) VALUES ({marks})", rows)  # noqa: S608 -- names are ours
 
 
@@ -133,7 +134,7 @@ async def ours(port: int, watches: int, targets: int) -> dict[str, float]:
     """Watch as the server does: client, poller, timer and store."""
     server = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as directory:
-        store = await SqliteStore.open(Path(directory))
+        store = (await open_storage(Path(directory))).watches
         async with (
             TpClient(base_url=server, credentials=a_token(), clock=SystemClock()) as client,
             anyio.create_task_group() as tasks,
@@ -223,7 +224,7 @@ async def bytes_each(_port: int, watches: int, targets: int) -> dict[str, float]
         async def sleep(self, _seconds: float) -> None: ...
 
     with tempfile.TemporaryDirectory() as directory:
-        store, rule, clock = await SqliteStore.open(Path(directory)), ExecutionRule(), Later()
+        store, rule, clock = (await open_storage(Path(directory))).watches, ExecutionRule(), Later()
         async with anyio.create_task_group() as tasks:
             noted = Noted(Same())
             poller = Poller(
@@ -256,7 +257,7 @@ async def bytes_each(_port: int, watches: int, targets: int) -> dict[str, float]
     return {"bytes_each": taken / watches}
 
 
-async def _added(watch: Watch, store: SqliteStore, poller: Poller) -> str:
+async def _added(watch: Watch, store: WatchStore, poller: Poller) -> str:
     await store.add(watch)
     poller.add(watch)
     return watch.id

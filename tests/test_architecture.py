@@ -135,6 +135,16 @@ def test_a_fenced_library_is_used_only_behind_its_fence(path: Path) -> None:
             assert any(here == inside or here.startswith(f"{inside}.") for inside in fence), f"{here}: {imported}"
 
 
+@table("path", MODULES)
+def test_only_storage_knows_its_engines(path: Path) -> None:
+    """Others import its opener alone, and name no engine."""
+    if part_of(module_name(path)) == "storage":
+        return
+    used = {name for name in imports(path) if name.startswith("tp_mcp.storage.")}
+    assert {name for name in used if not name.startswith("tp_mcp.storage.opening")} == set()
+    assert [name for name in _identifiers(path) if "sqlite" in name.lower()] == []
+
+
 @table("path", sorted((PACKAGE / "tools").glob("*.py")))
 def test_the_families_of_tools_never_import_each_other(path: Path) -> None:
     """What they share is in the folders below `tools`."""
@@ -146,6 +156,17 @@ def test_the_families_of_tools_never_import_each_other(path: Path) -> None:
 def test_only_the_command_line_reads_the_environment(path: Path) -> None:
     if part_of(module_name(path)) not in {"composition", "cli", "simulator"}:
         assert not {"os.environ", "os.getenv"} & set(_attributes(path)), f"{module_name(path)} reads the environment"
+
+
+def _identifiers(path: Path) -> Iterator[str]:
+    yield from imports(path)
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
 
 
 def _attributes(path: Path) -> Iterator[str]:

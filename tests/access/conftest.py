@@ -6,8 +6,8 @@ import pytest
 from tests.support.clock import FakeClock, still_clock
 from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.access.confirmations import Confirmations
-from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations, SqliteTokens
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.access import AuditTable
+from tp_mcp.storage.opening import Storage, open_storage
 
 
 @pytest.fixture
@@ -16,22 +16,22 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = await SqliteStore.open(tmp_path)
+async def store(tmp_path: Path) -> AsyncIterator[Storage]:
+    opened = await open_storage(tmp_path)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-def audit(store: SqliteStore) -> SqliteAuditLog:
-    return SqliteAuditLog(store.connection)
+def audit(store: Storage) -> AuditTable:
+    return store.audit
 
 
 @pytest.fixture
-def confirmations(store: SqliteStore, clock: FakeClock) -> Confirmations:
-    return Confirmations(SqliteConfirmations(store.connection), clock)
+def confirmations(store: Storage, clock: FakeClock) -> Confirmations:
+    return Confirmations(store.confirmations, clock)
 
 
 @pytest.fixture
-def tokens(store: SqliteStore, clock: FakeClock) -> Tokens:
-    return Tokens(SqliteTokens(store.connection), clock)
+def tokens(store: Storage, clock: FakeClock) -> Tokens:
+    return Tokens(store.tokens, clock)

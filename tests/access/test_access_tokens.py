@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from tests.support.clock import FakeClock
 from tp_mcp.access.access_tokens import DAY_SECONDS, PREFIX, Tokens
 from tp_mcp.errors import InvalidArgumentError
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import Storage
 
 
 async def test_a_token_is_known_again_with_whose_it_is(tokens: Tokens) -> None:
@@ -26,13 +26,13 @@ async def test_what_was_not_handed_out_is_not_known(tokens: Tokens, made_up: str
     assert await tokens.principal(SecretStr(made_up)) is None
 
 
-async def test_only_its_hash_is_kept(tokens: Tokens, store: SqliteStore) -> None:
+async def test_only_its_hash_is_kept(tokens: Tokens, store: Storage) -> None:
     secret = await tokens.add("alice-laptop", "alice", days=None)
 
     def rows(db: sqlite3.Connection) -> str:
         return str([tuple(row) for row in db.execute("SELECT * FROM tokens")])
 
-    kept = await store.connection.run(rows)
+    kept = await store.watches._database.run(rows)
     assert secret.get_secret_value() not in kept
     assert secret.get_secret_value().removeprefix(PREFIX) not in kept
 

@@ -15,15 +15,15 @@ from tp_mcp.access.control import DETAIL_MAX_CHARACTERS, AccessControl, Trail
 from tp_mcp.access.policy import DAY_SECONDS, Action, Policy
 from tp_mcp.errors import PolicyError, StoreError
 from tp_mcp.redaction import Redactor
-from tp_mcp.storage.access import SqliteAuditLog
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.access import AuditTable
+from tp_mcp.storage.opening import Storage
 from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
 
 
 @pytest.fixture
-def control(audit: SqliteAuditLog, confirmations: Confirmations, tokens: Tokens, clock: FakeClock) -> AccessControl:
+def control(audit: AuditTable, confirmations: Confirmations, tokens: Tokens, clock: FakeClock) -> AccessControl:
     policy = Policy(daily_upgrades=2)
     return AccessControl(policy, confirmations, tokens, audit, clock, Redactor((SecretStr("correct-horse"),)))
 
@@ -33,12 +33,12 @@ def trail(control: AccessControl) -> Trail:
     return control.trail(ALICE, "start_upgrade", new_call_id())
 
 
-async def events(audit: SqliteAuditLog, **wanted: Any) -> list[Event]:
+async def events(audit: AuditTable, **wanted: Any) -> list[Event]:
     return [entry.event for entry in await audit.read(AuditFilter(**wanted))]
 
 
 async def test_lines_come_back_as_they_were_written_oldest_first(
-    trail: Trail, audit: SqliteAuditLog, clock: FakeClock
+    trail: Trail, audit: AuditTable, clock: FakeClock
 ) -> None:
     await trail.write(Event.ASKED, '{"testbed": "AT16"}')
     clock.time += 5
@@ -55,7 +55,7 @@ async def test_lines_come_back_as_they_were_written_oldest_first(
     )  # fmt: skip
 
 
-async def test_lines_can_be_narrowed(trail: Trail, audit: SqliteAuditLog, clock: FakeClock) -> None:
+async def test_lines_can_be_narrowed(trail: Trail, audit: AuditTable, clock: FakeClock) -> None:
     await trail.write(Event.ASKED)
     await trail.write(Event.SHOWN, testbed="AT16")
     clock.time += 10
@@ -66,7 +66,7 @@ async def test_lines_can_be_narrowed(trail: Trail, audit: SqliteAuditLog, clock:
     assert await events(audit, principal="local:bob") == []
 
 
-async def test_secrets_and_what_is_too_long_are_left_out(trail: Trail, audit: SqliteAuditLog) -> None:
+async def test_secrets_and_what_is_too_long_are_left_out(trail: Trail, audit: AuditTable) -> None:
     await trail.write(Event.ASKED, "password correct-horse " + "x" * 10_000)
     (entry,) = await audit.read(AuditFilter())
     assert "correct-horse" not in entry.detail
@@ -75,17 +75,15 @@ async def test_secrets_and_what_is_too_long_are_left_out(trail: Trail, audit: Sq
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET detail = ''", "DELETE FROM audit"])
 async def test_no_line_can_be_changed_or_dropped(
-    trail: Trail, audit: SqliteAuditLog, store: SqliteStore, statement: str
+    trail: Trail, audit: AuditTable, store: Storage, statement: str
 ) -> None:
     await trail.write(Event.ASKED, "kept")
     with pytest.raises(StoreError, match="can only be appended to"):
-        await store.connection.write(lambda db: db.execute(statement))
+        await store.watches._database.write(lambda db: db.execute(statement))
     assert [entry.detail for entry in await audit.read(AuditFilter())] == ["kept"]
 
 
-async def test_a_budget_is_never_exceeded_by_calls_at_once(
-    trail: Trail, audit: SqliteAuditLog, clock: FakeClock
-) -> None:
+async def test_a_budget_is_never_exceeded_by_calls_at_once(trail: Trail, audit: AuditTable, clock: FakeClock) -> None:
     outcomes = await asyncio.gather(
         *(trail.spend(Action.UPGRADE, "AT16", "upgrade") for _ in range(6)), return_exceptions=True
     )
@@ -106,7 +104,7 @@ async def test_one_principals_budget_is_not_anothers(control: AccessControl, tra
 
 
 async def test_an_outcome_that_cannot_be_written_is_said_in_the_servers_log(
-    trail: Trail, store: SqliteStore, caplog: pytest.LogCaptureFixture
+    trail: Trail, store: Storage, caplog: pytest.LogCaptureFixture
 ) -> None:
     await store.close()
     with caplog.at_level(logging.WARNING):

@@ -11,7 +11,7 @@ from tests.support.clock import FakeClock
 from tp_mcp.access.confirmations import CODE_SECONDS, Confirmations
 from tp_mcp.errors import ConfirmationError
 from tp_mcp.storage.access import FORGOTTEN_AFTER_SECONDS
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import Storage
 from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
@@ -101,18 +101,18 @@ async def test_of_two_people_one_approves(confirmations: Confirmations) -> None:
 
 
 async def test_the_code_itself_is_not_kept_and_old_questions_are_dropped(
-    confirmations: Confirmations, clock: FakeClock, store: SqliteStore
+    confirmations: Confirmations, clock: FakeClock, store: Storage
 ) -> None:
     code = await confirmations.ask(ALICE, PROPOSAL, by_person=False)
 
     def rows(db: sqlite3.Connection) -> list[tuple[object, ...]]:
         return [tuple(row) for row in db.execute("SELECT * FROM confirmations")]
 
-    (kept,) = await store.connection.run(rows)
+    (kept,) = await store.watches._database.run(rows)
     assert code not in str(kept)
     clock.time += FORGOTTEN_AFTER_SECONDS + CODE_SECONDS
     await confirmations.ask(ALICE, PROPOSAL, by_person=False)
-    assert len(await store.connection.run(rows)) == 1
+    assert len(await store.watches._database.run(rows)) == 1
 
 
 async def test_a_code_given_before_a_testbed_was_protected_needs_a_person_now(confirmations: Confirmations) -> None:

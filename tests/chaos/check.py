@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tp_mcp.storage.opening import STORE_FILE
 from tp_mcp.storage.watch_rows import row_to_entry, row_to_watch
-from tp_mcp.storage.watch_store import FILE_NAME
 from tp_mcp.watch.model.watch import Advisory, InboxEntry, Watch, WatchState
 
 RUN_MARK = "chaos_"
@@ -66,7 +66,7 @@ class Findings:
 
 def read_store(state_dir: Path) -> tuple[list[Watch], list[InboxEntry]]:
     """Read every watch and every entry, whoever has the store open."""
-    with closing(sqlite3.connect(f"file:{state_dir / FILE_NAME}?mode=ro", uri=True, timeout=10)) as db:
+    with closing(sqlite3.connect(f"file:{state_dir / STORE_FILE}?mode=ro", uri=True, timeout=10)) as db:
         db.row_factory = sqlite3.Row
         watches = [row_to_watch(row) for row in db.execute("SELECT * FROM watches ORDER BY created_at, id")]
         return watches, [row_to_entry(row) for row in db.execute("SELECT * FROM inbox")]

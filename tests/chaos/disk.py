@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from tp_mcp.storage.watch_store import FILE_NAME
+from tp_mcp.storage.opening import STORE_FILE
 
 FULL_AT_BYTES = 4_096
 """No file of the process may grow beyond this: to SQLite the disk is full, in the middle of a write too."""
@@ -19,7 +19,7 @@ FULL_AT_BYTES = 4_096
 
 async def hold(state_dir: Path, seconds: float) -> bool:
     """Hold the store's write lock, as a foreign process would; return whether it could be had."""
-    return await to_thread.run_sync(_hold, state_dir / FILE_NAME, seconds)
+    return await to_thread.run_sync(_hold, state_dir / STORE_FILE, seconds)
 
 
 def _hold(path: Path, seconds: float) -> bool:

@@ -17,8 +17,7 @@ from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.access.policy import Action
 from tp_mcp.cli.commands import app
 from tp_mcp.clock import SystemClock
-from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
@@ -32,23 +31,17 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def asked(state: Path) -> str:
     async def ask() -> str:
-        store = await SqliteStore.open(state)
-        confirmations = Confirmations(SqliteConfirmations(store.connection), SystemClock())
-        code = await confirmations.ask(ALICE, PROPOSAL, by_person=True)
-        await store.close()
-        return code
+        async with await open_storage(state) as storage:
+            return await Confirmations(storage.confirmations, SystemClock()).ask(ALICE, PROPOSAL, by_person=True)
 
     return asyncio.run(ask())
 
 
 def redeemed(state: Path, code: str) -> None:
     async def redeem() -> None:
-        store = await SqliteStore.open(state)
-        try:
-            confirmations = Confirmations(SqliteConfirmations(store.connection), SystemClock())
+        async with await open_storage(state) as storage:
+            confirmations = Confirmations(storage.confirmations, SystemClock())
             await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
-        finally:
-            await store.close()
 
     asyncio.run(redeem())
 
@@ -102,8 +95,8 @@ def test_it_does_not_take_its_answer_from_a_pipe(state: Path) -> None:
 
 def test_the_log_is_printed_for_people_and_for_programs(state: Path) -> None:
     async def write() -> None:
-        store = await SqliteStore.open(state)
-        log = SqliteAuditLog(store.connection)
+        storage = await open_storage(state)
+        log = storage.audit
         for event in (Event.ASKED, Event.SENDING):
             await log.append(
                 AuditEntry(
@@ -118,7 +111,7 @@ def test_the_log_is_printed_for_people_and_for_programs(state: Path) -> None:
                     "upgrade\x1b[31m of AT16",
                 )
             )
-        await store.close()
+        await storage.close()
 
     asyncio.run(write())
     first, second = CliRunner().invoke(app, ["audit"]).output.splitlines()

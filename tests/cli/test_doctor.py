@@ -6,7 +6,7 @@ from tp_mcp.cli.doctor import Finding, Mark, findings, run_doctor
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import StoreCorruptError
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.watch.model.watch import Watch
 
 
@@ -92,10 +92,10 @@ async def test_a_store_that_cannot_be_opened_is_said(configuration: Path, tmp_pa
 async def test_a_store_that_cannot_be_read_is_said_and_closed_again(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def damaged(_store: SqliteStore, _server: str | None) -> tuple[Watch, ...]:
+    async def damaged(_store: WatchStore, _server: str | None) -> tuple[Watch, ...]:
         raise StoreCorruptError("The store is damaged.", remedy="Move it aside.")
 
-    monkeypatch.setattr(SqliteStore, "unended", damaged)
+    monkeypatch.setattr(WatchStore, "unended", damaged)
     report = await found(configuration, tmp_path / "state")
     assert any(finding.mark is Mark.FAILED and finding.remedy == "Move it aside." for finding in report)
 

@@ -11,7 +11,8 @@ from tp_mcp.clock import SystemClock
 from tp_mcp.composition.opening import embedded_url, is_embedded_tp_of_ended_process, open_configured
 from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.errors import StoreBusyError
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
 
@@ -62,7 +63,7 @@ async def test_the_watches_of_an_embedded_tp_that_died_are_told_as_lost(
         state=WatchState.ACTIVE,
         created_at=SystemClock().now(),
     )
-    store = await SqliteStore.open(tmp_path / "simulator")
+    store = (await open_storage(tmp_path / "simulator")).watches
     await store.add(watch)
     await store.close()
     async with open_configured(ServeOptions(simulator=True), SystemClock()) as services:
@@ -81,11 +82,11 @@ async def test_the_embedded_tp_answers_the_services(tmp_path: Path, monkeypatch:
 async def test_a_store_that_cannot_be_read_is_said_as_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def unreadable(_store: SqliteStore, _server: str | None) -> tuple[Watch, ...]:
+    async def unreadable(_store: WatchStore, _server: str | None) -> tuple[Watch, ...]:
         raise StoreBusyError("The store is held by another process.")
 
     monkeypatch.setenv("TP_MCP_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(SqliteStore, "unended", unreadable)
+    monkeypatch.setattr(WatchStore, "unended", unreadable)
     with pytest.raises(StoreBusyError, match="held by another process"):
         async with open_configured(ServeOptions(simulator=True), SystemClock()):
             pass

@@ -17,8 +17,9 @@ from tp_mcp.history import recorder as recorders
 from tp_mcp.history.analysis import ExecutionReader, ReadExecution
 from tp_mcp.history.recorder import ATTEMPTS_MAX, Recorder
 from tp_mcp.history.records import Run
-from tp_mcp.storage.history import SqliteHistory
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.history import HistoryTable
+from tp_mcp.storage.opening import open_storage
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.triage.clusters import clusters_of
 from tp_mcp.triage.past import PastExecution, outcomes_by_test
 from tp_mcp.triage.report_parser import ReportedTest
@@ -37,7 +38,7 @@ PASSED = [row("t.py::a", outcome="passed"), row("t.py::b", outcome="passed")]
 class Reading:
     """Reads what a test says, and keeps it as the real one does."""
 
-    history: SqliteHistory
+    history: HistoryTable
     tests: list[ReportedTest] = field(default_factory=lambda: FAILED)
     error: Exception | None = None
     gate: asyncio.Event | None = None
@@ -62,8 +63,8 @@ class Reading:
 class Desk:
     recorder: Recorder
     reading: Reading
-    store: SqliteStore
-    history: SqliteHistory
+    store: WatchStore
+    history: HistoryTable
 
     async def ended(self, exec_id: int = 446, **changes: Any) -> Watch:
         """Write a watch that ended, with its entry, and let the recorder notice it."""
@@ -104,7 +105,8 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    store, history = await SqliteStore.open(tmp_path), SqliteHistory(tmp_path)
+    storage = await open_storage(tmp_path)
+    store, history = storage.watches, storage.history
     reading = Reading(history)
     opened: asyncio.Future[Desk] = asyncio.get_running_loop().create_future()
     over = asyncio.Event()
@@ -121,8 +123,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     yield await opened
     over.set()
     await task
-    await history.close()
-    await store.close()
+    await storage.close()
 
 
 async def test_an_end_gets_its_brief_afterwards_and_so_does_its_entry(desk: Desk) -> None:

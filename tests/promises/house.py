@@ -25,8 +25,8 @@ from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.settings import Settings
-from tp_mcp.storage.history import SqliteHistory
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import Storage, open_storage
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.lifecycle.chain_runner import Chains
@@ -127,11 +127,15 @@ class Process:
     """One server process."""
 
     services: Services
-    store: SqliteStore
+    storage: Storage
     timer: FakeTimer
     polls: CountedTasks
     tasks: anyio.abc.TaskGroup
     chains: Chains
+
+    @property
+    def store(self) -> WatchStore:
+        return self.storage.watches
 
     async def call(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> tuple[str, tuple[str, ...]]:
         """Call a tool; return its text, and the ids of the ended watches that are appended to it."""
@@ -164,7 +168,7 @@ class House:
     async def process(self) -> AsyncIterator[Process]:
         """Run a server process; at its end it dies without a chance to write anything."""
         login = PasswordLogin("demo", SecretStr("demo-password"))
-        timer, store, history = FakeTimer(), await SqliteStore.open(self.state), SqliteHistory(self.state)
+        timer, storage = FakeTimer(), await open_storage(self.state)
         transport = httpx2.MockTransport(self.tp.handle)
         async with (
             TpClient(base_url=BASE_URL, credentials=login, clock=self.clock, transport=transport) as client,
@@ -174,9 +178,7 @@ class House:
             ground = Ground(
                 client=client,
                 server=BASE_URL,
-                store=store,
-                state_dir=self.state,
-                history=history,
+                storage=storage,
                 manifest=load_builtin_manifest().manifest,
                 clock=self.clock,
                 timer=timer,
@@ -189,12 +191,12 @@ class House:
             await assembly.services.registry.resume()
             assembly.poller.start()
             await assembly.chains.look()
-            process = Process(assembly.services, store, timer, polls, tasks, assembly.chains)
+            process = Process(assembly.services, storage, timer, polls, tasks, assembly.chains)
             self.processes.append(process)
             yield process
             self.processes.remove(process)
             tasks.cancel_scope.cancel()
-        await store.close()
+        await storage.close()
 
     async def advance(self, seconds: float) -> None:
         """Let time pass; the processes that live make the polls that become due."""

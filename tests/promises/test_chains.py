@@ -14,7 +14,7 @@ from mcp import Client
 
 from tests.promises import test_killed_server as killed
 from tests.promises.house import LAB, TEST, House, open_house
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.model.watch import Watch, WatchState
 
 pytestmark = pytest.mark.alone
@@ -117,7 +117,7 @@ async def test_a_server_killed_between_the_end_and_the_chained_start_sends_it_on
             slow = {"endpoint": "list_labs", "kind": "delay", "delay_seconds": 60}
             async with httpx2.AsyncClient(base_url=setup.base_url) as control:
                 (await control.post("/_sim/faults", json=slow)).raise_for_status()
-            store = await SqliteStore.open(state)
+            store = (await open_storage(state)).watches
             try:
                 with anyio.fail_after(END_SECONDS):
                     while not await store.pending(setup.base_url):

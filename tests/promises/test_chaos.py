@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.check import Evidence, Findings, check, read_store
 from tests.chaos.run import Plan, run
 from tests.promises.conftest import TOLD
-from tp_mcp.storage.watch_store import FILE_NAME
+from tp_mcp.storage.opening import STORE_FILE
 from tp_mcp.watch.model.chain import Chain, Link
 
 pytestmark = pytest.mark.alone
@@ -33,7 +33,7 @@ class Aftermath:
 
     def doctored(self, sql: str, *values: object) -> Findings:
         """Check again, after a change to the store."""
-        with closing(sqlite3.connect(self.state_dir / FILE_NAME, isolation_level=None)) as db:
+        with closing(sqlite3.connect(self.state_dir / STORE_FILE, isolation_level=None)) as db:
             db.execute("BEGIN")
             assert db.execute(sql, values).rowcount == 1
             db.execute("COMMIT")
@@ -57,7 +57,7 @@ def run_once(tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
 
 @pytest.fixture
 def aftermath(run_once: Aftermath) -> Iterator[Aftermath]:
-    store = run_once.state_dir / FILE_NAME
+    store = run_once.state_dir / STORE_FILE
     before = store.read_bytes()
     yield run_once
     store.write_bytes(before)

@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
 from tests.server.tasks.client import taking_tasks
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 
 pytestmark = pytest.mark.alone
 
@@ -109,7 +109,7 @@ async def test_the_end_of_a_run_is_reported_after_the_server_was_killed_under_on
         seen = await call(client, "list_labs")
         assert watch_id not in seen, "two sure showings are enough"
 
-    store = await SqliteStore.open(setup.directory / "state")
+    store = (await open_storage(setup.directory / "state")).watches
     watch = await store.get(watch_id)
     await store.close()
     assert watch is not None

@@ -8,8 +8,8 @@ import pytest
 
 from tests.promises.house import ALICE, LAB, TEST, House, open_house
 from tp_mcp.errors import TpBusyError, WatchLimitError
-from tp_mcp.storage import watch_store as store_module
-from tp_mcp.storage.watch_store import FILE_NAME
+from tp_mcp.storage import watches as store_module
+from tp_mcp.storage.opening import STORE_FILE
 from tp_mcp.watch.model.idempotency import REPEAT_SECONDS
 from tp_mcp.watch.model.watch import Owner, WatchState
 
@@ -79,7 +79,7 @@ async def test_two_processes_that_see_the_same_end_report_it_once(house: House) 
 
 async def test_at_any_moment_of_its_writing_an_end_has_its_entry(house: House) -> None:
     await ended(house)
-    db = sqlite3.connect(house.state / FILE_NAME)
+    db = sqlite3.connect(house.state / STORE_FILE)
     without = "SELECT count(*) FROM watches WHERE ended_at IS NOT NULL AND id NOT IN (SELECT watch_id FROM inbox)"
     assert db.execute(without).fetchone() == (0,)
     db.execute("DELETE FROM inbox")

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, execution_job
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
 
@@ -139,8 +140,8 @@ class Setup:
                 await asyncio.sleep(0.02)
         await store.close()
 
-    async def store(self) -> SqliteStore:
-        return await SqliteStore.open(self.state)
+    async def store(self) -> WatchStore:
+        return (await open_storage(self.state)).watches
 
     def gaps(self, since: float) -> list[float]:
         times = [[at for at in self.tp.times(job) if at >= since] for job in JOBS]

@@ -8,7 +8,8 @@ import pytest
 
 from tests.watch.conftest import alice, clock, make_spec, make_watch, match_spec
 from tp_mcp.storage.engines.sqlite import Connection
-from tp_mcp.storage.watch_store import FILE_NAME, SqliteStore
+from tp_mcp.storage.opening import STORE_FILE, open_storage
+from tp_mcp.storage.schema import MIGRATIONS
 from tp_mcp.watch.store import Store
 
 OpenStore = Callable[[], Awaitable[Store]]
@@ -16,7 +17,7 @@ OpenStore = Callable[[], Awaitable[Store]]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / FILE_NAME
+    return tmp_path / "state" / STORE_FILE
 
 
 @pytest.fixture(params=["sqlite"])
@@ -25,7 +26,7 @@ async def open_store(request: Any, tmp_path: Path) -> AsyncIterator[OpenStore]:
     opened: list[Store] = []
 
     async def open_sqlite() -> Store:
-        store = await SqliteStore.open(tmp_path / "state")
+        store = (await open_storage(tmp_path / "state")).watches
         opened.append(store)
         return store
 
@@ -45,7 +46,7 @@ async def connect(path: Path) -> AsyncIterator[Callable[..., Awaitable[Connectio
     opened: list[Connection] = []
 
     async def connected(**options: Any) -> Connection:
-        connection = Connection(path, **{"busy_timeout_seconds": 0.1, **options})
+        connection = Connection(path, **{"migrations": MIGRATIONS, "busy_timeout_seconds": 0.1, **options})
         await connection.open()
         opened.append(connection)
         return connection

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tp_mcp.errors import StoreError, WatchLimitError
-from tp_mcp.storage import watch_store as sqlite_store
+from tp_mcp.storage import watches as sqlite_store
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.chain import Chain, Link
 from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict

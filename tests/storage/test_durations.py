@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tp_mcp.storage import durations
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage import watches
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
 from tp_mcp.watch.model.usual_duration import Usual
@@ -85,13 +85,13 @@ async def test_the_history_outlives_the_watches(store: Store, make_watch: MakeWa
 
 
 async def test_of_a_group_and_of_all_only_the_newest_are_kept(
-    store: SqliteStore, make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch
+    store: WatchStore, make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = make_watch().server
-    monkeypatch.setattr(durations, "MAX_DURATIONS_OF_GROUP", 4)
+    monkeypatch.setattr(watches, "MAX_DURATIONS_OF_GROUP", 4)
     await end_each(store, make_watch, 1000, 1000, 1, 2, 3, 4)
     assert await store.usual(server, ("g",)) == Usual(2.5, 4)
-    monkeypatch.setattr(durations, "MAX_DURATIONS", 3)
+    monkeypatch.setattr(watches, "MAX_DURATIONS", 3)
     await end_each(store, make_watch, 7, group="h")
     assert await store.usual(server, ("g",)) is None
     await end_each(store, make_watch, 8, 9, group="h")

@@ -16,8 +16,7 @@ from pydantic import SecretStr
 from tests.promises.house import ALICE, BASE_URL, LAB, TEST, House, open_house
 from tp_mcp.access.audit_log import AuditFilter, Event
 from tp_mcp.access.policy import Action
-from tp_mcp.storage.access import SqliteCredentials
-from tp_mcp.storage.history import SqliteHistory
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.delivery.tasks import TaskState
 from tp_mcp.watch.model.watch import WatchState
 
@@ -83,6 +82,10 @@ async def test_its_watches_are_found_in_their_states(house: House) -> None:
         }
         assert watches[UPGRADE].chain is not None
         assert watches[RUN].job == "execution:448"
+        assert [(watches[each].kind, watches[each].testbed) for each in (UPGRADE, RUN)] == [
+            ("upgrade", LAB),
+            ("execution", OTHER_TESTBED),
+        ]
         assert {delivery.channel for delivery in await process.store.deliveries([RUN])} == {"webhook:ci"}
         assert [lease.target for lease in await process.store.leases(BASE_URL)] == ["a target"]
         assert (await process.store.usual(BASE_URL, watches[SEEN].spec.history)) is None, "two runs say too little"
@@ -134,7 +137,7 @@ async def test_its_task_and_its_webhook_event_are_found(house: House) -> None:
         task = await process.services.tasks.get(TASK, ALICE)
         assert task is not None
         assert (task.watch_ids, task.state) == ((RUN,), TaskState.WORKING)
-        event = await process.store.outbox.claim("ci", now=house.clock.now(), until=house.clock.now() + 60)
+        event = await process.storage.outbox.claim("ci", now=house.clock.now(), until=house.clock.now() + 60)
         assert event is not None
         assert (event.watch_id, event.body) == (RUN, '{"watch": "under way"}')
 
@@ -150,7 +153,7 @@ async def test_its_confirmations_tokens_logins_and_audit_entries_are_found(house
         entries = await access.audit.read(AuditFilter(since=0.0))
         sent = [entry.action for entry in entries if entry.event is Event.SENDING]
         assert sent == [Action.RUN, Action.RUN, Action.UPGRADE, Action.RUN]
-        login = await SqliteCredentials(process.store.connection).get(BASE_URL, ALICE.principal)
+        login = await process.storage.credentials.get(BASE_URL, ALICE.principal)
         assert login is not None
         assert (login.username, login.sealed) == ("alice", b"sealed")
 
@@ -167,13 +170,11 @@ async def test_its_stored_result_and_its_kept_log_are_found_by_their_owner_only(
 
 
 async def test_its_history_is_found(house: House) -> None:
-    history = SqliteHistory(house.state)
-    try:
+    async with await open_storage(house.state) as storage:
+        history = storage.history
         past = await history.one(BASE_URL, 446, ALICE.principal)
         assert past is not None
         assert (past.build, past.outcomes) == ("1233", {TEST: "passed"})
         assert await history.build_at(BASE_URL, LAB, WRITTEN_AT) == "1233"
         assert [note.text for note in await history.notes(ALICE.principal, BASE_URL)] == ["A flaky cable."]
         assert await history.rerun_of(BASE_URL, SEEN) == 445
-    finally:
-        await history.close()

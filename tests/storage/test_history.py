@@ -6,7 +6,8 @@ import pytest
 from tp_mcp.errors import InputError, StoreCorruptError, StoreError
 from tp_mcp.history.records import Note, Run, Upgrade, packed, unpacked
 from tp_mcp.storage import history as history_tables
-from tp_mcp.storage.history import FILE_NAME, SqliteHistory
+from tp_mcp.storage.history import HistoryTable
+from tp_mcp.storage.opening import HISTORY_FILE, open_storage
 from tp_mcp.triage.past import PastExecution
 
 TP = "http://tp.example:8000"
@@ -18,18 +19,17 @@ def run(exec_id: int, *, lab: str = LAB, server: str = TP, build: str = "6957") 
 
 
 @pytest.fixture
-async def history(tmp_path: Path) -> AsyncIterator[SqliteHistory]:
-    opened = SqliteHistory(tmp_path)
-    yield opened
-    await opened.close()
+async def history(tmp_path: Path) -> AsyncIterator[HistoryTable]:
+    async with await open_storage(tmp_path) as storage:
+        yield storage.history
 
 
-async def ids(history: SqliteHistory, principal: str = "alice", *, lab: str = LAB, before: int = 1_000) -> list[int]:
+async def ids(history: HistoryTable, principal: str = "alice", *, lab: str = LAB, before: int = 1_000) -> list[int]:
     found = await history.earlier(TP, lab, before=before, principal=principal, limit=20)
     return [execution.exec_id for execution in found]
 
 
-async def test_what_an_execution_came_to_is_kept_and_found_by_its_lab_the_latest_first(history: SqliteHistory) -> None:
+async def test_what_an_execution_came_to_is_kept_and_found_by_its_lab_the_latest_first(history: HistoryTable) -> None:
     for exec_id in (446, 448, 447):
         await history.add(run(exec_id), "alice")
     await history.add(run(449, lab="AT21"), "alice")
@@ -41,7 +41,7 @@ async def test_what_an_execution_came_to_is_kept_and_found_by_its_lab_the_latest
     )
 
 
-async def test_what_is_told_again_is_kept_once_as_it_was_first(history: SqliteHistory) -> None:
+async def test_what_is_told_again_is_kept_once_as_it_was_first(history: HistoryTable) -> None:
     await history.add(run(446), "alice")
     await history.add(run(446, build="7000"), "alice")
     one = await history.one(TP, 446, "alice")
@@ -50,7 +50,7 @@ async def test_what_is_told_again_is_kept_once_as_it_was_first(history: SqliteHi
     assert await ids(history) == [446]
 
 
-async def test_nobody_sees_what_only_another_principal_looked_at(history: SqliteHistory) -> None:
+async def test_nobody_sees_what_only_another_principal_looked_at(history: HistoryTable) -> None:
     await history.add(run(446), "alice")
     assert await ids(history, "bob") == []
     assert await history.one(TP, 446, "bob") is None
@@ -61,7 +61,7 @@ async def test_nobody_sees_what_only_another_principal_looked_at(history: Sqlite
 
 
 async def test_of_each_lab_and_of_all_together_the_newest_are_kept(
-    history: SqliteHistory, monkeypatch: pytest.MonkeyPatch
+    history: HistoryTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_tables, "RUNS_OF_LAB_MAX", 2)
     monkeypatch.setattr(history_tables, "RUNS_MAX", 3)
@@ -75,7 +75,7 @@ async def test_of_each_lab_and_of_all_together_the_newest_are_kept(
 
 
 async def test_the_build_at_a_time_is_that_of_the_upgrade_before(
-    history: SqliteHistory, monkeypatch: pytest.MonkeyPatch
+    history: HistoryTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_tables, "UPGRADES_OF_TESTBED_MAX", 2)
     await history.add_upgrade(Upgrade(TP, LAB, 50.0, "6940"))
@@ -89,7 +89,7 @@ async def test_the_build_at_a_time_is_that_of_the_upgrade_before(
 
 
 async def test_a_note_is_one_principals_and_one_for_each_signature(
-    history: SqliteHistory, monkeypatch: pytest.MonkeyPatch
+    history: HistoryTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_tables, "NOTES_MAX", 2)
     first = Note("alice", TP, "s_1", "known", 10.0, until_build="6990", until_at=99.0)
@@ -107,7 +107,7 @@ async def test_a_note_is_one_principals_and_one_for_each_signature(
 
 
 async def test_a_rerun_is_remembered_as_long_as_there_is_room(
-    history: SqliteHistory, monkeypatch: pytest.MonkeyPatch
+    history: HistoryTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_tables, "RERUNS_MAX", 1)
     await history.add_rerun(TP, "w_1", 446, now=1.0)
@@ -116,28 +116,26 @@ async def test_a_rerun_is_remembered_as_long_as_there_is_room(
     assert await history.rerun_of(TP, "w_1") is None
 
 
-async def test_it_is_a_file_of_its_own_which_another_process_reads(history: SqliteHistory, tmp_path: Path) -> None:
+async def test_it_is_a_file_of_its_own_which_another_process_reads(history: HistoryTable, tmp_path: Path) -> None:
     await history.add(run(446), "alice")
-    other = SqliteHistory(tmp_path)
-    assert await ids(other) == [446]
-    await other.close()
-    assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0
+    async with await open_storage(tmp_path) as other:
+        assert await ids(other.history) == [446]
+    assert (tmp_path / HISTORY_FILE).stat().st_mode & 0o077 == 0
 
 
 async def test_a_file_that_cannot_be_used_is_said_when_it_is_used(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_bytes(b"no database" * 100)
-    history = SqliteHistory(tmp_path)
-    with pytest.raises(StoreError, match="damaged"):
-        await history.notes("alice", TP)
-    await history.close()
+    (tmp_path / HISTORY_FILE).write_bytes(b"no database" * 100)
+    async with await open_storage(tmp_path) as storage:
+        with pytest.raises(StoreError, match="damaged"):
+            await storage.history.notes("alice", TP)
 
 
-async def test_a_file_that_could_not_be_opened_is_opened_once_it_can_be(history: SqliteHistory, tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 100)
+async def test_a_file_that_could_not_be_opened_is_opened_once_it_can_be(history: HistoryTable, tmp_path: Path) -> None:
+    (tmp_path / HISTORY_FILE).write_bytes(b"no database at all" * 100)
     for _ in range(2):
         with pytest.raises(StoreError, match="damaged"):
             await history.add(run(446), "alice")
-    (tmp_path / FILE_NAME).unlink()
+    (tmp_path / HISTORY_FILE).unlink()
     await history.add(run(446), "alice")
     assert await ids(history) == [446]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tp_mcp.errors import WatchLimitError
-from tp_mcp.storage import watch_store as sqlite_store
+from tp_mcp.storage import watches as sqlite_store
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.storage.schema import MIGRATIONS
 from tp_mcp.storage.watch_rows import watch_to_row
-from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.idempotency import REPEAT_SECONDS
 from tp_mcp.watch.model.reading import Outcome
@@ -123,7 +123,7 @@ async def test_a_file_from_before_there_were_keys_keeps_its_watches(path: Path, 
     db.execute("PRAGMA user_version = 1")
     db.commit()
     db.close()
-    store = await SqliteStore.open(path.parent)
+    store = (await open_storage(path.parent)).watches
     assert await store.get(watch.id) == replace(watch, testbed="AT16")
     assert await store.add(make_watch(call_key="k")) is None
     await store.close()

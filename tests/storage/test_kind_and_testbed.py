@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.storage.schema import MIGRATIONS
 from tp_mcp.storage.watch_rows import watch_to_row
-from tp_mcp.storage.watch_store import SqliteStore
 from tp_mcp.watch.model.watch import Origin, Watch
 
 STEPS_BEFORE = 10
@@ -51,6 +51,6 @@ async def test_a_watch_of_an_earlier_file_has_its_kind_and_testbed(
     db.execute(f"PRAGMA user_version = {STEPS_BEFORE}")
     db.commit()
     db.close()
-    store = await SqliteStore.open(path.parent)
+    store = (await open_storage(path.parent)).watches
     assert await store.get(watch.id) == replace(watch, kind=kind, testbed=testbed)
     await store.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tp_mcp.errors import StoreError
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import Storage, open_storage
 from tp_mcp.watch.delivery.outbox import EventKind, Outgoing, new_event_id
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
@@ -27,27 +27,25 @@ def of_end(watch: Watch, entry: InboxEntry) -> list[Outgoing]:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = await SqliteStore.open(tmp_path / "state", events_of_end=of_end)
+async def store(tmp_path: Path) -> AsyncIterator[Storage]:
+    opened = await open_storage(tmp_path / "state", events_of_end=of_end)
     yield opened
     await opened.close()
 
 
-async def claimed(store: SqliteStore, now: float = NOW, endpoint: str = "chat") -> Outgoing | None:
+async def claimed(store: Storage, now: float = NOW, endpoint: str = "chat") -> Outgoing | None:
     return await store.outbox.claim(endpoint, now=now, until=now + 60)
 
 
-async def ended(store: SqliteStore, watch: Watch) -> Watch:
-    await store.add(watch)
+async def ended(store: Storage, watch: Watch) -> Watch:
+    await store.watches.add(watch)
     interpretation = Interpretation(Reading(Verdict.DONE, "Done"), memory=None)
     step = state_machine.observe_answer(watch, interpretation, {}, now=NOW)
-    assert await store.save(step.watch, step.entry) is not None
+    assert await store.watches.save(step.watch, step.entry) is not None
     return step.watch
 
 
-async def test_the_events_of_an_end_are_written_with_it_or_not_at_all(
-    store: SqliteStore, make_watch: MakeWatch
-) -> None:
+async def test_the_events_of_an_end_are_written_with_it_or_not_at_all(store: Storage, make_watch: MakeWatch) -> None:
     watch = await ended(store, make_watch())
     found = await claimed(store)
     assert found is not None
@@ -56,24 +54,24 @@ async def test_the_events_of_an_end_are_written_with_it_or_not_at_all(
     outdated = replace(watch, revision=watch.revision + 1)
     step_entry = InboxEntry(watch.id, watch.owner, "again", watch.job, NOW)
     with pytest.raises(StoreError):
-        await store.save(outdated, step_entry)
+        await store.watches.save(outdated, step_entry)
     await store.outbox.arrived(found.id)
     assert await claimed(store, NOW + 999) is None
 
 
 async def test_an_end_that_is_written_with_a_new_watch_has_its_events_too(
-    store: SqliteStore, make_watch: MakeWatch
+    store: Storage, make_watch: MakeWatch
 ) -> None:
     step = state_machine.cancel(make_watch(), reason="It was refused.", now=NOW)
     entry = InboxEntry(step.watch.id, step.watch.owner, "text", step.watch.job, NOW)
-    await store.add(step.watch, entry)
+    await store.watches.add(step.watch, entry)
     found = await claimed(store)
     assert found is not None
     assert found.watch_id == step.watch.id
 
 
-async def test_an_event_is_one_processs_until_its_claim_is_over(store: SqliteStore, tmp_path: Path) -> None:
-    other = await SqliteStore.open(tmp_path / "state")
+async def test_an_event_is_one_processs_until_its_claim_is_over(store: Storage, tmp_path: Path) -> None:
+    other = await open_storage(tmp_path / "state")
     sent = event()
     await store.outbox.queue([sent])
     assert await claimed(store) == sent
@@ -83,8 +81,8 @@ async def test_an_event_is_one_processs_until_its_claim_is_over(store: SqliteSto
     await other.close()
 
 
-async def test_of_processes_that_look_at_once_one_gets_an_event(store: SqliteStore, tmp_path: Path) -> None:
-    other = await SqliteStore.open(tmp_path / "state")
+async def test_of_processes_that_look_at_once_one_gets_an_event(store: Storage, tmp_path: Path) -> None:
+    other = await open_storage(tmp_path / "state")
     for number in range(20):
         await store.outbox.queue([event(f"w_{number}")])
         both = await asyncio.gather(claimed(store), claimed(other))
@@ -92,14 +90,14 @@ async def test_of_processes_that_look_at_once_one_gets_an_event(store: SqliteSto
     await other.close()
 
 
-async def test_events_are_claimed_by_endpoint_in_the_order_in_which_they_are_due(store: SqliteStore) -> None:
+async def test_events_are_claimed_by_endpoint_in_the_order_in_which_they_are_due(store: Storage) -> None:
     late, early, others = event("w_1", at=NOW - 1), event("w_2", at=NOW - 2), event("w_3", endpoint="other")
     await store.outbox.queue([late, early, others])
     assert [await claimed(store), await claimed(store), await claimed(store)] == [early, late, None]
     assert await claimed(store, endpoint="other") == others
 
 
-async def test_a_failed_attempt_is_counted_and_the_event_due_again_at_its_time(store: SqliteStore) -> None:
+async def test_a_failed_attempt_is_counted_and_the_event_due_again_at_its_time(store: Storage) -> None:
     sent = event()
     await store.outbox.queue([sent])
     await claimed(store)
@@ -109,7 +107,7 @@ async def test_a_failed_attempt_is_counted_and_the_event_due_again_at_its_time(s
 
 
 async def test_newer_progress_takes_the_place_of_older_and_an_end_that_of_both(
-    store: SqliteStore, make_watch: MakeWatch
+    store: Storage, make_watch: MakeWatch
 ) -> None:
     watch = make_watch()
     older, newer = (event(watch.id, EventKind.PROGRESS, at=NOW + number) for number in range(2))
@@ -128,7 +126,7 @@ async def test_newer_progress_takes_the_place_of_older_and_an_end_that_of_both(
     assert await claimed(store, NOW + 401) is None
 
 
-async def test_events_for_endpoints_that_are_no_more_are_dropped_after_a_while(store: SqliteStore) -> None:
+async def test_events_for_endpoints_that_are_no_more_are_dropped_after_a_while(store: Storage) -> None:
     await store.outbox.queue([event("w_1", endpoint="gone"), event("w_2"), event("w_3", at=NOW + 9, endpoint="gone")])
     assert await store.outbox.drop_forgotten(["chat"], before=NOW + 5) == 1
     assert await claimed(store, NOW + 99) is not None

@@ -33,8 +33,7 @@ from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.simulator.faults import Fault
-from tp_mcp.storage.history import SqliteHistory
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.framework.questions import Asker
 from tp_mcp.tools.framework.services import Services
@@ -222,7 +221,7 @@ async def open_world(
             simulator._tree = asyncio.create_task(_returned(tree))
         clock, timer = simulator.state.clock, FakeTimer()
         login = PasswordLogin("demo", SecretStr(simulator.state.users["demo"].password))
-        store, history = await SqliteStore.open(state_dir), SqliteHistory(state_dir)
+        storage = await open_storage(state_dir)
         async with (
             TpClient(
                 base_url=BASE_URL,
@@ -234,15 +233,13 @@ async def open_world(
         ):
             polls = CountedTasks(tasks)
             configured = Settings(**{**USUAL_SETTINGS, **settings})
-            vault = vault_of(configured, store, server=BASE_URL, clock=clock)
+            vault = vault_of(configured, storage, server=BASE_URL, clock=clock)
             service_account = credentials is not None and not isinstance(credentials, NoLogin)
             principals = Principals(client, vault, service_account=service_account, learnt=Secrets())
             ground = Ground(
                 client=client.only_reading() if own_logins else client,
                 server=BASE_URL,
-                store=store,
-                state_dir=state_dir,
-                history=history,
+                storage=storage,
                 manifest=load_builtin_manifest().manifest,
                 clock=clock,
                 timer=timer,
@@ -259,7 +256,7 @@ async def open_world(
             yield World(simulator, assembly.services, timer, polls, vault)
             assembly.poller.stop()
             tasks.cancel_scope.cancel()
-        await store.close()
+        await storage.close()
 
 
 @asynccontextmanager

@@ -16,7 +16,8 @@ from tests.support.clock import NOW, FakeClock, FakeTimer
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.errors import StoreError, TpNotJsonError
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.watch.delivery.change_events import Changes
 from tp_mcp.watch.delivery.change_feed import Elsewhere
 from tp_mcp.watch.delivery.inbox import Inbox
@@ -99,7 +100,7 @@ class StepRule:
 class SpyStore:
     """The real store; counts what is under way, and fails or waits where a test says so."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: WatchStore) -> None:
         self.real = store
         self.under_way = 0
         self.calls: list[str] = []
@@ -269,7 +270,7 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
         clock: FakeClock | None = None, *, started: bool = True, shared: bool = False, **options: Any
     ) -> AsyncIterator[World]:
         clock = clock or FakeClock()
-        store = SpyStore(await SqliteStore.open(tmp_path / "state"))
+        store = SpyStore((await open_storage(tmp_path / "state")).watches)
         timer, reader, changes, step = FakeTimer(), FakeReader(clock), Changes(), StepRule()
         try:
             async with anyio.create_task_group() as tasks:

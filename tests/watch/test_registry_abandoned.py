@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
 from tp_mcp.watch.registry import end_abandoned
@@ -16,7 +17,7 @@ REASON = "Its TP is no more."
 async def test_they_end_as_lost_and_their_conversation_is_told(
     tmp_path: Path, make_watch: Callable[..., Watch], alice: Owner
 ) -> None:
-    store = await SqliteStore.open(tmp_path)
+    store = (await open_storage(tmp_path)).watches
     abandoned, other = make_watch(server=GONE), make_watch()
     await store.add(abandoned)
     await store.add(other)
@@ -31,7 +32,7 @@ async def test_they_end_as_lost_and_their_conversation_is_told(
 async def test_one_that_another_process_ends_first_is_ended_once(
     tmp_path: Path, make_watch: Callable[..., Watch], alice: Owner
 ) -> None:
-    class Slow(SqliteStore):
+    class Slow(WatchStore):
         async def save(
             self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None
         ) -> Watch | None:
@@ -39,8 +40,7 @@ async def test_one_that_another_process_ends_first_is_ended_once(
             await super().save(quicker.watch, quicker.entry)
             return await super().save(watch, entry, epoch=epoch)
 
-    store = await Slow.open(tmp_path)
-    assert isinstance(store, Slow)
+    store = Slow((await open_storage(tmp_path)).watches._database)
     watch = make_watch(server=GONE)
     await store.add(watch)
     assert await end_abandoned(store, lambda _: True, reason=REASON, now=watch.created_at + 1) == 0

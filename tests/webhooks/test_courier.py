@@ -16,7 +16,7 @@ from tests.webhooks.conftest import NOW, Receiver
 from tp_mcp.errors import StoreError
 from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Webhook
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import Storage, open_storage
 from tp_mcp.watch.delivery.change_events import Changes
 from tp_mcp.watch.delivery.change_feed import News
 from tp_mcp.watch.delivery.delivery_log import Deliveries
@@ -54,7 +54,7 @@ class FailingOutbox:
 class World:
     """One process that sends."""
 
-    store: SqliteStore
+    store: Storage
     clock: FakeClock
     changes: Changes
     polled: set[str] = field(default_factory=set)
@@ -76,12 +76,12 @@ class World:
             found: int = db.execute("SELECT count(*) FROM outgoing").fetchone()[0]
             return found
 
-        return await self.store._connection.run(count)
+        return await self.store.outbox._database.run(count)
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    store = await SqliteStore.open(tmp_path / "state")
+    store = await open_storage(tmp_path / "state")
     yield World(store, FakeClock(), Changes())
     await store.close()
 
@@ -93,11 +93,11 @@ async def sending(world: World, outbox: Any = None, **endpoints: Webhook) -> Asy
         endpoints=endpoints,
         events=events,
         outbox=outbox or world.store.outbox,
-        deliveries=Deliveries(store=world.store, clock=world.clock),
+        deliveries=Deliveries(store=world.store.watches, clock=world.clock),
         clock=world.clock,
         rng=random.Random(0),
     )
-    news = News(store=world.store, changes=world.changes, clock=world.clock, on_written=world.changes.tell)
+    news = News(store=world.store.watches, changes=world.changes, clock=world.clock, on_written=world.changes.tell)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(courier.run, news, world.polled.__contains__)
         await asyncio.sleep(0.02)
@@ -124,7 +124,7 @@ async def test_an_event_is_tried_again_under_its_id_until_it_arrives(
     make_webhook: MakeWebhook,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await world.store.add(make_watch())
+    await world.store.watches.add(make_watch())
     receiver.answer(*["HTTP/1.1 500 Oops\nContent-Length: 0\n\n"] * 3, "HTTP/1.1 200 OK\nContent-Length: 0\n\n")
     await world.store.outbox.queue([make_event()])
     async with sending(world, chat=make_webhook(receiver.url())):
@@ -135,7 +135,7 @@ async def test_an_event_is_tried_again_under_its_id_until_it_arrives(
     assert len({received.headers["webhook-timestamp"] for received in receiver.received}) > 1
     assert all(received.is_signed_with(b"a-secret-of-enough-letters") for received in receiver.received)
     assert await world.waiting() == 0
-    (delivery,) = await world.store.deliveries(["w_00000001"])
+    (delivery,) = await world.store.watches.deliveries(["w_00000001"])
     assert (delivery.channel, delivery.outcome, delivery.times) == ("webhook", "chat: arrived", 4)
     # Logged once when it begins and once when it ends.
     assert [record.getMessage().partition(": ")[0] for record in caplog.records] == [
@@ -205,11 +205,11 @@ async def test_an_endpoint_that_hangs_holds_up_no_other(
         endpoints=endpoints,
         events=Events(endpoints, Redactor, world.clock),
         outbox=world.store.outbox,
-        deliveries=Deliveries(store=world.store, clock=world.clock),
+        deliveries=Deliveries(store=world.store.watches, clock=world.clock),
         clock=world.clock,
         make_sender=lambda webhook: Hanging() if "hangs" in webhook.url else Sender(webhook),  # type: ignore[arg-type, return-value]
     )
-    news = News(store=world.store, changes=world.changes, clock=world.clock, on_written=world.changes.tell)
+    news = News(store=world.store.watches, changes=world.changes, clock=world.clock, on_written=world.changes.tell)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(courier.run, news, world.polled.__contains__)
         await world.until(lambda: [received.headers["webhook-id"] for received in receiver.received] == ["evt_2"])
@@ -248,7 +248,7 @@ async def test_progress_is_told_by_the_process_that_polls_paced_and_only_to_who_
     assert {received.path for received in receiver.received} == {"/both"}
     assert 3 <= len(receiver.received) <= 4
     assert {received.json["data"]["watch_id"] for received in receiver.received} == {mine.id}
-    assert await world.store.deliveries([mine.id]) == ()
+    assert await world.store.watches.deliveries([mine.id]) == ()
 
 
 async def test_where_nobody_asked_for_progress_none_is_queued(

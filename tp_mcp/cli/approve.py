@@ -12,8 +12,7 @@ from tp_mcp.clock import Clock, SystemClock
 from tp_mcp.composition.environment import process_identity
 from tp_mcp.errors import TpMcpError
 from tp_mcp.results.fence import clean
-from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 
 COMMAND = "tp-mcp approve"
 
@@ -34,10 +33,9 @@ def run_approve(code: str, state_dir: Path) -> int:
 
 
 async def _approve(code: str, state_dir: Path) -> bool:
-    store = await SqliteStore.open(state_dir)
-    try:
+    async with await open_storage(state_dir) as storage:
         clock: Clock = SystemClock()
-        confirmations = Confirmations(SqliteConfirmations(store.connection), clock)
+        confirmations = Confirmations(storage.confirmations, clock)
         question = await confirmations.waiting(code)
         typer.echo(f"{question.principal} asks, in {question.conversation}:")
         for line in question.plan:
@@ -45,7 +43,7 @@ async def _approve(code: str, state_dir: Path) -> bool:
         if typer.prompt(f"To approve, type the testbed's name ({question.testbed})", default="") != question.testbed:
             return False
         await confirmations.approve(code)
-        await SqliteAuditLog(store.connection).append(
+        await storage.audit.append(
             AuditEntry(
                 at=clock.now(),
                 call=new_call_id(),
@@ -57,6 +55,4 @@ async def _approve(code: str, state_dir: Path) -> bool:
                 detail=f"approved at a terminal by {process_identity().principal}",
             )
         )
-    finally:
-        await store.close()
     return True

@@ -12,8 +12,7 @@ import typer
 from tp_mcp.access.audit_log import AuditEntry, AuditFilter
 from tp_mcp.errors import TpMcpError
 from tp_mcp.results.fence import clean
-from tp_mcp.storage.access import SqliteAuditLog
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 
 
 def run_audit(state_dir: Path, wanted: AuditFilter, *, as_json: bool) -> int:
@@ -31,11 +30,8 @@ def run_audit(state_dir: Path, wanted: AuditFilter, *, as_json: bool) -> int:
 
 
 async def _read(state_dir: Path, wanted: AuditFilter) -> tuple[AuditEntry, ...]:
-    store = await SqliteStore.open(state_dir)
-    try:
-        return await SqliteAuditLog(store.connection).read(wanted)
-    finally:
-        await store.close()
+    async with await open_storage(state_dir) as storage:
+        return await storage.audit.read(wanted)
 
 
 def _json_lines(entries: tuple[AuditEntry, ...]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from tp_mcp.redaction import Redactor
 from tp_mcp.results.text import count_of
 from tp_mcp.server.toolset import TOOLSETS, tools_with
 from tp_mcp.settings import Settings, load_settings
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.tools.framework.tp_identities import TP_TOKEN_HEADER
 
 
@@ -52,12 +52,9 @@ class Finding:
 async def login_finding(settings: Settings, state_dir: Path, access: TpAccess, clock: Clock) -> Finding:
     """Return how many logins are kept, whether the key decrypts them, and who polls."""
     try:
-        store = await SqliteStore.open(state_dir)
-        try:
-            vault = vault_of(settings, store, server=access.base_url, clock=clock)
+        async with await open_storage(state_dir) as storage:
+            vault = vault_of(settings, storage, server=access.base_url, clock=clock)
             kept = await vault.all()
-        finally:
-            await store.close()
     except TpMcpError as error:
         return Finding(Mark.FAILED, f"Logins: {error.message}", error.remedy)
     lost = [each.principal for each in kept if not vault.opens(each)]
@@ -185,11 +182,8 @@ def _toolsets_finding(settings: Settings) -> Finding:
 
 async def _store_finding(state_dir: Path) -> Finding:
     try:
-        store = await SqliteStore.open(state_dir)
-        try:
-            watches = await store.unended(None)
-        finally:
-            await store.close()
+        async with await open_storage(state_dir) as storage:
+            watches = await storage.watches.unended(None)
     except TpMcpError as error:
         return _failed("Store", error)
     return Finding(Mark.OK, f"Store: {state_dir}, {count_of(len(watches), 'watch', 'watches')} going on.")

@@ -16,7 +16,7 @@ from tp_mcp.composition.environment import config_file, default_state_dir
 from tp_mcp.composition.open_services import vault_of
 from tp_mcp.errors import TpMcpError
 from tp_mcp.settings import Settings, load_settings
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 
 KINDS = ("token:", "oidc:")
 """What principals of the HTTP server begin with."""
@@ -68,11 +68,8 @@ def _asked(what: str) -> str:
 def _with_vault(profile: str | None, work: Callable[[Vault], Awaitable[Result]]) -> Result:
     async def run(settings: Settings) -> Result:
         server = settings.require_base_url()
-        store = await SqliteStore.open(settings.state_dir or default_state_dir())
-        try:
-            return await work(vault_of(settings, store, server=server, clock=SystemClock()))
-        finally:
-            await store.close()
+        async with await open_storage(settings.state_dir or default_state_dir()) as storage:
+            return await work(vault_of(settings, storage, server=server, clock=SystemClock()))
 
     try:
         return anyio.run(run, load_settings(config_file(), profile=profile))

@@ -11,8 +11,7 @@ import typer
 from tp_mcp.access.access_tokens import AccessToken, Tokens
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import TpMcpError
-from tp_mcp.storage.access import SqliteTokens
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 
 Result = TypeVar("Result")
 
@@ -51,11 +50,8 @@ def _day(at: float) -> str:
 
 def _with_tokens(state_dir: Path, work: Callable[[Tokens], Awaitable[Result]]) -> Result:
     async def run() -> Result:
-        store = await SqliteStore.open(state_dir)
-        try:
-            return await work(Tokens(SqliteTokens(store.connection), SystemClock()))
-        finally:
-            await store.close()
+        async with await open_storage(state_dir) as storage:
+            return await work(Tokens(storage.tokens, SystemClock()))
 
     try:
         return anyio.run(run)

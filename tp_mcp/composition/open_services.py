@@ -18,9 +18,7 @@ from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.errors import TpMcpError
 from tp_mcp.redaction import Redactor, Secrets
 from tp_mcp.settings import Settings
-from tp_mcp.storage.access import SqliteCredentials
-from tp_mcp.storage.history import SqliteHistory
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import Storage, open_storage
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.tools.framework.tp_identities import Principals
 from tp_mcp.watch.model.lease import HEARTBEAT_SECONDS
@@ -81,17 +79,16 @@ async def open_services(
             transport=transport,
             verify=access.verify,
         ) as client,
-        _opened_store(state_dir, events := Events(settings.webhooks, redactor(client), clock)) as store,
-        _closing_history(state_dir) as history,
+        await open_storage(
+            state_dir, events_of_end=(events := Events(settings.webhooks, redactor(client), clock)).of_end
+        ) as storage,
         anyio.create_task_group() as tasks,
     ):
-        principals = None if learnt is None else _principals(settings, access, client, store, clock, learnt)
+        principals = None if learnt is None else _principals(settings, access, client, storage, clock, learnt)
         ground = Ground(
             client=client if principals is None else client.only_reading(),
             server=access.base_url,
-            store=store,
-            state_dir=state_dir,
-            history=history,
+            storage=storage,
             manifest=manifest,
             clock=clock,
             timer=ApschedulerTimer(),
@@ -105,7 +102,7 @@ async def open_services(
         assembly = assemble(settings, ground)
         registry = assembly.services.registry
         if is_gone is not None:
-            await end_abandoned(store, is_gone, reason=TP_IS_GONE, now=clock.now())
+            await end_abandoned(storage.watches, is_gone, reason=TP_IS_GONE, now=clock.now())
         await registry.resume()
         assembly.poller.start()
         try:
@@ -115,7 +112,7 @@ async def open_services(
                 courier = Courier(
                     endpoints=settings.webhooks,
                     events=events,
-                    outbox=store.outbox,
+                    outbox=storage.outbox,
                     deliveries=assembly.services.deliveries,
                     clock=clock,
                     claim_seconds=webhook_claim_seconds,
@@ -145,41 +142,21 @@ async def _one_error_as_itself() -> AsyncIterator[None]:
         raise
 
 
-@asynccontextmanager
-async def _opened_store(state_dir: Path, events: Events) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(state_dir, events_of_end=events.of_end)
-    try:
-        yield store
-    finally:
-        with anyio.CancelScope(shield=True):
-            await store.close()
-
-
-@asynccontextmanager
-async def _closing_history(state_dir: Path) -> AsyncIterator[SqliteHistory]:
-    history = SqliteHistory(state_dir)
-    try:
-        yield history
-    finally:
-        with anyio.CancelScope(shield=True):
-            await history.close()
-
-
 def _principals(
-    settings: Settings, access: TpAccess, client: TpClient, store: SqliteStore, clock: Clock, learnt: Secrets
+    settings: Settings, access: TpAccess, client: TpClient, storage: Storage, clock: Clock, learnt: Secrets
 ) -> Principals:
-    vault = vault_of(settings, store, server=access.base_url, clock=clock)
+    vault = vault_of(settings, storage, server=access.base_url, clock=clock)
     return Principals(client, vault, service_account=not isinstance(access.credentials, NoLogin), learnt=learnt)
 
 
-def vault_of(settings: Settings, store: SqliteStore, *, server: str, clock: Clock) -> Vault:
-    """Return the logins to one TP that are kept in a store.
+def vault_of(settings: Settings, storage: Storage, *, server: str, clock: Clock) -> Vault:
+    """Return the logins to one TP that are kept in a storage.
 
     Raises:
-        ConfigurationError: a key is none.
+        ConfigurationError: the encryption key is not usable.
 
     """
-    return Vault(SqliteCredentials(store.connection), keys_in(settings.encryption_key), server=server, clock=clock)
+    return Vault(storage.credentials, keys_in(settings.encryption_key), server=server, clock=clock)
 
 
 def _manifest(connector: Path | None) -> Manifest:

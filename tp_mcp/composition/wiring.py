@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
@@ -16,7 +15,6 @@ from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.history.analysis import ExecutionReader
 from tp_mcp.history.recorder import Recorder
-from tp_mcp.history.records import History
 from tp_mcp.jobs.kinds import KINDS
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.jobs.tp_reader import KeepingReader, TpReader
@@ -26,8 +24,7 @@ from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.server.toolset import CHAINED_TOOLS
 from tp_mcp.settings import Settings
-from tp_mcp.storage.access import SqliteAuditLog, SqliteConfirmations, SqliteTokens
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import Storage
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.tools.framework.tp_catalogue import Catalogue
 from tp_mcp.tools.framework.tp_identities import Principals
@@ -56,9 +53,7 @@ class Ground:
     Attributes:
         client: speaks to TP.
         server: TP's base URL.
-        store: keeps watches.
-        state_dir: where what did not fit into a result is kept, and the logs of executions.
-        history: keeps what executions came to.
+        storage: everything that is kept.
         manifest: how jobs are watched.
         clock: the time.
         timer: calls the poller when something is due.
@@ -75,9 +70,7 @@ class Ground:
 
     client: TpClient
     server: str
-    store: SqliteStore
-    state_dir: Path
-    history: History
+    storage: Storage
     manifest: Manifest
     clock: Clock
     timer: Timer
@@ -111,22 +104,22 @@ class Assembly:
 def assemble(settings: Settings, ground: Ground) -> Assembly:
     """Join the parts; nothing is polled before the registry resumes and the poller is started."""
     changes = Changes()
-    chains = Chains(store=ground.store, clock=ground.clock, server=ground.server, task_group=ground.polls)
+    chains = Chains(store=ground.storage.watches, clock=ground.clock, server=ground.server, task_group=ground.polls)
 
     def masked(text: str) -> str:
         # Made anew each time: the client goes on learning, such as the password of a command.
         return shown(text, Redactor((*ground.secrets, *ground.client.secrets)))
 
-    logs = KeptLogs(ground.state_dir / LOGS_DIRECTORY, ground.server, ground.clock, masked)
+    logs = KeptLogs(ground.storage.directory / LOGS_DIRECTORY, ground.server, ground.clock, masked)
     principals = ground.principals
     reader = ExecutionReader(
         client=ground.client,
-        history=ground.history,
+        history=ground.storage.history,
         logs=logs,
         server=ground.server,
         client_of=None if principals is None else principals.background,
     )
-    recorder = Recorder(reader=reader, store=ground.store, clock=ground.clock, task_group=ground.polls)
+    recorder = Recorder(reader=reader, store=ground.storage.watches, clock=ground.clock, task_group=ground.polls)
 
     def on_change(watch: Watch) -> None:
         # First: who is waked by the end waits for its brief.
@@ -136,7 +129,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
 
     polled = TpReader(ground.client, None if principals is None else principals.polling)
     poller = Poller(
-        store=ground.store,
+        store=ground.storage.watches,
         reader=KeepingReader(polled, logs, ground.polls),
         identity_of=None if principals is None else principals.identity,
         rules={MATCH_RULE: MatchRule(), **{kind.name: kind.rule for kind in KINDS.values()}},
@@ -150,7 +143,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         leases=_leases(ground),
     )
     registry = WatchRegistry(
-        store=ground.store,
+        store=ground.storage.watches,
         poller=poller,
         changes=changes,
         clock=ground.clock,
@@ -163,16 +156,18 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         client=ground.client,
         catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
         registry=registry,
-        inbox=Inbox(store=ground.store, clock=ground.clock),
-        news=News(store=ground.store, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere),
+        inbox=Inbox(store=ground.storage.watches, clock=ground.clock),
+        news=News(
+            store=ground.storage.watches, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere
+        ),
         catching_up=CatchingUp(registry=registry, changes=changes, clock=ground.clock),
-        conversations=Conversations(store=ground.store, poller=poller),
-        deliveries=Deliveries(store=ground.store, clock=ground.clock),
-        tasks=Tasks(store=ground.store, registry=registry, clock=ground.clock),
+        conversations=Conversations(store=ground.storage.watches, poller=poller),
+        deliveries=Deliveries(store=ground.storage.watches, clock=ground.clock),
+        tasks=Tasks(store=ground.storage.tasks, registry=registry, clock=ground.clock),
         executions=reader,
         recorder=recorder,
         manifest=ground.manifest,
-        shelf=Shelf(ground.state_dir / SHELF_DIRECTORY, ground.clock, masked),
+        shelf=Shelf(ground.storage.directory / SHELF_DIRECTORY, ground.clock, masked),
         logs=logs,
         clock=ground.clock,
         allowed_pytest_options=settings.allowed_pytest_options,
@@ -181,9 +176,9 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         redactor=redactor,
         access=AccessControl(
             policy=policy_of(settings),
-            confirmations=Confirmations(SqliteConfirmations(ground.store.connection), ground.clock),
-            tokens=Tokens(SqliteTokens(ground.store.connection), ground.clock),
-            audit=SqliteAuditLog(ground.store.connection),
+            confirmations=Confirmations(ground.storage.confirmations, ground.clock),
+            tokens=Tokens(ground.storage.tokens, ground.clock),
+            audit=ground.storage.audit,
             clock=ground.clock,
             redactor=redactor,
         ),
@@ -213,7 +208,7 @@ def _leases(ground: Ground) -> Leases | None:
     if ground.heartbeat_seconds is None:
         return None
     return Leases(
-        store=ground.store,
+        store=ground.storage.watches,
         clock=ground.clock,
         server=ground.server,
         heartbeat_seconds=ground.heartbeat_seconds,
@@ -224,7 +219,7 @@ def _elsewhere(ground: Ground, changes: Changes, poller: Poller) -> Elsewhere | 
     if ground.heartbeat_seconds is None:
         return None
     return Elsewhere(
-        store=ground.store,
+        store=ground.storage.watches,
         changes=changes,
         clock=ground.clock,
         task_group=ground.tasks,

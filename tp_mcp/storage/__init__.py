@@ -1,1 +1,1 @@
-"""Everything that is kept: watches, the inbox, access, and the history of runs."""
+"""Everything that is kept: watches, the inbox, access, the history of runs. `opening.open_storage` opens it."""

@@ -1,7 +1,7 @@
-"""The tables, as a list of steps that only ever add.
+"""The tables of both files, each as a list of steps that only ever add.
 
-`PRAGMA user_version` counts the steps a file has taken. A newer process takes the missing ones; an older process that
-meets a newer file refuses it, because it could not keep promises it does not know.
+A file counts the steps it has taken. A newer process takes the missing ones; an older process refuses a newer file,
+because it could not keep promises it does not know.
 """
 
 MIGRATIONS: tuple[str, ...] = (
@@ -195,4 +195,53 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 
-VERSION = len(MIGRATIONS)
+HISTORY_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE runs (
+        server             TEXT NOT NULL,
+        exec_id            INTEGER NOT NULL,
+        lab                TEXT NOT NULL,
+        build              TEXT NOT NULL,
+        ended_at           REAL NOT NULL,
+        outcomes           BLOB NOT NULL,  -- JSON by test, compressed
+        PRIMARY KEY (server, exec_id)
+    ) STRICT;
+    CREATE INDEX runs_of_lab ON runs (server, lab, exec_id);
+
+    CREATE TABLE readers (
+        server             TEXT NOT NULL,
+        exec_id            INTEGER NOT NULL,
+        principal          TEXT NOT NULL,
+        PRIMARY KEY (server, exec_id, principal),
+        FOREIGN KEY (server, exec_id) REFERENCES runs (server, exec_id) ON DELETE CASCADE
+    ) STRICT;
+
+    CREATE TABLE upgrades (
+        server             TEXT NOT NULL,
+        testbed            TEXT NOT NULL,
+        at                 REAL NOT NULL,
+        build              TEXT NOT NULL,
+        PRIMARY KEY (server, testbed, at)
+    ) STRICT;
+
+    CREATE TABLE notes (
+        principal          TEXT NOT NULL,
+        server             TEXT NOT NULL,
+        signature          TEXT NOT NULL,
+        text               TEXT NOT NULL,
+        made_at            REAL NOT NULL,
+        until_build        TEXT NOT NULL,
+        until_at           REAL,
+        PRIMARY KEY (principal, server, signature)
+    ) STRICT;
+
+    CREATE TABLE reruns (
+        server             TEXT NOT NULL,
+        watch_id           TEXT NOT NULL,
+        exec_id            INTEGER NOT NULL,
+        made_at            REAL NOT NULL,
+        PRIMARY KEY (server, watch_id)
+    ) STRICT;
+    """,
+)
+"""The history is in a file of its own, so that nothing it does holds up the watches."""

@@ -1,19 +1,17 @@
 """Watches and inbox entries as rows, and back."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import JsonValue, TypeAdapter
 
 from tp_mcp.errors import StoreCorruptError
+from tp_mcp.storage.table import Row
 from tp_mcp.watch.model.chain import Chain
 from tp_mcp.watch.model.reading import Outcome, Reading
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.usual_duration import Usual
 from tp_mcp.watch.model.watch import Advisory, InboxEntry, Origin, Owner, Watch, WatchState
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
     )
     return {
         "id": watch.id,
-        **_owner_columns(watch.owner),
+        **owner_columns(watch.owner),
         "server": watch.server,
         "job": watch.job,
         "title": watch.title,
@@ -105,7 +103,7 @@ def _row_to_watch(row: Row) -> Watch:
     record = _RECORD.validate_json(row["record"])
     return Watch(
         id=row["id"],
-        owner=_owner(row),
+        owner=owner_of(row),
         server=row["server"],
         origin=_ORIGIN.validate_json(row["origin"]),
         title=row["title"],
@@ -145,7 +143,7 @@ def entry_to_row(entry: InboxEntry) -> dict[str, Any]:
     """Return the values of a row by column."""
     return {
         "watch_id": entry.watch_id,
-        **_owner_columns(entry.owner),
+        **owner_columns(entry.owner),
         "job": entry.job,
         "text": entry.text,
         "created_at": entry.created_at,
@@ -158,7 +156,7 @@ def row_to_entry(row: Row) -> InboxEntry:
     """Return the inbox entry of a row."""
     return InboxEntry(
         watch_id=row["watch_id"],
-        owner=_owner(row),
+        owner=owner_of(row),
         text=row["text"],
         job=row["job"],
         created_at=row["created_at"],
@@ -178,7 +176,8 @@ def _chain_columns(chain: Chain | None) -> dict[str, Any]:
     }
 
 
-def _owner_columns(owner: Owner) -> dict[str, Any]:
+def owner_columns(owner: Owner) -> dict[str, Any]:
+    """Return the columns of an owner."""
     return {
         "principal": owner.principal,
         "conversation": owner.conversation,
@@ -186,5 +185,6 @@ def _owner_columns(owner: Owner) -> dict[str, Any]:
     }
 
 
-def _owner(row: Row) -> Owner:
+def owner_of(row: Row) -> Owner:
+    """Return the owner in a row's columns."""
     return Owner(row["principal"], row["conversation"], bool(row["conversation_exact"]))

@@ -24,7 +24,7 @@ from tp_mcp.connectors.runner import ConnectorRunner
 from tp_mcp.errors import ConnectorError, TpUnreachableError
 from tp_mcp.jobs.manifest_specs import poll_args, spec_of
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.delivery.change_events import Changes
 from tp_mcp.watch.delivery.inbox import Inbox
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
@@ -93,7 +93,7 @@ class Watching:
 @asynccontextmanager
 async def watching(product: str, settings: dict[str, Any], directory: Path) -> AsyncIterator[Watching]:
     clock, timer, changes = step_clock(), FakeTimer(), Changes()
-    store = await SqliteStore.open(directory)
+    store = (await open_storage(directory)).watches
     manifest = load_manifest(HERE / f"{product}.yaml").manifest
     async with ConnectorRunner(manifest, settings, clock=clock) as runner, anyio.create_task_group() as group:
         tasks = CountedTasks(group)

@@ -21,7 +21,7 @@ from tp_mcp.server.notifications import listen_streams as streams_module
 from tp_mcp.server.notifications import publisher as pushes_module
 from tp_mcp.server.notifications.publisher import PROGRESS_SECONDS
 from tp_mcp.server.rendering import INBOX_HEADING
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.delivery.change_feed import LOOK_SECONDS
 from tp_mcp.watch.lifecycle import state_machine
 
@@ -167,7 +167,7 @@ async def test_an_end_that_another_process_wrote_is_pushed_too(connect: Connect,
         watch_id = await started(client.chat)
         await client.subscribe(INBOX)
         await client.chat.world.advance(2 * LOOK_SECONDS)
-        elsewhere = await SqliteStore.open(tmp_path)
+        elsewhere = (await open_storage(tmp_path)).watches
         watch = await elsewhere.get(watch_id)
         assert watch is not None
         step = state_machine.refuse(

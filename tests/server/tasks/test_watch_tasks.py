@@ -299,7 +299,7 @@ async def test_a_start_that_turns_out_not_to_have_happened_is_an_error(world: Wo
 async def test_too_many_tasks_are_answered_at_once(
     world: World, taker: TaskTaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tp_mcp.storage import tasks as table
+    from tp_mcp.storage import delivery as table
 
     monkeypatch.setattr(table, "MAX_TASKS", 1)
     await taker.create("start_upgrade", **BUILD)

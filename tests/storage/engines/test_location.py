@@ -8,7 +8,7 @@ import pytest
 
 from tp_mcp.errors import StoreLocationError
 from tp_mcp.storage.engines.sqlite import NETWORK_FILE_SYSTEMS, network_file_system, prepare_file
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.opening import open_storage
 
 
 def mode(path: Path) -> int:
@@ -23,7 +23,7 @@ def mounts(tmp_path: Path) -> Path:
 async def test_only_its_owner_may_read_what_a_store_writes(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        store = await SqliteStore.open(tmp_path / "state")
+        store = (await open_storage(tmp_path / "state")).watches
         await store.unended("http://tp")
         files = sorted((tmp_path / "state").iterdir())
         assert [path.name for path in files] == ["watches.sqlite3", "watches.sqlite3-shm", "watches.sqlite3-wal"]

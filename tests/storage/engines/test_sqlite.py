@@ -23,9 +23,10 @@ from tp_mcp.errors import (
     StoreVersionError,
 )
 from tp_mcp.storage.engines.sqlite import Connection
-from tp_mcp.storage.schema import VERSION
+from tp_mcp.storage.opening import open_storage
+from tp_mcp.storage.schema import MIGRATIONS
 from tp_mcp.storage.watch_rows import row_to_watch
-from tp_mcp.storage.watch_store import SqliteStore
+from tp_mcp.storage.watches import WatchStore
 from tp_mcp.watch.model.watch import Watch
 
 Connect = Callable[..., Awaitable[Connection]]
@@ -100,14 +101,14 @@ async def test_a_file_held_by_another_process_can_be_read_and_is_busy_to_write(
     connect: Connect, make_watch: MakeWatch, path: Path
 ) -> None:
     connection = await connect()
-    store, watch = SqliteStore(connection), make_watch()
+    store, watch = WatchStore(connection), make_watch()
     holder = Holder(path)
     try:
         assert await store.get(watch.id) is None
         with pytest.raises(StoreBusyError, match="held by another process"):
             await store.add(watch)
         # It needs nothing written, so it opens all the same.
-        assert await SqliteStore(await connect()).unended(watch.server) == ()
+        assert await WatchStore(await connect()).unended(watch.server) == ()
         holder.let_go()
         await store.add(watch)
         assert await store.get(watch.id) == watch
@@ -128,7 +129,7 @@ async def test_a_new_file_held_by_another_process_is_busy_to_open(connect: Conne
 
 
 async def test_a_short_hold_is_waited_for(connect: Connect, make_watch: MakeWatch, path: Path) -> None:
-    store, watch = SqliteStore(await connect(busy_timeout_seconds=10.0)), make_watch()
+    store, watch = WatchStore(await connect(busy_timeout_seconds=10.0)), make_watch()
     holder = Holder(path)
     try:
         writing = asyncio.create_task(store.add(watch))
@@ -145,13 +146,13 @@ async def test_a_short_hold_is_waited_for(connect: Connect, make_watch: MakeWatc
 async def test_many_processes_opening_a_new_file_at_once_all_get_it(connect: Connect) -> None:
     connections = await asyncio.gather(*(connect(busy_timeout_seconds=10.0) for _ in range(6)))
     assert {await each.run(lambda db: db.execute("PRAGMA user_version").fetchone()[0]) for each in connections} == {
-        VERSION
+        len(MIGRATIONS)
     }
 
 
 async def test_a_full_disk_is_said_and_loses_nothing(connect: Connect, make_watch: MakeWatch) -> None:
     connection = await connect()
-    store = SqliteStore(connection)
+    store = WatchStore(connection)
     kept = make_watch()
     await store.add(kept)
     pages = await connection.run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
@@ -177,7 +178,7 @@ async def test_a_file_that_is_no_store_is_called_damaged_and_left_alone(connect:
 
 async def test_a_page_that_was_damaged_is_called_so(connect: Connect, make_watch: MakeWatch, path: Path) -> None:
     connection = await connect()
-    store = SqliteStore(connection)
+    store = WatchStore(connection)
     for number in range(30):
         await store.add(make_watch(str(number), last_answer="x" * 4000))
     page: int = await connection.run(
@@ -187,7 +188,7 @@ async def test_a_page_that_was_damaged_is_called_so(connect: Connect, make_watch
     data = bytearray(path.read_bytes())
     data[(page - 1) * PAGE_BYTES : page * PAGE_BYTES] = b"\xff" * PAGE_BYTES
     path.write_bytes(data)
-    damaged = SqliteStore(await connect())
+    damaged = WatchStore(await connect())
     with pytest.raises(StoreCorruptError):
         await damaged.unended("http://tp.example:8000")
 
@@ -203,7 +204,7 @@ def write_column(db: sqlite3.Connection, *, column: str, value: str) -> None:
 
 async def test_a_row_that_is_no_watch_is_called_damaged(connect: Connect, make_watch: MakeWatch) -> None:
     connection = await connect()
-    store, watch = SqliteStore(connection), make_watch()
+    store, watch = WatchStore(connection), make_watch()
     await store.add(watch)
     for column, value in (("record", "{}"), ("spec", "no JSON"), ("state", "asleep")):
         before = await connection.run(partial(read_column, column=column))
@@ -218,7 +219,7 @@ async def test_a_row_that_is_no_watch_does_not_keep_the_others_from_being_watche
     connect: Connect, make_watch: MakeWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = await connect()
-    store, damaged, other = SqliteStore(connection), make_watch("1"), make_watch("2")
+    store, damaged, other = WatchStore(connection), make_watch("1"), make_watch("2")
     await store.add(damaged)
     await connection.write(partial(write_column, column="record", value="{}"))
     await store.add(other)
@@ -228,18 +229,20 @@ async def test_a_row_that_is_no_watch_does_not_keep_the_others_from_being_watche
 
 async def test_a_newer_file_is_refused_with_the_way_out_and_left_alone(connect: Connect, path: Path) -> None:
     connection = await connect()
-    await connection.run(lambda db: db.execute(f"PRAGMA user_version = {VERSION + 1}"))
+    await connection.run(lambda db: db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}"))
     await connection.close()
-    with pytest.raises(StoreVersionError, match=f"store version {VERSION + 1}, this one knows {VERSION}") as newer:
+    with pytest.raises(
+        StoreVersionError, match=f"store version {len(MIGRATIONS) + 1}, this one knows {len(MIGRATIONS)}"
+    ) as newer:
         await connect()
     assert "Update tp-mcp" in newer.value.remedy
-    assert bare(path).execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
+    assert bare(path).execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
 
 
 async def test_a_new_file_takes_every_step_and_an_old_one_none_again(connect: Connect, path: Path) -> None:
     await (await connect()).close()
     db = bare(path)
-    assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert {"watches", "inbox"} <= tables
@@ -253,9 +256,8 @@ async def test_a_step_that_fails_leaves_the_file_as_it_was(
     connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = ("CREATE TABLE one (a);\nCREATE TABLE two (b);", "CREATE TABLE one (again);")
-    monkeypatch.setattr("tp_mcp.storage.engines.sqlite.MIGRATIONS", broken)
     with pytest.raises(StoreError, match="already exists"):
-        await connect()
+        await connect(migrations=broken)
     db = bare(path)
     assert db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     assert db.execute("PRAGMA user_version").fetchone() == (0,)
@@ -273,7 +275,7 @@ async def test_a_file_that_cannot_be_written_says_where_to_look(connect: Connect
 async def test_a_location_that_cannot_be_used_is_said_when_it_is_opened(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     with pytest.raises(StoreLocationError):
-        await SqliteStore.open(tmp_path / "state")
+        await open_storage(tmp_path / "state")
 
 
 @pytest.mark.parametrize("value", ["a\ud800", 2**70])
@@ -331,7 +333,7 @@ async def test_an_opening_that_is_cancelled_leaves_no_connection_open(path: Path
     if damaged:
         path.parent.mkdir()
         path.write_bytes(b"This is no database at all. " * 100)
-    connection = Connection(path)
+    connection = Connection(path, MIGRATIONS)
     opening = asyncio.create_task(connection.open())
     await asyncio.sleep(0)
     opening.cancel()

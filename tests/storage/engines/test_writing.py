@@ -11,6 +11,7 @@ import pytest
 from tp_mcp.errors import StoreError, StoreFullError
 from tp_mcp.storage.engines import sqlite as connection_module
 from tp_mcp.storage.engines.sqlite import Connection
+from tp_mcp.storage.schema import MIGRATIONS
 
 Connect = Callable[..., Awaitable[Connection]]
 Work = Callable[[sqlite3.Connection], object]
@@ -99,7 +100,7 @@ async def test_a_write_whose_caller_left_is_finished(connect: Connect) -> None:
 
 
 async def test_a_closed_store_writes_nothing(path: Path) -> None:
-    connection = Connection(path)
+    connection = Connection(path, MIGRATIONS)
     await connection.open()
     await connection.close()
     with pytest.raises(StoreError, match="closed"):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from tp_mcp.storage.delivery import TaskTable
 from tp_mcp.watch.delivery.tasks import KEPT_SECONDS, Tasks, TaskState, WatchTask, is_over
 from tp_mcp.watch.model.until import Awaited, Until
 from tp_mcp.watch.model.watch import Owner, Watch, WatchState
@@ -12,7 +13,7 @@ MakeWatch = Callable[..., Watch]
 
 
 async def begun(world: Any, watch: Watch, until: Until = Until.TERMINAL) -> tuple[Tasks, WatchTask]:
-    tasks = Tasks(store=world.store, registry=world.registry, clock=world.clock)
+    tasks = Tasks(store=TaskTable(world.store.real._database), registry=world.registry, clock=world.clock)
     task = await tasks.begin(watch.owner, Awaited((watch,), until))
     assert task is not None
     return tasks, task
@@ -42,7 +43,7 @@ async def test_an_end_is_the_first_one(open_world: Any, make_watch: MakeWatch, a
 
 async def test_what_has_ended_already_needs_no_task(open_world: Any, make_watch: MakeWatch) -> None:
     async with open_world() as world:
-        tasks = Tasks(store=world.store, registry=world.registry, clock=world.clock)
+        tasks = Tasks(store=TaskTable(world.store.real._database), registry=world.registry, clock=world.clock)
         ended = make_watch(state=WatchState.DONE, ended_at=world.clock.time)
         assert await tasks.begin(ended.owner, Awaited((ended,))) is None
 
@@ -68,4 +69,4 @@ async def test_tasks_that_expired_are_dropped_by_the_next(open_world: Any, make_
         world.clock.time = task.expires_at + 1
         assert await tasks.get(task.id, alice) is None
         await begun(world, watch)
-        assert await world.store.task(task.id) is None
+        assert await TaskTable(world.store.real._database).task(task.id) is None

@@ -355,7 +355,7 @@ async def test_many_watches_of_one_job_end_in_few_transactions(open_world: Any, 
         watches = [await world.add(make_watch()) for _ in range(50)]
         world.reader.on("1", {"status": "done"})
         seen: list[str] = []
-        connection = world.store.real._connection
+        connection = world.store.real._database
         await connection.run(lambda db: db.set_trace_callback(seen.append))
         await world.advance(16)
         await connection.run(lambda db: db.set_trace_callback(None))

@@ -21,7 +21,6 @@ from tp_mcp.errors import (
     StoreLocationError,
     StoreVersionError,
 )
-from tp_mcp.storage.schema import MIGRATIONS, VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -189,16 +188,12 @@ MOST_WRITES_AT_ONCE = 200
 
 
 class Connection:
-    """Runs functions on the one thread that owns the connection."""
+    """Runs functions on the one thread that owns the connection. A `tp_mcp.storage.table.Database`."""
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
-        migrations: Sequence[str] | None = None,
+        self, path: Path, migrations: Sequence[str], *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS
     ) -> None:
-        """Prepare for a file whose tables are made by `migrations`; by those of the watches' store where it is None."""
+        """Prepare for a file whose tables are made by `migrations`."""
         self._path = path
         self._migrations = migrations
         self._busy_timeout_seconds = busy_timeout_seconds
@@ -310,15 +305,14 @@ def _told(left: asyncio.Future[Any]) -> None:
         logger.warning("What a caller who left had asked of the store failed: %s", error)
 
 
-def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str] | None = None) -> None:
-    """Bring the tables up to date: those of the watches' store, or those of other migrations.
+def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    """Bring the tables up to date.
 
     Raises:
         StoreVersionError: the file was written by a newer version.
 
     """
-    steps = MIGRATIONS if migrations is None else migrations
-    known = VERSION if migrations is None else len(migrations)
+    known = len(migrations)
     if _version(db) == known:
         # Nothing to write, so a process that holds the file, or a full disk, does not keep it from being read.
         return
@@ -329,7 +323,7 @@ def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str] | None
                 f"The store {path} was written by a newer tp-mcp (store version {version}, this one knows {known}).",
                 remedy="Update tp-mcp, or set TP_MCP_STATE_DIR to another directory.",
             )
-        for step in steps[version:]:
+        for step in migrations[version:]:
             for statement in _statements(step):
                 db.execute(statement)
         # A pragma takes no parameters; this is a number of ours.
