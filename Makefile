@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test versions chaos fuzz conformance check lint types coverage readme snapshots lock clean
+.PHONY: demo test versions chaos fuzz conformance check lint types coverage readme listing lock clean
 
 demo: $(READY)
 	@$(BIN)/tp-mcp demo
@@ -66,8 +66,9 @@ coverage: $(READY)
 readme: $(READY)
 	$(BIN)/python -m tests.readme
 
-snapshots: $(READY)
-	$(BIN)/python -m pytest tests/server --snapshot-update
+# The listing of the tools that ships with the package.
+listing: $(READY)
+	$(BIN)/python -m tests.listing
 
 # Exact versions of all dependencies, without an index: every installation uses them as constraints.
 lock:

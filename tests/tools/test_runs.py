@@ -52,7 +52,7 @@ async def test_parametrised_tests_and_classes_are_known(world: World) -> None:
         ({"testcase": "Tests_CLI"}, ['testcase is "Tests_CLI", but must be a list']),
         ({"testcase": "[not json"}, ['testcase is "[not json", but must be a list']),
         ({"testcase": [7]}, ["testcase.0 is 7, but must be a text in quotes"]),
-        ({}, ["testcase is missing (Pytest ids relative to the tests root"]),
+        ({}, ["testcase is missing (Test ids from list_testcases, relative to the tests root"]),
         ({"testcase": [TESTS], "foo": 1}, ["there is no argument foo.", "lab, testcase, argument"]),
         ({"testcase": [TESTS], "arguments": "-x"}, ["there is no argument arguments (did you mean argument?)"]),
         ({"testcase": [TESTS], "argument": "-k a; reboot"}, ["argument", "';'"]),

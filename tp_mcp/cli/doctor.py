@@ -19,7 +19,7 @@ from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.errors import TpMcpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.text import count_of
-from tp_mcp.server.toolset import TOOLSETS, tools_with
+from tp_mcp.server.listing import read_listing
 from tp_mcp.settings import Settings, load_settings
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.tools.framework.tp_identities import TP_TOKEN_HEADER
@@ -172,12 +172,13 @@ def _manifest_finding(settings: Settings) -> Finding:
 
 
 def _toolsets_finding(settings: Settings) -> Finding:
+    listing = read_listing()
     try:
-        tools = tools_with(settings.toolsets)
+        tools = listing.with_toolsets(settings.toolsets)
     except TpMcpError as error:
         return _failed("Tools", error)
-    named = ", ".join(f"{name}{' (offered)' if name in settings.toolsets else ''}" for name in TOOLSETS)
-    return Finding(Mark.OK, f"Tools: {len(tools)} offered. Toolsets that can be named: {named or 'none'}.")
+    named = ", ".join(f"{name}{' (offered)' if name in settings.toolsets else ''}" for name in listing.toolsets)
+    return Finding(Mark.OK, f"Tools: {len(tools)} offered. Toolsets that can be named: {named}.")
 
 
 async def _store_finding(state_dir: Path) -> Finding:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tp_mcp.server.auth.authentication import Authentication
     from tp_mcp.server.auth.rate_limit import Limiting
     from tp_mcp.server.identity import Identity
+    from tp_mcp.server.listing import Tools
     from tp_mcp.tools.framework.definition import ToolDefinition
     from tp_mcp.tools.framework.services import Services
 
@@ -41,7 +42,13 @@ def serve(options: ServeOptions) -> None:
 
     def make(identity: Identity, authentication: Authentication | None, limiting: Limiting) -> TpServer:
         return TpServer(
-            backend, identity, clock, lambda: load_tools(options), authentication=authentication, limiting=limiting
+            backend,
+            identity,
+            clock,
+            lambda: load_tools(options),
+            lambda: list_tools(options),
+            authentication=authentication,
+            limiting=limiting,
         )
 
     serve_http(options, backend, make)
@@ -49,7 +56,8 @@ def serve(options: ServeOptions) -> None:
 
 def _server(options: ServeOptions, identity: Identity) -> tuple[TpServer, Backend]:
     backend = _backend(options)
-    return TpServer(backend, identity, SystemClock(), lambda: load_tools(options)), backend
+    server = TpServer(backend, identity, SystemClock(), lambda: load_tools(options), lambda: list_tools(options))
+    return server, backend
 
 
 def _backend(options: ServeOptions) -> Backend:
@@ -96,8 +104,16 @@ def _load_opening() -> Opening:
     return open_configured
 
 
-def load_tools(options: ServeOptions) -> tuple[ToolDefinition[Any], ...]:
-    """Return the tools to offer."""
-    from tp_mcp.cli.toolsets import chosen_tools
+def list_tools(options: ServeOptions) -> Tools:
+    """Return the tools to offer, as they are listed."""
+    from tp_mcp.cli.toolsets import offered_tools
 
-    return chosen_tools(options)
+    return offered_tools(options)
+
+
+def load_tools(options: ServeOptions) -> tuple[ToolDefinition[Any], ...]:
+    """Return the definitions of the tools to offer."""
+    from tp_mcp.server.toolset import ALL_TOOLS
+
+    definitions = {definition.name: definition for definition in ALL_TOOLS}
+    return tuple(definitions[tool.name] for tool in list_tools(options))

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from mcp.types import ListToolsResult
 
-from tp_mcp.server.app import listed
+from tp_mcp.server.listing import read_listing
 from tp_mcp.server.toolset import DEFAULT_TOOLS, TOOLSETS, Tools
 from tp_mcp.tools.framework.definition import ToolDefinition
 
@@ -17,7 +17,7 @@ MAX_TOKENS = 4_000
 
 def listing_tokens() -> int:
     """Return the size of `tools/list` in tokens: characters of compact JSON by four."""
-    result = ListToolsResult(tools=[listed(definition) for definition in DEFAULT_TOOLS])
+    result = ListToolsResult(tools=list(read_listing().default))
     compact = json.dumps(
         result.model_dump(mode="json", by_alias=True, exclude_none=True)["tools"],
         separators=(",", ":"),

@@ -1,41 +1,47 @@
 """Which tools are offered, by option, by setting and by policy."""
 
 import logging
-from typing import Any
 
-from tp_mcp.composition.environment import config_file
+from tp_mcp.composition.environment import any_variable_is_set, config_file
 from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.errors import ConfigurationError
-from tp_mcp.server.toolset import ALL_TOOLS, DEFAULT_TOOLS, Tools, tools_with
-from tp_mcp.settings import Settings, load_settings
-from tp_mcp.tools.framework.definition import ToolDefinition
+from tp_mcp.server.listing import Tools, changes_tp, read_listing
 
 logger = logging.getLogger(__name__)
 
+SETTINGS = ("TP_MCP_TOOLSETS", "TP_MCP_DISABLED_TOOLS", "TP_MCP_READ_ONLY")
+"""The variables that decide which tools are offered."""
 
-def chosen_tools(options: ServeOptions) -> Tools:
-    """Return the default tools and those of the toolsets that the option names, or else the setting.
 
-    What the operator took away is left out: named tools, and all that change TP where nothing may be changed.
+def offered_tools(options: ServeOptions) -> Tools:
+    """Return the default tools and the toolsets that the option names or, without the option, the setting.
 
-    Where a toolset is named that there is not, the log says so, and the default tools are offered: a chat with most of
-    its tools serves its user better than one without any. So it is where a setting is wrong: each call says which.
+    Disabled tools are left out and, on a read-only server, all tools that change TP.
+
+    If a toolset does not exist, or another setting is wrong, the log says so and the default tools are offered: a chat
+    with most of its tools serves its user better than one without any, and each call explains the wrong setting.
     """
+    listing = read_listing()
+    if options.toolsets is None and not any_variable_is_set(SETTINGS):
+        return listing.default
+    # Loading the settings takes longer than everything else that answers a client, so it happens only if they matter.
+    from tp_mcp.settings import load_settings
+
     try:
         settings = load_settings(config_file(), profile=options.profile)
     except ConfigurationError as error:
         logger.warning("Only the default tools are offered: %s", error)
-        return DEFAULT_TOOLS
-    unknown = settings.disabled_tools - {tool.name for tool in ALL_TOOLS}
-    if unknown:
-        logger.warning("TP_MCP_DISABLED_TOOLS names what is no tool: %s", ", ".join(sorted(unknown)))
+        return listing.default
+    known = {tool.name for tools in (listing.default, *listing.toolsets.values()) for tool in tools}
+    if unknown := settings.disabled_tools - known:
+        logger.warning("TP_MCP_DISABLED_TOOLS names unknown tools: %s", ", ".join(sorted(unknown)))
     try:
-        tools = tools_with(settings.toolsets if options.toolsets is None else options.toolsets)
+        tools = listing.with_toolsets(settings.toolsets if options.toolsets is None else options.toolsets)
     except ConfigurationError as error:
         logger.warning("Only the default tools are offered: %s", error)
-        tools = DEFAULT_TOOLS
-    return tuple(tool for tool in tools if _offered(tool, settings))
-
-
-def _offered(tool: ToolDefinition[Any], settings: Settings) -> bool:
-    return tool.name not in settings.disabled_tools and not (settings.read_only and tool.destructive)
+        tools = listing.default
+    return tuple(
+        tool
+        for tool in tools
+        if tool.name not in settings.disabled_tools and not (settings.read_only and changes_tp(tool))
+    )

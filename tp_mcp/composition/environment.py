@@ -2,9 +2,8 @@
 
 import getpass
 import os
+from collections.abc import Iterable
 from pathlib import Path
-
-from platformdirs import user_config_path, user_state_path
 
 from tp_mcp.server.identity import ProcessIdentity
 
@@ -16,12 +15,22 @@ CONFIG_FILE_VARIABLE = "TP_MCP_CONFIG_FILE"
 
 def config_file() -> Path:
     """Return where named profiles are read from."""
+    from platformdirs import user_config_path
+
     named = os.environ.get(CONFIG_FILE_VARIABLE)
     return Path(named) if named else user_config_path(APPLICATION, appauthor=False) / "config.toml"
 
 
+def any_variable_is_set(names: Iterable[str]) -> bool:
+    """Return whether one of these variables has a value, whatever its case: the settings ignore the case too."""
+    wanted = {name.upper() for name in names}
+    return any(value and name.upper() in wanted for name, value in os.environ.items())
+
+
 def default_state_dir() -> Path:
     """Return where watches are kept unless it is configured."""
+    from platformdirs import user_state_path
+
     return user_state_path(APPLICATION, appauthor=False)
 
 

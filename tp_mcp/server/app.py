@@ -14,10 +14,10 @@ from mcp.types import (
     Resource,
     ResourceTemplate,
     Tool,
-    ToolAnnotations,
 )
 
 from tp_mcp import __version__
+from tp_mcp.server.listing import listed
 from tp_mcp.server.notifications.subscriptions import Subscriptions
 from tp_mcp.server.tasks.extension import TasksExtension
 from tp_mcp.server.tasks.task_notifications import TasksListening
@@ -63,8 +63,8 @@ SERVER_NAME = "tp-mcp"
 class TpServer(MCPServer[None]):
     """An MCP server whose tools are `ToolDefinition`s.
 
-    The tools' modules are loaded when they are first listed or called: a client waits for the first answer, and what
-    only later answers need must not delay it.
+    The tools' modules are loaded when a tool is first called: a client waits for its first answers, and what only
+    later answers need must not delay them.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class TpServer(MCPServer[None]):
         identity: Identity,
         clock: Clock,
         load_tools: Callable[[], tuple[ToolDefinition[Any], ...]],
+        list_tools: Callable[[], Iterable[Tool]] | None = None,
         *,
         authentication: Authentication | None = None,
         limiting: ServerMiddleware[Any] | None = None,
@@ -84,6 +85,7 @@ class TpServer(MCPServer[None]):
             identity: knows whose a request is.
             clock: the time.
             load_tools: loads the tools' definitions.
+            list_tools: lists the same tools without loading them; None to make the listing from the definitions.
             authentication: how requests over HTTP are authenticated; None where they are not.
             limiting: refuses requests of who makes too many; None where nobody does.
 
@@ -92,6 +94,7 @@ class TpServer(MCPServer[None]):
         self._identity = identity
         self._clock = clock
         self._load_tools = load_tools
+        self._list_tools = list_tools
 
         @asynccontextmanager
         async def lifespan(_: MCPServer[None]) -> AsyncIterator[None]:
@@ -188,7 +191,8 @@ class TpServer(MCPServer[None]):
 
     @functools.cached_property
     def _listed(self) -> tuple[Tool, ...]:
-        # Making the schemas takes longer than all else that answers a client; they never change.
+        if self._list_tools is not None:
+            return tuple(self._list_tools())
         return tuple(listed(definition) for definition in self._definitions.values())
 
     @functools.cached_property
@@ -200,19 +204,3 @@ class TpServer(MCPServer[None]):
             return await call_next(ctx)
         finally:
             self._backend.answered()
-
-
-def listed(definition: ToolDefinition[Any]) -> Tool:
-    """Return a tool as it is listed."""
-    return Tool(
-        name=definition.name,
-        title=definition.title,
-        description=definition.description,
-        input_schema=definition.schema(),
-        annotations=ToolAnnotations(
-            read_only_hint=definition.read_only,
-            destructive_hint=None if definition.read_only else definition.destructive,
-            idempotent_hint=None if definition.read_only else definition.idempotent,
-            open_world_hint=False,
-        ),
-    )

@@ -11,13 +11,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tp_mcp.watch.model.watch import SESSION_KEY_PREFIX, Owner
-
 if TYPE_CHECKING:
+    # Only named here: the first answers must not wait for the import.
     from collections.abc import Callable, Mapping
 
     from mcp.server.context import ServerRequestContext
     from starlette.requests import Request
+
+    from tp_mcp.watch.model.watch import Owner
 
 META_KEYS = ("threadId", "sessionId", "vscode.conversationId", "ai.opencode/sessionID")
 """Where clients are known to name the conversation; the first one that is there counts."""
@@ -63,6 +64,8 @@ class ProcessIdentity:
 
     def owner(self, meta: Mapping[str, Any] | None) -> Owner:
         """Return whose a request with this `_meta` is."""
+        from tp_mcp.watch.model.watch import Owner  # noqa: PLC0415 -- after the first answer
+
         named = _named_in(meta)
         if named is not None:
             return Owner(self.principal, named, exact=True)
@@ -91,6 +94,8 @@ class HttpIdentity:
 
     def of(self, ctx: ServerRequestContext[Any, Any]) -> Owner:
         """Return the principal and the conversation of a request."""
+        from tp_mcp.watch.model.watch import Owner  # noqa: PLC0415 -- after the first answer
+
         if ctx.request is None:
             raise ValueError("this request did not come over HTTP")
         request: Request = ctx.request
@@ -108,6 +113,8 @@ class HttpIdentity:
 
 def session_key(session_id: str) -> str:
     """Return the conversation's key of a session, without its id: whoever knows that may use the session."""
+    from tp_mcp.watch.model.watch import SESSION_KEY_PREFIX  # noqa: PLC0415 -- after the first answer
+
     return SESSION_KEY_PREFIX + _digest(session_id)
 
 

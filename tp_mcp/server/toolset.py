@@ -1,13 +1,12 @@
-"""Which tools there are, in the order a model reads them.
+"""The definitions of all tools, in the order in which they are listed.
 
-The default tools are few, because every conversation pays for their listing. What is rarely needed is in named
-toolsets, which whoever runs the server adds.
+The default tools are few, because every conversation pays for their listing. Tools that are rarely needed are in named
+toolsets, which the operator can add.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from tp_mcp.errors import ConfigurationError
 from tp_mcp.tools import (
     executions,
     hand_over,
@@ -45,7 +44,7 @@ TOOLSETS: Mapping[str, Tools] = {
     "triage": triage.NOTE_TOOLS,
     "watches": hand_over.TOOLS,
 }
-"""What can be added, by name."""
+"""Tools that can be added, by the name of their set."""
 
 ALL_TOOLS: Tools = (*DEFAULT_TOOLS, *(tool for tools in TOOLSETS.values() for tool in tools))
 
@@ -53,20 +52,3 @@ CHAINED_TOOLS: Mapping[str, ToolDefinition[Any]] = {
     definition.name: definition for definition in DEFAULT_TOOLS if definition.check is not None
 }
 """The tools that may follow the end of a watch."""
-
-
-def tools_with(names: Iterable[str], toolsets: Mapping[str, Tools] = TOOLSETS) -> Tools:
-    """Return the default tools and those of named toolsets.
-
-    Raises:
-        ConfigurationError: there is no toolset of a name; says which there are.
-
-    """
-    chosen = list(dict.fromkeys(names))
-    unknown = [name for name in chosen if name not in toolsets]
-    if unknown:
-        raise ConfigurationError(
-            f"There is no toolset {', '.join(map(repr, unknown))}.",
-            remedy=f"TP_MCP_TOOLSETS or --toolsets may name: {', '.join(toolsets) or 'none yet'}.",
-        )
-    return (*DEFAULT_TOOLS, *(tool for name in chosen for tool in toolsets[name]))

@@ -29,9 +29,7 @@ EXECUTION_TYPICAL_CHARACTERS = 6_000
 class ExecutionArguments(ToolArguments):
     """What the tools about one execution take."""
 
-    exec_id: Annotated[
-        int, Field(description="Execution id, as run_pytest or TP's own page shows it.", examples=[446], gt=0)
-    ]
+    exec_id: Annotated[int, Field(description="Execution id from run_pytest or TP's own page.", examples=[446], gt=0)]
 
 
 class CancelExecutionArguments(ExecutionArguments):
@@ -185,9 +183,8 @@ TOOLS = (
         name="get_execution",
         title="Show a pytest run",
         description=(
-            "Show a pytest run: status and counts; once it has ended, every failed and errored test with the "
-            "line that failed, and the report's URL. Works for any execution, also one started in TP's own "
-            "page."
+            "Show a pytest run: its status and test counts and, once it has ended, each failed test with the failing "
+            "line, and the report's URL. Works for any execution, including runs started on TP's own page."
         ),
         arguments=ExecutionArguments,
         run=get_execution,
@@ -196,10 +193,10 @@ TOOLS = (
     ),
     ToolDefinition(
         name=CANCEL_TOOL,
-        title="End a pytest run",
+        title="Stop a pytest run",
         description=(
-            "End a running pytest execution on TP for everybody; what it has not run stays unrun. cancel_watch "
-            "is what only stops the watching."
+            "Stop a pytest run on TP, for everybody. Tests that have not run yet will not run. To stop only the "
+            "watching, use cancel_watch."
         ),
         arguments=CancelExecutionArguments,
         run=cancel_execution,

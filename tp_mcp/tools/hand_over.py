@@ -19,13 +19,13 @@ class HandOverWatchArguments(ToolArguments):
 
     watch_id: Annotated[
         str,
-        Field(description="The watch's id.", examples=["w_7k3m9q2d"], pattern=r"^w_[0-9a-z]{8}$"),
+        Field(description="Id of the watch.", examples=["w_7k3m9q2d"], pattern=r"^w_[0-9a-z]{8}$"),
     ]
     conversation: Annotated[
         str | None,
         Field(
-            description="Which conversation gets it, as list_watches(all_conversations=true) names it; this one by "
-            "default.",
+            description="Conversation that takes the watch, as named by list_watches(all_conversations=true). "
+            "Default: this conversation.",
             examples=["chat_0f3a91b2c4"],
             pattern=CONVERSATION_PATTERN,
         ),

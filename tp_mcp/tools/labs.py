@@ -23,9 +23,7 @@ PEOPLE_SHOWN = 6
 class ListLabsArguments(ToolArguments):
     """What `list_labs` takes."""
 
-    search: Annotated[
-        str, Field(description="Only labs whose name contains this, case ignored.", examples=["AT16"])
-    ] = ""
+    search: Annotated[str, Field(description="Part of the lab's name; case is ignored.", examples=["AT16"])] = ""
 
 
 async def list_labs(arguments: ListLabsArguments, call: Call) -> Document:
@@ -72,8 +70,8 @@ TOOLS = (
         name="list_labs",
         title="List labs",
         description=(
-            "List the labs (testbeds) you may use, with status, owners, who else may use them, and devices. Use it to "
-            "find the exact name before start_upgrade or run_pytest."
+            "List the labs (testbeds) you may use, with status, owners, other users and devices. Use it to find a "
+            "lab's exact name before start_upgrade or run_pytest."
         ),
         arguments=ListLabsArguments,
         run=list_labs,

@@ -65,8 +65,8 @@ TOOLS = (
         name="list_versions",
         title="List versions",
         description=(
-            "List the firmware versions that TP's automation knows, to find the exact version for start_upgrade with "
-            'mode "ga".'
+            "List the firmware versions that TP's automation knows. Use it to find the exact version for start_upgrade "
+            'with mode "ga".'
         ),
         arguments=ListVersionsArguments,
         run=list_versions,
@@ -76,8 +76,8 @@ TOOLS = (
         name="list_executions",
         title="List recent executions",
         description=(
-            "List your recent pytest executions on TP, also those started in TP's own page, with status and progress, "
-            "to find the id that get_execution takes."
+            "List your recent pytest executions on TP with status and progress, including those started on TP's own "
+            "page. Use it to find the id for get_execution."
         ),
         arguments=ListExecutionsArguments,
         run=list_executions,

@@ -65,8 +65,8 @@ TOOLS = (
         name="lock_lab",
         title="Mark a lab as taken",
         description=(
-            "Mark a lab as taken by you, so that others see it is in use. The mark stays until unlock_lab, also when "
-            "your jobs there have ended. It is not needed to run or upgrade, and it keeps nobody from doing so."
+            "Mark a lab as taken by you, so that others see it is in use. The mark stays until unlock_lab, even after "
+            "your jobs there have ended. Runs and upgrades do not need it, and it does not prevent others' jobs."
         ),
         arguments=LabArguments,
         run=lock_lab,
@@ -75,10 +75,10 @@ TOOLS = (
     ),
     ToolDefinition(
         name="unlock_lab",
-        title="Free a lab",
+        title="Unmark a lab",
         description=(
-            "Take away the mark that lock_lab set on a lab. It ends nothing that runs there; cancel_execution ends a "
-            "run. TP may refuse where somebody else set the mark."
+            "Remove the mark that lock_lab set on a lab. Jobs that run there continue; cancel_execution stops a run. "
+            "TP may refuse if somebody else set the mark."
         ),
         arguments=LabArguments,
         run=unlock_lab,

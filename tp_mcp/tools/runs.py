@@ -31,13 +31,13 @@ MAX_TESTCASES = 500
 class RunPytestArguments(ToolArguments):
     """What `run_pytest` takes."""
 
-    lab: Annotated[str, Field(description="Lab (= testbed) name from list_labs.", examples=["AT16_Combined_FSW"])]
+    lab: Annotated[str, Field(description="Lab (= testbed) name from list_labs.")]
     testcase: Annotated[
         list[str],
         Field(
-            description="Pytest ids relative to the tests root (no tests/ prefix): directory, file, or "
-            "file::Class::test. list_testcases finds them.",
-            examples=[["Tests_CLI"], ["Tests_CLI/test_radius.py::TestRadius::test_servers"]],
+            description="Test ids from list_testcases, relative to the tests root (without tests/): directory, file, "
+            "or file::Class::test.",
+            examples=[["Tests_CLI/test_radius.py::TestRadius::test_servers"]],
             min_length=1,
             max_length=MAX_TESTCASES,
         ),
@@ -45,11 +45,11 @@ class RunPytestArguments(ToolArguments):
     argument: Annotated[
         str,
         Field(
-            description="Pytest arguments, on the dry run and the real one.",
-            examples=["-k 'radius and not flaky' --maxfail=3", "-m sanity"],
+            description="pytest arguments for the dry run and the real run.",
+            examples=["-k 'radius and not flaky' --maxfail=3"],
         ),
     ] = ""
-    extra_pytest_options: Annotated[str, Field(description="Pytest arguments on the real run only.")] = ""
+    extra_pytest_options: Annotated[str, Field(description="pytest arguments for the real run only.")] = ""
     on_done: OnDone = None
     on_fail: OnFail = None
     max_wait_seconds: WaitOfStart = 0
@@ -61,7 +61,7 @@ class RerunArguments(ToolArguments):
     """What `rerun_failed` takes."""
 
     exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
-    cluster: Annotated[str, Field(description="A reason's id (s_...) from triage_execution.")] = ""
+    cluster: Annotated[str, Field(description="Id of one failure reason (s_...) from triage_execution.")] = ""
     confirm: Confirm = None
 
 
@@ -153,10 +153,10 @@ RUN_PYTEST = ToolDefinition(
     name=RUN_TOOL,
     title="Run pytest on a lab",
     description=(
-        "Run pytest on a lab's controller and watch it to its end in the background. Returns at once; the "
-        "first line has the watch's id (w_...). The end, with counts and report, is reported by itself on "
-        "the next result of any tool: do not poll in a loop and do not start it again. Shell syntax and "
-        "unknown pytest options are refused; quote expressions: -k 'radius and not flaky'. Example: "
+        "Run pytest on a lab and watch the run in the background. Returns at once; the first line of the result "
+        "has the watch id (w_...). The end, with test counts and the report's URL, is reported on the next result "
+        "of any tool: do not poll in a loop and do not start it again. Shell syntax and unknown pytest options are "
+        "refused; quote expressions: -k 'radius and not flaky'. Example: "
         '{"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"], "argument": "-m sanity"}'
     ),
     arguments=RunPytestArguments,
@@ -172,9 +172,10 @@ TOOLS = (
     RUN_PYTEST,
     ToolDefinition(
         name="rerun_failed",
-        title="Run failed tests again",
+        title="Rerun failed tests",
         description=(
-            "Run the failed tests again that tell most: two of each reason, or all of one. Its end says what changed."
+            "Rerun the most informative failed tests of a run: two for each failure reason, or all tests of one "
+            "reason. The end of the new run says what changed."
         ),
         arguments=RerunArguments,
         run=rerun_failed,

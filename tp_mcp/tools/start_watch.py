@@ -75,12 +75,17 @@ class MatchArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    path: Annotated[str, Field(min_length=1, max_length=PATH_MAX_CHARACTERS)]
-    equals: Scalar | None = None
-    in_: Annotated[list[Scalar] | None, Field(alias="in", min_length=1)] = None
-    matches: Annotated[str | None, Field(min_length=1)] = None
-    exists: StrictBool | None = None
-    gte: Annotated[float | None, Field(strict=True, allow_inf_nan=False)] = None
+    path: Annotated[
+        str,
+        Field(description="JMESPath in TP's JSON.", min_length=1, max_length=PATH_MAX_CHARACTERS),
+    ]
+    equals: Annotated[Scalar | None, Field(description="Expected value.")] = None
+    in_: Annotated[list[Scalar] | None, Field(description="Expected values.", alias="in", min_length=1)] = None
+    matches: Annotated[str | None, Field(description="Regular expression that the value contains.", min_length=1)] = (
+        None
+    )
+    exists: Annotated[StrictBool | None, Field(description="Whether the path exists.")] = None
+    gte: Annotated[float | None, Field(description="Minimum.", strict=True, allow_inf_nan=False)] = None
 
     @model_validator(mode="after")
     def _one_operator(self) -> "MatchArguments":
@@ -116,28 +121,33 @@ class MatchArguments(BaseModel):
 class StartWatchArguments(ToolArguments):
     """What `start_watch` takes."""
 
-    tool: Annotated[Literal["get_execution", "get_upgrade", "list_labs"], Field(description="The read tool to poll.")]
+    tool: Annotated[Literal["get_execution", "get_upgrade", "list_labs"], Field(description="Tool to poll.")]
     args: Annotated[
         dict[str, JsonValue],
-        Field(description="Its arguments.", examples=list(ARGS_EXAMPLES.values())),
+        Field(description="Arguments of that tool.", examples=list(ARGS_EXAMPLES.values())),
     ] = Field(default_factory=dict)
     done_match: Annotated[
         MatchArguments | None,
         Field(
-            description="End as done when the value at path (dotted or JMESPath, in TP's own JSON) meets one operator: "
-            "equals this; in this list; matches this regular expression somewhere; exists (true or false); gte, at "
-            "least this number. Without it, the end of the execution or upgrade counts.",
+            description="Condition for state done: path and one operator. Without it, the watch ends when the "
+            "execution or upgrade ends.",
             examples=[{"path": "status", "equals": "Done"}],
         ),
     ] = None
-    fail_match: Annotated[MatchArguments | None, Field(description="End as failed; looked at first.")] = None
+    fail_match: Annotated[
+        MatchArguments | None,
+        WithJsonSchema({"type": "object"}),
+        Field(description="Condition for state failed, in the same form; it is checked first."),
+    ] = None
     interval_sec: Annotated[
         float | None, Field(description="Seconds between polls, 5 to 3600.", allow_inf_nan=False)
     ] = None
-    timeout_sec: Annotated[float | None, Field(description="Seconds until it gives up.", allow_inf_nan=False)] = None
-    max_polls: Annotated[int | None, Field(description="Polls until it gives up.")] = None
+    timeout_sec: Annotated[
+        float | None, Field(description="Seconds until the watch gives up.", allow_inf_nan=False)
+    ] = None
+    max_polls: Annotated[int | None, Field(description="Polls until the watch gives up.")] = None
     message: Annotated[
-        str, Field(description="What to say at the end; may use {poll.<path>}.", max_length=MESSAGE_MAX_CHARACTERS)
+        str, Field(description="Message for the end; can use {poll.<path>}.", max_length=MESSAGE_MAX_CHARACTERS)
     ] = ""
     on_done: OnDone = None
     on_fail: OnFail = None
@@ -319,11 +329,11 @@ def _json(value: JsonValue) -> str:
 TOOLS = (
     ToolDefinition(
         name=START_TOOL,
-        title="Watch something already running",
+        title="Watch a running job",
         description=(
-            "Watch an execution or upgrade that somebody else started, e.g. in TP's own page, or any state of "
-            "the labs; what start_upgrade and run_pytest start is watched already. Without done_match the "
-            'job\'s own end counts. Examples: {"tool": "get_execution", "args": {"exec_id": 446}}; {"tool": '
+            "Watch an execution or upgrade that somebody else started, e.g. on TP's own page, or the state of a lab. "
+            "Jobs from start_upgrade and run_pytest are watched already. "
+            'Examples: {"tool": "get_execution", "args": {"exec_id": 446}}; {"tool": '
             '"list_labs", "done_match": {"path": "[?name==\'AT16_Combined_FSW\'].status | [0]", "equals": '
             '"Available"}}'
         ),

@@ -19,6 +19,7 @@ from tp_mcp.results.shelf import Kept, no_such_handle
 from tp_mcp.results.text import Size, count_of
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.pagination import Cursor
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.model.watch import Owner
 
@@ -40,12 +41,12 @@ _CURSOR = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,6}))?")
 class ReadResultArguments(ToolArguments):
     """What `read_result` takes."""
 
-    handle: Annotated[str, Field(description="As told.")]
-    search: Annotated[str, Field(description="Regular expression (RE2), per line.")] = ""
-    context: Annotated[int, Field(description="Lines around each.", ge=0, le=MAX_CONTEXT)] = CONTEXT
-    head: Annotated[int, Field(description="Only so many first lines.", ge=0)] = 0
-    tail: Annotated[int, Field(description="Only the last lines.", ge=0)] = 0
-    cursor: Annotated[str, Field(description="As the answer before said.")] = ""
+    handle: Annotated[str, Field(description="Id of the stored result.")]
+    search: Annotated[str, Field(description="Regular expression (RE2) to find in each line.")] = ""
+    context: Annotated[int, Field(description="Lines to show around each match.", ge=0, le=MAX_CONTEXT)] = CONTEXT
+    head: Annotated[int, Field(description="Number of first lines to show.", ge=0)] = 0
+    tail: Annotated[int, Field(description="Number of last lines to show.", ge=0)] = 0
+    cursor: Cursor = ""
 
 
 async def read_result(arguments: ReadResultArguments, call: Call) -> Document:
@@ -166,10 +167,10 @@ def _until(seconds: float) -> Callable[[], bool]:
 TOOLS = (
     ToolDefinition(
         name=READ_TOOL,
-        title="Read what was cut",
+        title="Read a stored result",
         description=(
-            "Read what did not fit into a result, or a run's log: in pages, or by search, head or tail. Example: "
-            '{"handle": "r_...", "search": "(?i)error"}'
+            "Read a stored result (the whole of a result that was cut) or the log of a run: page by page, or by "
+            'search, head or tail. Example: {"handle": "r_v109ds8t6mcg7nv6", "search": "(?i)error"}'
         ),
         arguments=ReadResultArguments,
         run=read_result,

@@ -16,7 +16,7 @@ from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import Size, count_of, format_duration, size_of
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.framework.pagination import offset_of
+from tp_mcp.tools.framework.pagination import Cursor, offset_of
 from tp_mcp.tools.reports.failed_tests import row_line
 from tp_mcp.triage.failing_line import failing_line
 from tp_mcp.triage.test_report import BROKEN, OUTCOMES, ReportedTest
@@ -47,10 +47,10 @@ class TestResultsArguments(ToolArguments):
     exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
     outcome: Annotated[
         Literal["broken", "failed", "error", "passed", "skipped", "xfailed", "xpassed", "rerun", "any"],
-        Field(description="broken: failed or error."),
+        Field(description="Outcome to list; broken means failed or error."),
     ] = "broken"
-    search: Annotated[str, Field(description="Words in the id or the failing line.", max_length=300)] = ""
-    cursor: Annotated[str, Field(description="Where to go on.")] = ""
+    search: Annotated[str, Field(description="Words to find in the test id or the failing line.", max_length=300)] = ""
+    cursor: Cursor = ""
 
 
 async def get_test_results(arguments: TestResultsArguments, call: Call) -> Document:
@@ -183,10 +183,10 @@ def _next_call(arguments: TestResultsArguments, offset: int) -> str:
 TOOLS = (
     ToolDefinition(
         name=RESULTS_TOOL,
-        title="Show a run's tests",
+        title="List a run's tests",
         description=(
-            "List an ended run's tests, by default what broke, with the lines that failed; one or two that are found, "
-            "with their logs."
+            "List the tests of an ended run, by default those that failed or had an error, with the failing lines. If "
+            "only one or two tests match, their logs are shown too."
         ),
         arguments=TestResultsArguments,
         run=get_test_results,

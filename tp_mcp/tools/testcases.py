@@ -11,7 +11,7 @@ from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.text import Size, count_of, format_duration, nearest, size_of
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
-from tp_mcp.tools.framework.pagination import offset_of
+from tp_mcp.tools.framework.pagination import Cursor, offset_of
 
 TESTCASES_TYPICAL_CHARACTERS = 5_000
 """A page of ids, whole."""
@@ -29,12 +29,12 @@ class ListTestcasesArguments(ToolArguments):
     """What `list_testcases` takes."""
 
     search: Annotated[
-        str, Field(description="Only ids that contain each of these words, case ignored.", examples=["radius server"])
+        str, Field(description="Words that the id must contain; case is ignored.", examples=["radius server"])
     ] = ""
     prefix: Annotated[
-        str, Field(description="Only ids below this directory, file or class.", examples=["Tests_CLI/test_radius.py"])
+        str, Field(description="Directory, file or class to list.", examples=["Tests_CLI/test_radius.py"])
     ] = ""
-    cursor: Annotated[str, Field(description="Where to go on, as the answer before said.")] = ""
+    cursor: Cursor = ""
 
 
 async def list_testcases(arguments: ListTestcasesArguments, call: Call) -> Document:
@@ -141,9 +141,8 @@ TOOLS = (
         name="list_testcases",
         title="Find test ids",
         description=(
-            "Find the pytest ids that run_pytest takes. Search by words, narrow by prefix, page with cursor; "
-            "where there are too many, directories and files with counts are listed instead. Example: "
-            '{"prefix": "Tests_CLI", "search": "radius"}'
+            "Find the test ids that run_pytest takes. If there are too many to list, the result shows directories "
+            'and files with their test counts. Example: {"prefix": "Tests_CLI", "search": "radius"}'
         ),
         arguments=ListTestcasesArguments,
         run=list_testcases,

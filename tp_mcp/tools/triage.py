@@ -43,7 +43,7 @@ BUILD_MAX_CHARACTERS = 40
 Signature = Annotated[
     str,
     Field(
-        description="The id before a reason in triage_execution.",
+        description="Id of a failure reason from triage_execution.",
         pattern="^s_[0-9a-f]{10}$",
         examples=["s_5f0c2a91be"],
     ),
@@ -54,7 +54,7 @@ class TriageArguments(ToolArguments):
     """What `triage_execution` takes."""
 
     exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
-    baseline: Annotated[int, Field(description="Execution id to compare with; 0: the lab's earlier ones.", ge=0)] = 0
+    baseline: Annotated[int, Field(description="Execution id to compare with (0: earlier runs on this lab).", ge=0)] = 0
 
 
 class NoteArguments(ToolArguments):
@@ -64,7 +64,7 @@ class NoteArguments(ToolArguments):
     text: Annotated[
         str,
         Field(
-            description="What is known of it.",
+            description="The verdict.",
             examples=["known, MANTIS-123"],
             min_length=1,
             max_length=NOTE_TEXT_MAX_CHARACTERS,
@@ -72,10 +72,14 @@ class NoteArguments(ToolArguments):
     ]
     until_build: Annotated[
         str,
-        Field(description="It holds for builds before this one.", examples=["6990"], max_length=BUILD_MAX_CHARACTERS),
+        Field(
+            description="First build for which the note is no longer valid.",
+            examples=["6990"],
+            max_length=BUILD_MAX_CHARACTERS,
+        ),
     ] = ""
     until_date: Annotated[
-        str, Field(description="It holds to the end of this day.", examples=["2026-12-31"], max_length=10)
+        str, Field(description="Last day on which the note is valid.", examples=["2026-12-31"], max_length=10)
     ] = ""
 
 
@@ -215,10 +219,10 @@ def _end_of(day: str) -> float | None:
 TOOLS = (
     ToolDefinition(
         name="triage_execution",
-        title="Say why a run failed",
+        title="Explain why a run failed",
         description=(
-            "Say why an ended run failed: verdict, reasons with evidence, what broke (product, test, environment), "
-            "what is new, known, flaky or fixed since earlier runs, next step."
+            "Explain why an ended run failed: the verdict, the reasons with evidence, the side at fault (product, test "
+            "or environment), the failures that are new, known, flaky or fixed since earlier runs, and the next step."
         ),
         arguments=TriageArguments,
         run=triage_execution,
@@ -230,9 +234,9 @@ TOOLS = (
 NOTE_TOOLS = (
     ToolDefinition(
         name="note_failure",
-        title="Note what is known of a failure",
+        title="Add a note on a failure",
         description=(
-            "Note a person's verdict on a failure signature, shown and used in later triages, until a build or a day. "
+            "Save a person's verdict on a failure reason. Later triages show and use it, until a build or a day. "
             'Example: {"signature": "s_5f0c2a91be", "text": "known, MANTIS-123", "until_build": "6990"}'
         ),
         arguments=NoteArguments,
@@ -243,19 +247,19 @@ NOTE_TOOLS = (
     ToolDefinition(
         name="list_failure_notes",
         title="List notes on failures",
-        description="List your notes on failure signatures.",
+        description="List your notes on failure reasons.",
         arguments=NoArguments,
         run=list_failure_notes,
         read_only=True,
     ),
     ToolDefinition(
         name="forget_failure_note",
-        title="Drop a note on a failure",
-        description="Drop your note on a failure signature.",
+        title="Delete a note on a failure",
+        description="Delete your note on a failure reason.",
         arguments=SignatureArguments,
         run=forget_failure_note,
         read_only=False,
         idempotent=True,
     ),
 )
-"""What only those need who keep notes; the toolset `triage`."""
+"""The toolset `triage`: notes on failures."""

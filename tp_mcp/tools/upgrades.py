@@ -32,7 +32,7 @@ UPGRADE_TYPICAL_CHARACTERS = 4_000
 
 LINES_WHERE_ALL_IS_WELL = 3
 
-Testbed = Annotated[str, Field(description="Testbed (= lab) name from list_labs.", examples=["AT16_Combined_FSW"])]
+Testbed = Annotated[str, Field(description="Testbed (= lab) name from list_labs.")]
 
 
 class StartUpgradeArguments(ToolArguments):
@@ -41,20 +41,19 @@ class StartUpgradeArguments(ToolArguments):
     testbed: Testbed
     mode: Annotated[
         Literal["build", "ga", "command"],
-        Field(description="Where the image comes from; each mode needs the one argument whose description names it."),
+        Field(description="Image source: build needs build_number, ga needs version, command needs command."),
     ]
     build_number: Annotated[
         str | None,
-        Field(description='For mode "build": build number as text; leading zeros matter.', examples=["6957", "0815"]),
+        Field(description="Build number as text, with its leading zeros, e.g. 0815.", examples=["6957", "0815"]),
     ] = None
     version: Annotated[
-        str | None, Field(description='For mode "ga": newest GA build of this version.', examples=["7.6.5"])
+        str | None, Field(description="Version whose newest GA build is loaded, e.g. 7.6.5.", examples=["7.6.5"])
     ] = None
     command: Annotated[
         str | None,
         Field(
-            description='For mode "command": the one line the build job prints: '
-            "execute restore image scp <path> <host> <user> <password>"
+            description="The line that the build job prints: execute restore image scp <path> <host> <user> <password>"
         ),
     ] = None
     on_done: OnDone = None
@@ -207,12 +206,12 @@ START_UPGRADE = ToolDefinition(
     name=START_TOOL,
     title="Upgrade a testbed",
     description=(
-        "Upgrade the firmware of a testbed's devices and watch it to its end in the background. Returns at "
-        "once; the first line has the watch's id (w_...). The end is reported by itself on the next result "
-        "of any tool: do not poll in a loop and do not start it again. Takes 2 to 15 minutes, reboots the "
-        'devices and cannot be cancelled. With on_done, "upgrade, then run these tests" is one '
-        'call. Example: {"testbed": "AT16_Combined_FSW", "mode": "build", '
-        '"build_number": "6957"}'
+        "Upgrade the firmware of a testbed's devices and watch the upgrade in the background. Returns at once; "
+        "the first line of the result has the watch id (w_...). The end is reported on the next result of any "
+        "tool: do not poll in a loop and do not start it again. An upgrade takes 2 to 15 minutes, reboots the "
+        "devices and cannot be cancelled. Use on_done to run tests after it. Example: "
+        '{"testbed": "AT16_Combined_FSW", "mode": "build", "build_number": "6957", "on_done": '
+        '{"tool": "run_pytest", "args": {"lab": "{args.testbed}", "testcase": ["Tests_CLI"]}}}'
     ),
     arguments=StartUpgradeArguments,
     run=start_upgrade,
@@ -229,9 +228,9 @@ TOOLS = (
         name="get_upgrade",
         title="Show a testbed's upgrade",
         description=(
-            "Show how a testbed's latest upgrade stands, per device, with the end of the log where it failed. The "
-            "status belongs to the testbed: just after start_upgrade it may still show the upgrade before; the "
-            "watch knows the difference."
+            "Show the status of a testbed's latest upgrade for each device, with the end of the log of devices that "
+            "failed. Right after start_upgrade, TP may still report the previous upgrade; the watch knows the "
+            "difference."
         ),
         arguments=GetUpgradeArguments,
         run=get_upgrade,

@@ -30,9 +30,7 @@ WATCH_ID_PATTERN = r"^w_[0-9a-z]{8}$"
 UNENDED = (WatchState.STARTING, WatchState.ACTIVE)
 ENDED = tuple(state for state in WatchState if state.ended)
 
-WatchId = Annotated[
-    str, Field(description="A watch's id, as a start told it.", examples=["w_7k3m9q2d"], pattern=WATCH_ID_PATTERN)
-]
+WatchId = Annotated[str, Field(description="Id of a watch.", examples=["w_7k3m9q2d"], pattern=WATCH_ID_PATTERN)]
 
 
 def _as_ids(value: object) -> object:
@@ -45,10 +43,8 @@ def _as_ids(value: object) -> object:
 class ListWatchesArguments(ToolArguments):
     """What `list_watches` takes."""
 
-    state: Annotated[Literal["active", "ended", "all"], Field(description="Which: still going on, ended, or all.")] = (
-        "all"
-    )
-    all_conversations: Annotated[bool, Field(description="Also those of your other conversations.")] = False
+    state: Annotated[Literal["active", "ended", "all"], Field(description="State of the watches to list.")] = "all"
+    all_conversations: Annotated[bool, Field(description="Include your other conversations.")] = False
 
 
 class WaitForWatchArguments(ToolArguments):
@@ -58,7 +54,7 @@ class WaitForWatchArguments(ToolArguments):
         tuple[str, ...],
         BeforeValidator(_as_ids),
         Field(
-            description="A watch's id, or several: returns with the first.",
+            description="Id of a watch, or several ids: the wait is over when the first one ends.",
             examples=["w_7k3m9q2d"],
             min_length=1,
             max_length=MAX_WATCHES,
@@ -66,11 +62,11 @@ class WaitForWatchArguments(ToolArguments):
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
     ]
     max_wait_seconds: Annotated[
-        float, Field(description="How long to wait at most; 0 only looks.", ge=0, allow_inf_nan=False)
+        float, Field(description="Seconds to wait (0: return immediately).", ge=0, allow_inf_nan=False)
     ] = DEFAULT_WAIT_SECONDS
     until: Annotated[
         Literal["terminal", "first_failure", "change"],
-        Field(description="Or return at the first failed test or device, or at any change."),
+        Field(description="Wait for the end, for the first failed test or device, or for any change."),
     ] = "terminal"
 
 
@@ -186,8 +182,8 @@ TOOLS = (
         name="list_watches",
         title="List watches",
         description=(
-            "List this conversation's watches (everything started or watched here) with state, progress and "
-            "outcome. Use it to find a watch's id again."
+            "List this conversation's watches (all jobs started or watched here) with state, progress and outcome. "
+            "Use it to find the id of a watch."
         ),
         arguments=ListWatchesArguments,
         run=list_watches,
@@ -198,9 +194,8 @@ TOOLS = (
         name="wait_for_watch",
         title="Wait for a watch",
         description=(
-            "Wait for a watch to end, with progress, at most max_wait_seconds (240 or less). "
-            "Running out of time is normal: the answer says how it stands and it goes on. Example: "
-            '{"watch_id": "w_7k3m9q2d"}'
+            "Wait for a watch to end, and report its progress. Reaching max_wait_seconds (at most 240) is normal: the "
+            'result shows the current progress, and the job goes on. Example: {"watch_id": "w_7k3m9q2d"}'
         ),
         arguments=WaitForWatchArguments,
         run=wait_for_watch,
@@ -210,7 +205,7 @@ TOOLS = (
     ToolDefinition(
         name="cancel_watch",
         title="Stop watching",
-        description="Stop watching. The upgrade or run itself goes on on TP; its end is no longer reported.",
+        description="Stop watching a job. The job itself continues on TP; its end is no longer reported.",
         arguments=CancelWatchArguments,
         run=cancel_watch,
         read_only=False,

@@ -4,20 +4,26 @@ Nobody waits for a session's reader: what it is told waits in an outbox of its o
 own, each push within `PUSH_SECONDS`. A session whose reader takes no push in time is told nothing until it asks again.
 """
 
+from __future__ import annotations
+
 import logging
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import anyio
-from anyio.abc import TaskGroup
 from mcp import MCPError
-from mcp.server.connection import Connection
-from mcp.server.context import ServerRequestContext
 from mcp.types import INVALID_PARAMS, LoggingLevel
 
-from tp_mcp.watch.model.watch import Owner
+if TYPE_CHECKING:
+    # Only named here: the first answers must not wait for the imports.
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
+    from mcp.server.connection import Connection
+    from mcp.server.context import ServerRequestContext
+
+    from tp_mcp.watch.model.watch import Owner
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,12 @@
 """Listen streams, by which a client of the 2026-07-28 protocol is told of changes."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from mcp import MCPError
-from mcp.server.context import ServerRequestContext
-from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
 from mcp.types import (
     INTERNAL_ERROR,
@@ -17,7 +16,14 @@ from mcp.types import (
     SubscriptionsListenResult,
 )
 
-from tp_mcp.watch.model.watch import Owner
+if TYPE_CHECKING:
+    # Only named here: the first answers must not wait for the imports.
+    from collections.abc import Callable
+
+    from mcp.server.context import ServerRequestContext
+    from mcp.server.session import ServerSession
+
+    from tp_mcp.watch.model.watch import Owner
 
 MAX_STREAMS = 1_024
 """Open listen streams of one server process."""

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, ValidationInfo, field_validator
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core.core_schema import ModelSchema, StringSchema
 
 from tp_mcp.access.audit_log import new_call_id
 from tp_mcp.results.document import Document
@@ -23,6 +21,22 @@ from tp_mcp.watch.model.watch import Owner, Watch
 
 TEXT_MAX_CHARACTERS = 10_000
 """Longest text in an argument, where nothing shorter is said."""
+
+_LEFT_OUT = frozenset(
+    {
+        "$ref",
+        "additionalProperties",
+        "examples",
+        "maxItems",
+        "maxLength",
+        "minItems",
+        "minLength",
+        "propertyNames",
+        "title",
+    }
+)
+_LEFT_OUT_IF_EMPTY = frozenset({"default", "exclusiveMinimum", "minimum"})
+"""Zero and less say nothing of a number that counts something, and no default says nothing at all."""
 
 
 class ToolArguments(BaseModel):
@@ -159,25 +173,36 @@ class ToolDefinition(Generic[Arguments]):
             raise argument_error(self.name, self.arguments, error) from None
 
     def schema(self) -> dict[str, JsonValue]:
-        """Return the JSON schema of the arguments, without what costs tokens and tells a model nothing."""
-        schema = self.arguments.model_json_schema(schema_generator=_PlainSchema)
-        schema.pop("description", None)
-        return schema
+        """Return the JSON schema of the arguments in the form that every client can read.
 
-
-class _PlainSchema(GenerateJsonSchema):
-    """A schema without what only costs tokens: titles, which repeat the names, and the longest text there may be."""
-
-    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 -- none has a title
-        return False
-
-    def str_schema(self, schema: StringSchema) -> JsonSchemaValue:
-        plain = super().str_schema(schema)
-        if plain.get("maxLength") == TEXT_MAX_CHARACTERS:
-            del plain["maxLength"]
+        Without `$ref`, `null`, `additionalProperties`, lengths and examples: some clients cannot convert them, and each
+        conversation pays for the rest. `parse` checks everything.
+        """
+        schema = self.arguments.model_json_schema()
+        plain = _plain(schema, schema.pop("$defs", {}))
+        del plain["description"]
         return plain
 
-    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
-        plain = super().model_schema(schema)
-        plain.pop("title", None)
-        return plain
+
+def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Return a schema with the definitions in place of their references, without what `schema` leaves out."""
+    # An argument without a value is left out of the call, so that nobody has to write null.
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
+    if len(kinds) == 1:
+        schema = {**kinds[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
+    if "$ref" in schema:
+        schema = {**definitions[schema["$ref"].rpartition("/")[2]], **schema}
+    plain: dict[str, JsonValue] = {}
+    for name, value in schema.items():
+        if name in _LEFT_OUT or (name in _LEFT_OUT_IF_EMPTY and not value):
+            continue
+        match name:
+            case "properties":
+                plain[name] = {key: _plain(each, definitions) for key, each in value.items()}
+            case "items":
+                plain[name] = _plain(value, definitions)
+            case "anyOf":
+                plain[name] = [_plain(each, definitions) for each in kinds]
+            case _:
+                plain[name] = value
+    return plain

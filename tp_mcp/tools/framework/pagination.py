@@ -1,8 +1,13 @@
 """Where a list goes on, page by page."""
 
 import re
+from typing import Annotated
+
+from pydantic import Field
 
 from tp_mcp.errors import InvalidArgumentError
+
+Cursor = Annotated[str, Field(description="Cursor from the previous page.")]
 
 
 def offset_of(cursor: str, count: int) -> int:

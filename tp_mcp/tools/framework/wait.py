@@ -20,7 +20,9 @@ MAX_TOLD_IN_FULL = 5
 
 WaitOfStart = Annotated[
     float,
-    Field(description="Wait up to so long for its end; 0 returns at once.", ge=0, allow_inf_nan=False),
+    Field(
+        description="Seconds to wait for the job to finish (default 0: return immediately).", ge=0, allow_inf_nan=False
+    ),
 ]
 
 _NOT_YET = {

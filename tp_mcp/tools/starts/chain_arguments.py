@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias, cast
 
-from pydantic import Field, JsonValue, WithJsonSchema
+from pydantic import Field, JsonValue
 
 from tp_mcp.access.policy import Action
 from tp_mcp.connectors.follow_up import CHAIN_ROOTS, follow_up_problems
@@ -58,21 +58,17 @@ KEYS = ("tool", "args", "message")
 MESSAGE_MAX_CHARACTERS = 300
 EXAMPLE = '{"tool": "run_pytest", "args": {"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"]}}'
 
-_OBJECT = WithJsonSchema({"type": "object"})
 OnDone = Annotated[
     dict[str, JsonValue] | None,
-    _OBJECT,
     Field(
-        description='What follows the state done, which a run has even if tests failed or none ran: {"tool": '
-        '"start_upgrade"|"run_pytest", "args": {...}} or {"message": "..."}. {args.x}, {result.x}, {poll.x} are '
-        "filled; args may nest on_done, on_fail; 3 deep.",
-        examples=[{"tool": "run_pytest", "args": {"lab": "{args.testbed}", "testcase": ["Tests_CLI"]}}],
+        description='Next step after state "done" (a run is done even if tests failed): {"tool": "start_upgrade" or '
+        '"run_pytest", "args": {...}} or {"message": "..."}. {args.x}, {result.x} and {poll.x} are filled in. args can '
+        "have its own on_done and on_fail, up to 3 steps.",
     ),
 ]
 OnFail = Annotated[
     dict[str, JsonValue] | None,
-    _OBJECT,
-    Field(description="Likewise for failed, timed out, lost; never for cancelled."),
+    Field(description="Next step after failed, timed_out or lost, in the same form; not after cancelled."),
 ]
 
 

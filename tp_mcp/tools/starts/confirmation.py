@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field, JsonValue, WithJsonSchema
+from pydantic import Field, JsonValue
 
 from tp_mcp.access.audit_log import Event
 from tp_mcp.access.confirmations import CODE_SECONDS, Proposal
@@ -21,10 +21,8 @@ from tp_mcp.tools.framework.questions import Answer, Asker
 from tp_mcp.tools.starts.chain_arguments import Later
 from tp_mcp.watch.model.watch import WatchState
 
-Confirm = Annotated[
-    str | None, WithJsonSchema({"type": "string"}), Field(description="Code of a shown plan, to do just that.")
-]
-DryRun = Annotated[bool, Field(description="Only show the plan.")]
+Confirm = Annotated[str | None, Field(description="Confirmation code from a shown plan.")]
+DryRun = Annotated[bool, Field(description="Show the plan without starting it.")]
 
 
 MAX_WATCHES_NAMED = 3
