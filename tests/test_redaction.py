@@ -67,7 +67,7 @@ def test_a_known_secret_is_found_in_every_usual_encoding(spelling: str) -> None:
 
 def test_a_secret_that_contains_another_one_goes_as_a_whole() -> None:
     assert (
-        Redactor((SecretStr("hunter"),)).knowing(SecretStr("hunter2000")).redact("hunter2000 hunter")
+        Redactor((SecretStr("hunter"),)).knowing([SecretStr("hunter2000")]).redact("hunter2000 hunter")
         == "[redacted] [redacted]"
     )
 

@@ -13,7 +13,6 @@ from tp_mcp.cli.report import _exit_code
 from tp_mcp.cli.report_formats import JsonReport, as_json, as_junit, print_table
 from tp_mcp.history.report_cache import RunTests
 from tp_mcp.redaction import Redactor
-from tp_mcp.results.fence import shown
 from tp_mcp.triage.test_report import ReportedTest
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
@@ -26,7 +25,7 @@ TOLD = RunTests((FAILED, PASSED, SKIPPED))
 
 
 def clean(text: str) -> str:
-    return shown(text, Redactor())
+    return Redactor().safe(text)
 
 
 def execution(**fields: Any) -> Execution:

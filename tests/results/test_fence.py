@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tp_mcp.results.fence import clean, fence, mask, new_marker, one_line
+from tp_mcp.redaction import clean, one_line
+from tp_mcp.results.fence import fence, mask, new_marker
 
 
 def test_text_from_outside_stands_between_two_lines_with_the_marker(marker: str) -> None:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from tests.support.clock import FakeClock, still_clock
 from tp_mcp.redaction import Redactor
-from tp_mcp.results import fence, kept_logs, log_room
+from tp_mcp.results import kept_logs, log_room
 from tp_mcp.results.kept_logs import KeptLogs, LogLimits, Tail
 
 SERVER = "http://tp.example:8000"
@@ -32,7 +32,7 @@ def new_logs(tmp_path: Path, clock: FakeClock) -> Callable[..., KeptLogs]:
 
     def opened(server: str = SERVER, **limits: Any) -> KeptLogs:
         redactor = Redactor((SecretStr(SECRET),))
-        return KeptLogs(tmp_path / "logs", server, clock, lambda text: fence.shown(text, redactor), LogLimits(**limits))
+        return KeptLogs(tmp_path / "logs", server, clock, redactor.safe, LogLimits(**limits))
 
     return opened
 
@@ -172,7 +172,7 @@ async def test_a_secret_that_is_learnt_while_a_log_grows_does_not_tear_it_apart(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     secrets: list[SecretStr] = []
-    logs = KeptLogs(tmp_path / "logs", SERVER, clock, lambda text: fence.shown(text, Redactor(secrets)))
+    logs = KeptLogs(tmp_path / "logs", SERVER, clock, Redactor(secrets).safe)
     data = f"a token {SECRET} here\n" * 400
     await logs.take_in(446, tail(data, 3_000))
     secrets.append(SecretStr(SECRET))

@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from tests.support.clock import FakeClock, still_clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, StoreFullError
 from tp_mcp.redaction import Redactor
-from tp_mcp.results.fence import shown
 from tp_mcp.results.shelf import Shelf, ShelfLimits, digest_of, shortened_to
 
 DAY = 86_400.0
@@ -29,7 +28,7 @@ def new_shelf(tmp_path: Path, clock: FakeClock) -> Callable[..., Shelf]:
 
     def opened(**limits: Any) -> Shelf:
         redactor = Redactor((SecretStr(SECRET),))
-        return Shelf(tmp_path / "shelf", clock, lambda text: shown(text, redactor), ShelfLimits(**limits))
+        return Shelf(tmp_path / "shelf", clock, redactor.safe, ShelfLimits(**limits))
 
     return opened
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tp_mcp.redaction import Redactor
-from tp_mcp.results import fence
 from tp_mcp.results.stitching import ANEW, PERHAPS_A_GAP, Addition, Known, gap_mark, stitch
 
 TAIL_BYTES = 4_096
@@ -32,8 +31,7 @@ PIECES = [
 GAP = re.compile(r"^\[\.\.\. ([\d,]+) bytes of the log are missing here[^\n]*\n", re.MULTILINE)
 
 
-def shown(text: str) -> str:
-    return fence.shown(text, REDACTOR)
+shown = REDACTOR.safe
 
 
 def lines(first: int, last: int) -> str:

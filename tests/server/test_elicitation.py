@@ -88,3 +88,15 @@ async def test_the_question_shows_no_secret(guarded: World, connect: Connect, mo
     (question,) = user.asked
     assert "10.1.1.1" in question
     assert "Hunter2Secret" not in question
+
+
+@ERAS
+async def test_the_question_shows_no_password_that_tp_shows(guarded: World, connect: Connect, mode: str) -> None:
+    state = guarded.simulator.state
+    state.add_lab(replace(state.labs[LAB], usedby=(state.users["demo"].password, "carol")))
+    user = User("decline", None)
+    async with connect(mode=mode, elicitation_callback=user) as chat:
+        await chat.refused("start_upgrade", **UPGRADE)
+    (question,) = user.asked
+    assert "[redacted], carol" in question
+    assert state.users["demo"].password not in question

@@ -98,7 +98,7 @@ async def test_many_ends_are_counted_beyond_the_first_five(chat: Chat) -> None:
 
 
 def test_no_entry_makes_no_inbox() -> None:
-    assert inbox_text([]) == ("", ())
+    assert inbox_text([], Redactor()) == ("", ())
 
 
 async def kept(_: str) -> str:
@@ -110,7 +110,9 @@ async def kept(_: str) -> str:
 async def test_monstrous_ends_keep_the_limits_of_the_inbox_and_of_what_it_is_appended_to(
     count: int, letter: str
 ) -> None:
-    inbox, shown = inbox_text([entry(number, f"[w_{number:08}] {letter * 20_000}") for number in range(count)])
+    inbox, shown = inbox_text(
+        [entry(number, f"[w_{number:08}] {letter * 20_000}") for number in range(count)], Redactor()
+    )
     assert len(inbox) <= INBOX_MAX_CHARACTERS
     assert len(shown) == min(count, 5)
     assert inbox.startswith(f"{INBOX_HEADING}\n[w_00000000] ")
@@ -137,11 +139,11 @@ async def test_monstrous_ends_keep_the_limits_of_the_inbox_and_of_what_it_is_app
 
 def test_short_ends_leave_their_room_to_long_ones() -> None:
     long = "y" * 1_000
-    inbox, _ = inbox_text([entry(0, "short"), entry(1, long), entry(2, "short")])
+    inbox, _ = inbox_text([entry(0, "short"), entry(1, long), entry(2, "short")], Redactor())
     assert long in inbox
     assert INBOX_CUT not in inbox
 
 
 def test_control_characters_of_an_end_do_not_reach_the_reader() -> None:
-    inbox, _ = inbox_text([entry(0, "a\x1b[31mred\x07\u202e")])
+    inbox, _ = inbox_text([entry(0, "a\x1b[31mred\x07\u202e")], Redactor())
     assert inbox == f"{INBOX_HEADING}\nared"

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import StoreFullError
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import Redactor, SafeText
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
-from tp_mcp.results.fence import shown
 from tp_mcp.results.limits import MINIMUM_LIMIT, RESULT_MAX_BYTES
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.results.text import Size
@@ -56,14 +55,14 @@ def pages_of(text: str) -> str:
 async def cut_and_read(document: Document, budget: int, directory: Path) -> tuple[str, str, str]:
     """Return a result, what was to be kept of it, and what the handle that it tells leads to."""
     redactor = Redactor()
-    shelf = Shelf(directory, SystemClock(), lambda text: shown(text, redactor))
+    shelf = Shelf(directory, SystemClock(), redactor.safe)
     wholes = [""]
 
     async def keep(whole: str) -> str:
         wholes.append(whole)
         return await shelf.keep("alice", whole, what="a result")
 
-    text = await kept_text(document, "", redactor, max_characters=budget, keep=keep)
+    text = await kept_text(document, SafeText(""), redactor, max_characters=budget, keep=keep)
     told = TELLS.search(text)
     return text, wholes[-1], "" if told is None else (await shelf.get("alice", told[3])).text
 
@@ -82,10 +81,10 @@ def test_any_document_within_any_budget_and_the_whole_of_it_from_the_shelf(docum
         return
     assert read == pages_of(read) == whole
     assert (told[1], told[2]) == (f"{told.start():,}", f"{len(whole):,}")
-    clean = shown(whole, Redactor())
+    clean = Redactor().safe(whole)
     for section in document.sections:
         for part in section.items if isinstance(section, ItemList) else [section.text]:
-            for line in shown(part, Redactor()).strip().split("\n"):
+            for line in Redactor().safe(part).strip().split("\n"):
                 assert line.strip() in clean
 
 
@@ -107,6 +106,6 @@ async def test_where_the_whole_cannot_be_kept_the_result_says_so(reason: str) ->
     async def full(_: str) -> str:
         raise StoreFullError(reason)
 
-    text = await kept_text(Document("x" * 9_000), "", Redactor(), max_characters=2_000, keep=full)
+    text = await kept_text(Document("x" * 9_000), SafeText(""), Redactor(), max_characters=2_000, keep=full)
     assert len(text) <= 2_000
     assert "characters. The rest could not be kept: " in text

@@ -44,7 +44,7 @@ def at(passed: int | None, total: int | None = None) -> Watch:
 
 async def reported(*watches: Watch, every: float = 10.0) -> list[tuple[float, float | None, str]]:
     sent, clock = Sent(), step_clock(1_000.0)
-    reporter = ProgressReporter(sent.send, clock, Redactor((SecretStr("hunter2"),)).redact)
+    reporter = ProgressReporter(sent.send, clock, Redactor((SecretStr("hunter2"),)))
     for watch in watches:
         await reporter.report(watch)
         clock.time += every
@@ -90,7 +90,7 @@ async def test_values_rise_strictly_and_stay_below_their_total_whatever_is_told(
 
 async def test_several_watches_are_told_in_one_line_with_the_seconds_waited() -> None:
     sent, clock = Sent(), step_clock(1_000.0)
-    reporter = ProgressReporter(sent.send, clock, Redactor().redact)
+    reporter = ProgressReporter(sent.send, clock, Redactor())
     await reporter.report(at(3, 50), replace(at(None), title="upgrade of " + "x" * 5_000))
     clock.time += 10
     await reporter.report(at(3, 50), at(None))
@@ -105,4 +105,4 @@ async def test_a_client_that_reads_nothing_holds_a_wait_up_for_a_moment_only(mon
 
     monkeypatch.setattr(progress, "SEND_SECONDS", 0.01)
     async with asyncio.timeout(5):
-        await ProgressReporter(never, step_clock(), Redactor().redact).report(WATCH)
+        await ProgressReporter(never, step_clock(), Redactor()).report(WATCH)

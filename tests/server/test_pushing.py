@@ -19,6 +19,7 @@ from mcp.types import SubscriptionsListenRequestParams
 
 from tests.server.conftest import IDENTITY, Connect
 from tests.support.clock import FakeClock
+from tp_mcp.redaction import SafeText
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.notifications import handshake_sessions as sessions_module
 from tp_mcp.server.notifications import listen_streams as streams_module
@@ -88,17 +89,17 @@ async def test_a_stalled_reader_holds_up_nobody_and_is_told_nothing_until_it_ask
         sessions.subscribe(reader.ask(), "tp://inbox", ALICE)
         sessions.heard(reader.ask(), ALICE)
     async with group() as tasks:
-        sessions.ended("first", "info", anyone, tasks)
+        sessions.ended(SafeText("first"), "info", anyone, tasks)
         sessions.updated("tp://inbox", anyone, tasks)
         await until(lambda: live.taken == ["first", "tp://inbox"])
         await until(lambda: [session.stalled for session in sessions._sessions.values()] == [True, False])
         tried = stuck.tried
-        sessions.ended("second", "info", anyone, tasks)
+        sessions.ended(SafeText("second"), "info", anyone, tasks)
         await until(lambda: "second" in live.taken)
         assert (stuck.tried, stuck.taken) == (tried, [])
         stuck.stuck = False
         sessions.heard(stuck.ask(), ALICE)
-        sessions.ended("third", "info", anyone, tasks)
+        sessions.ended(SafeText("third"), "info", anyone, tasks)
         await until(lambda: stuck.taken == ["third"])
 
 
@@ -108,7 +109,7 @@ async def test_what_waits_for_a_slow_reader_is_bounded_and_a_resource_waits_once
     sessions.heard(reader.ask(), ALICE)
     async with group() as tasks:
         for number in range(10 * sessions_module.MAX_ENDS_WAITING):
-            sessions.ended(str(number), "info", anyone, tasks)
+            sessions.ended(SafeText(str(number)), "info", anyone, tasks)
             sessions.updated("tp://inbox", anyone, tasks)
         (session,) = sessions._sessions.values()
         assert len(session.ends) == sessions_module.MAX_ENDS_WAITING
@@ -120,11 +121,11 @@ async def test_a_push_that_fails_for_an_unforeseen_reason_ends_nothing_else(capl
     for reader in (broken, live):
         sessions.heard(reader.ask(), ALICE)
     async with group() as tasks:
-        sessions.ended("first", "info", anyone, tasks)
+        sessions.ended(SafeText("first"), "info", anyone, tasks)
         await until(lambda: live.taken == ["first"])
         await until(lambda: not any(session.sending for session in sessions._sessions.values()))
         broken.broken = False
-        sessions.ended("second", "info", anyone, tasks)
+        sessions.ended(SafeText("second"), "info", anyone, tasks)
         await until(lambda: broken.taken == ["second"])
     assert "could not be told" in caplog.text
 
@@ -146,7 +147,7 @@ async def test_a_session_of_many_conversations_is_told_of_those_that_called_last
         sessions.heard(reader.ask(), owner)
     async with group() as tasks:
         for owner in owners:
-            sessions.ended(owner.conversation, "info", partial(eq, owner), tasks)
+            sessions.ended(SafeText(owner.conversation), "info", partial(eq, owner), tasks)
         await until(lambda: str(len(owners) - 1) in reader.taken)
     assert "0" in reader.taken
     assert "1" not in reader.taken

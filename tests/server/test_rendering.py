@@ -5,7 +5,8 @@ from pydantic import SecretStr
 
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document, ItemList, LogExcerpt
-from tp_mcp.server.rendering import kept_text
+from tp_mcp.server.rendering import inbox_text, kept_text
+from tp_mcp.watch.model.watch import InboxEntry, Owner
 
 PREFIX = "restore image scp /a 10.1.1.1 builder"
 
@@ -20,6 +21,8 @@ async def nowhere(_: str) -> str:
 async def test_a_secret_goes_whatever_a_terminal_put_into_it_or_before_it(log: str) -> None:
     redactor = Redactor((SecretStr("hunter2000"),)) if "\r" in log else Redactor()
     document = Document(log, (LogExcerpt(log, log), ItemList(log, (log,), rest=log)), log)
-    text = await kept_text(document, f"[w_00000000] {log}", redactor, max_characters=2_000, keep=nowhere)
+    entry = InboxEntry("w_00000000", Owner("p", "c", exact=True), f"[w_00000000] {log}", "job:1", 0.0)
+    inbox, _ = inbox_text([entry], redactor)
+    text = await kept_text(document, inbox, redactor, max_characters=2_000, keep=nowhere)
     assert "[redacted]" in text
     assert "ter2000" not in text

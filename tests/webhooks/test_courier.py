@@ -88,7 +88,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def sending(world: World, outbox: Any = None, **endpoints: Webhook) -> AsyncIterator[None]:
-    events = Events(endpoints, Redactor, world.clock)
+    events = Events(endpoints, Redactor(), world.clock)
     courier = Courier(
         endpoints=endpoints,
         events=events,
@@ -203,7 +203,7 @@ async def test_an_endpoint_that_hangs_holds_up_no_other(
     endpoints = {"hangs": make_webhook("https://hangs.example/"), "chat": make_webhook(receiver.url())}
     courier = Courier(
         endpoints=endpoints,
-        events=Events(endpoints, Redactor, world.clock),
+        events=Events(endpoints, Redactor(), world.clock),
         outbox=world.store.outbox,
         deliveries=Deliveries(store=world.store.watches, clock=world.clock),
         clock=world.clock,

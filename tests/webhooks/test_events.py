@@ -1,7 +1,7 @@
 """What endpoints are sent: of which ends, in which format, and without secrets."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ PASSWORD = "the-password-of-tp"
 
 
 def events(**endpoints: Webhook) -> Events:
-    return Events(endpoints, lambda: Redactor((SecretStr(PASSWORD),)), still_clock())
+    return Events(endpoints, Redactor((SecretStr(PASSWORD),)), still_clock())
 
 
 def done(watch: Watch) -> tuple[Watch, InboxEntry]:
@@ -165,10 +165,11 @@ def test_what_the_conversation_was_told_by_its_own_call_is_no_event(
 def test_an_end_is_written_whatever_goes_wrong_with_its_events(
     make_watch: MakeWatch, make_webhook: MakeWebhook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken() -> Redactor:
-        raise RuntimeError("unforeseen")
+    class Broken:
+        def __iter__(self) -> Iterator[SecretStr]:
+            raise RuntimeError("unforeseen")
 
     watch, entry = done(make_watch())
-    assert Events({"ci": make_webhook(URL)}, broken, still_clock()).of_end(watch, entry) == ()
+    assert Events({"ci": make_webhook(URL)}, Redactor(Broken()), still_clock()).of_end(watch, entry) == ()
     assert "No endpoint is told the end of w_00000001" in caplog.text
     assert no_events(watch, entry) == ()

@@ -28,7 +28,7 @@ class AccessControl:
         tokens: who is let in over HTTP.
         audit: the log.
         clock: the time.
-        redactor: takes secrets out of what is logged.
+        redactor: makes the audit log's texts safe.
 
     """
 
@@ -95,5 +95,5 @@ class Trail:
             event=event,
             action=action,
             testbed=testbed,
-            detail=shorten(self.control.redactor.redact(detail), DETAIL_MAX_CHARACTERS),
+            detail=shorten(self.control.redactor.safe(detail), DETAIL_MAX_CHARACTERS),
         )

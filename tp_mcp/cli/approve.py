@@ -11,7 +11,7 @@ from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.clock import Clock, SystemClock
 from tp_mcp.composition.environment import process_identity
 from tp_mcp.errors import TpMcpError
-from tp_mcp.results.fence import clean
+from tp_mcp.redaction import clean
 from tp_mcp.storage.opening import open_storage
 
 COMMAND = "tp-mcp approve"

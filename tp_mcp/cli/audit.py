@@ -11,7 +11,7 @@ import typer
 
 from tp_mcp.access.audit_log import AuditEntry, AuditFilter
 from tp_mcp.errors import TpMcpError
-from tp_mcp.results.fence import clean
+from tp_mcp.redaction import clean
 from tp_mcp.storage.opening import open_storage
 
 

@@ -79,7 +79,7 @@ def _run(file: Path, settings: Path | None, use: "Callable[[ConnectorRunner], Aw
     from tp_mcp.connectors.loader import load_manifest
     from tp_mcp.connectors.runner import ConnectorRunner
     from tp_mcp.errors import TpMcpError
-    from tp_mcp.results.fence import clean
+    from tp_mcp.redaction import clean
 
     async def used() -> str:
         manifest = load_manifest(file).manifest

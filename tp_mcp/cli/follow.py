@@ -10,8 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from tp_mcp.cli.script_terms import FAILED, PASSED, UNKNOWN
 from tp_mcp.jobs.pytest_run.execution_rule import execution_id
-from tp_mcp.results.fence import one_line
-from tp_mcp.results.fence import shown as redacted
+from tp_mcp.redaction import SafeText, one_line
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.messages import is_doubtful, never_started
@@ -136,6 +135,6 @@ class Follower:
         inbox.handed_over(visit, (watch.id,))
         await inbox.begin(self.owner)
 
-    def shown(self, text: str) -> str:
-        """Return a text without secrets, and without what a terminal would act on."""
-        return redacted(text, self.services.redactor.knowing(*self.services.client.secrets))
+    def shown(self, text: str) -> SafeText:
+        """Return a text as it may be shown."""
+        return self.services.redactor.safe(text)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
-from tp_mcp.cli.report_formats import as_json, as_junit, print_table
+from tp_mcp.cli.report_formats import Clean, as_json, as_junit, print_table
 from tp_mcp.cli.script_terms import FAILED, PASSED, UNKNOWN, ReportFormat
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.environment import config_file, process_identity
@@ -19,7 +19,6 @@ from tp_mcp.errors import InputError, TpMcpError
 from tp_mcp.history.report_cache import RunReports, RunTests
 from tp_mcp.jobs.pytest_run.execution_rule import CANCELLED, DONE, ENDED_OTHERWISE, outcome_of
 from tp_mcp.redaction import Redactor
-from tp_mcp.results.fence import shown
 from tp_mcp.results.statuses import status_words
 from tp_mcp.settings import load_settings
 from tp_mcp.triage.test_report import BROKEN
@@ -59,8 +58,8 @@ async def _report(exec_id: int, form: ReportFormat, output: Path | None, profile
         owner = process_identity().owner(None)
         told = await RunReports().tests(exec_id, execution, client=client, owner=owner)
         url = _url(client, execution)
-        redactor = Redactor(access.secrets).knowing(*client.secrets)
-    _write(exec_id, execution, told, form, output, url, redactor)
+        safe = Redactor(access.secrets).knowing(client.secrets).safe
+    _write(exec_id, execution, told, form, output, url, safe)
     _tell_what_is_missing(told)
     return _exit_code(execution, told)
 
@@ -72,11 +71,8 @@ def _write(
     form: ReportFormat,
     output: Path | None,
     url: str | None,
-    redactor: Redactor,
+    clean: Clean,
 ) -> None:
-    def clean(text: str) -> str:
-        return shown(text, redactor)
-
     match form:
         case ReportFormat.JSON:
             _put(as_json(exec_id, execution, told, report_url=url, clean=clean) + b"\n", output)

@@ -66,9 +66,8 @@ async def open_services(
 
     """
     manifest = _manifest(settings.connector)
-
-    def redactor(client: TpClient) -> Callable[[], Redactor]:
-        return lambda: Redactor((*access.secrets, *client.secrets, *(learnt or ())))
+    endpoint_secrets = tuple(webhook.secret for webhook in settings.webhooks.values())
+    redactor = Redactor(access.secrets).knowing(endpoint_secrets, learnt or ())
 
     async with (
         _one_error_as_itself(),
@@ -80,7 +79,8 @@ async def open_services(
             verify=access.verify,
         ) as client,
         await open_storage(
-            state_dir, events_of_end=(events := Events(settings.webhooks, redactor(client), clock)).of_end
+            state_dir,
+            events_of_end=(events := Events(settings.webhooks, redactor.knowing(client.secrets), clock)).of_end,
         ) as storage,
         anyio.create_task_group() as tasks,
     ):
@@ -94,7 +94,7 @@ async def open_services(
             timer=ApschedulerTimer(),
             tasks=tasks,
             polls=tasks,
-            secrets=(*access.secrets, *(webhook.secret for webhook in settings.webhooks.values())),
+            secrets=redactor.secrets,
             interval_factor=interval_factor,
             principals=principals,
             heartbeat_seconds=heartbeat_seconds,

@@ -52,7 +52,7 @@ async def _with_configured_tp(
 ) -> AsyncIterator[Services]:
     access = tp_access(settings, own_logins=own_logins)
     learnt = Secrets(*access.secrets) if own_logins else None
-    log_to_stderr(settings, access, learnt)
+    log_to_stderr(settings.log_level, Redactor(access.secrets).knowing(learnt or ()))
     async with open_services(
         settings,
         access,
@@ -61,6 +61,7 @@ async def _with_configured_tp(
         learnt=learnt,
         interval_factor=settings.interval_factor,
     ) as services:
+        log_to_stderr(settings.log_level, services.redactor)
         yield services
 
 
@@ -71,7 +72,7 @@ async def _with_embedded_tp(settings: Settings, state_dir: Path, speed: float, c
         settings = settings.model_copy(update={"confirm": "nothing"})
     # It lives in this process and forgets everything with it, so each process has a TP of its own.
     access = TpAccess(embedded_url(os.getpid(), secrets.token_hex(MARK_BYTES)), SIMULATOR_LOGIN)
-    log_to_stderr(settings, access)
+    log_to_stderr(settings.log_level, Redactor(access.secrets))
     first_exec_id = int(clock.now()) % EXEC_ID_RANGE
     async with (
         Simulator(SimulatorOptions(speed=speed, first_exec_id=first_exec_id)) as embedded,
@@ -120,10 +121,10 @@ def is_embedded_tp_of_ended_process(server: str, own: str) -> bool:
     return False
 
 
-def log_to_stderr(settings: Settings, access: TpAccess, learnt: Secrets | None = None) -> None:
-    """Send the log to standard error, at the configured level, without secrets."""
-    logging.getLogger().setLevel(settings.log_level)
+def log_to_stderr(level: str, redactor: Redactor) -> None:
+    """Send the log to standard error, from a level on, with safe texts."""
+    logging.getLogger().setLevel(level)
     for handler in logging.getLogger().handlers:
-        # Opening may be tried again and again; the secrets may be others by then.
+        # Opening may be tried again, with other secrets.
         handler.filters = [each for each in handler.filters if not isinstance(each, RedactingFilter)]
-        handler.addFilter(RedactingFilter(Redactor(access.secrets if learnt is None else learnt)))
+        handler.addFilter(RedactingFilter(redactor))

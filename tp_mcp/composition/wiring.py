@@ -1,6 +1,7 @@
 """How the parts behind the tools are joined, whatever drives them: the system's clock, or one that a test moves."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anyio.abc import TaskGroup
@@ -19,7 +20,6 @@ from tp_mcp.jobs.kinds import KINDS
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.jobs.tp_reader import KeepingReader, TpReader
 from tp_mcp.redaction import Redactor
-from tp_mcp.results.fence import shown
 from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.results.shelf import Shelf
 from tp_mcp.server.toolset import CHAINED_TOOLS
@@ -76,7 +76,7 @@ class Ground:
     timer: Timer
     tasks: TaskGroup
     polls: TaskGroup
-    secrets: tuple[SecretStr, ...] = ()
+    secrets: Iterable[SecretStr] = ()
     rng: random.Random | None = None
     interval_factor: float = 1.0
     principals: Principals | None = None
@@ -106,11 +106,9 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
     changes = Changes()
     chains = Chains(store=ground.storage.watches, clock=ground.clock, server=ground.server, task_group=ground.polls)
 
-    def masked(text: str) -> str:
-        # Made anew each time: the client goes on learning, such as the password of a command.
-        return shown(text, Redactor((*ground.secrets, *ground.client.secrets)))
-
-    logs = KeptLogs(ground.storage.directory / LOGS_DIRECTORY, ground.server, ground.clock, masked)
+    # The client goes on learning, such as the password of a command.
+    redactor = Redactor(ground.secrets).knowing(ground.client.secrets)
+    logs = KeptLogs(ground.storage.directory / LOGS_DIRECTORY, ground.server, ground.clock, redactor.safe)
     principals = ground.principals
     reader = ExecutionReader(
         client=ground.client,
@@ -151,7 +149,6 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         task_group=ground.tasks,
         elsewhere=_elsewhere(ground, changes, poller),
     )
-    redactor = Redactor(ground.secrets)
     services = Services(
         client=ground.client,
         catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
@@ -167,7 +164,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         executions=reader,
         recorder=recorder,
         manifest=ground.manifest,
-        shelf=Shelf(ground.storage.directory / SHELF_DIRECTORY, ground.clock, masked),
+        shelf=Shelf(ground.storage.directory / SHELF_DIRECTORY, ground.clock, redactor.safe),
         logs=logs,
         clock=ground.clock,
         allowed_pytest_options=settings.allowed_pytest_options,

@@ -7,7 +7,7 @@ one any more.
 
 import re
 
-from tp_mcp.results.fence import clean
+from tp_mcp.redaction import clean
 
 FULL_TAIL_CHARACTERS = 1_900
 """From here on a log is taken for the cut end of a longer one; TP shows 2,048 bytes."""

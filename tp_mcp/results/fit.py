@@ -6,8 +6,9 @@ Each cut says what was left out. The conclusion and the next step always stay.
 
 from typing import NamedTuple
 
+from tp_mcp.redaction import clean, one_line
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
-from tp_mcp.results.fence import clean, fence, mask, one_line
+from tp_mcp.results.fence import fence, mask
 from tp_mcp.results.limits import MINIMUM_LIMIT, RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
 from tp_mcp.results.log_excerpt import cut_log
 from tp_mcp.results.structure import closed, fit_json, room_to_close, shorten_structure

@@ -1,7 +1,6 @@
 """TP's statuses and other short values, made fit for a sentence of ours."""
 
-from tp_mcp.redaction import Redactor
-from tp_mcp.results.fence import one_line
+from tp_mcp.redaction import Redactor, one_line
 from tp_mcp.results.text import shorten
 
 KNOWN_STATUSES = frozenset(

@@ -3,9 +3,9 @@
 import difflib
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import Redactor, SafeText
 
 LONGEST_CLUSTER = 32
 """Code points after which a cluster counts as an attack, and is cut wherever it has to be."""
@@ -112,8 +112,15 @@ def shorten_middle(text: str, limit: Size) -> str:
     return f"{head}{cut_mark(len(text) - len(head) - len(tail))}{tail}"
 
 
+@overload
+def shorten(text: SafeText, max_characters: int) -> SafeText: ...
+@overload
+def shorten(text: str, max_characters: int) -> str: ...
 def shorten(text: str, max_characters: int) -> str:
-    """Return the text within so many characters, its middle left out as `shorten_middle` does."""
+    """Return the text within so many characters, its middle left out as `shorten_middle` does.
+
+    A part of a safe text is safe.
+    """
     return shorten_middle(text, Size(max_characters, max_characters * _UTF8_MAX_OCTETS))
 
 

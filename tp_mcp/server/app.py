@@ -19,6 +19,7 @@ from mcp.types import (
 from tp_mcp import __version__
 from tp_mcp.server.listing import listed
 from tp_mcp.server.notifications.subscriptions import Subscriptions
+from tp_mcp.server.outgoing import SafeErrors, progress_of
 from tp_mcp.server.tasks.extension import TasksExtension
 from tp_mcp.server.tasks.task_notifications import TasksListening
 from tp_mcp.server.tasks.watch_tasks import WatchTasks, begins_task
@@ -110,6 +111,7 @@ class TpServer(MCPServer[None]):
             log_level="WARNING",
             lifespan=lifespan,
             middleware=[
+                SafeErrors(lambda: backend.redactor),
                 self._tell_backend_of_answers,
                 *(() if limiting is None else (limiting,)),
                 TasksListening(tasks),
@@ -146,9 +148,9 @@ class TpServer(MCPServer[None]):
             backend=self._backend,
             owner=owner,
             clock=self._clock,
-            send_progress=context.report_progress,
+            send_progress=progress_of(context),
             passed=passed_token(context.request_context),
-            asker=asker_of(context),
+            asker_with=functools.partial(asker_of, context),
             begin_task=begins_task(context.request_context),
         )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from tp_mcp.errors import TpMcpError
+from tp_mcp.redaction import Redactor
 
 if TYPE_CHECKING:
     # Only named here: importing them is what has to come after the first answer.
@@ -45,6 +46,7 @@ class Backend:
         self._clock = clock
         self._companions: list[Callable[[Services], AbstractAsyncContextManager[None]]] = []
         self._services: Services | None = None
+        self._latest: Services | None = None
         self._error = closing_error()
         self._calls: dict[anyio.CancelScope, bool] = {}
         self._idle = anyio.Event()
@@ -106,6 +108,11 @@ class Backend:
         """Take in that the first answer was given, so that opening delays it no longer."""
         self._answered.set()
 
+    @property
+    def redactor(self) -> Redactor:
+        """Return the redactor of the latest services, which knows every caller's secrets; a plain one before them."""
+        return Redactor() if self._latest is None else self._latest.redactor
+
     async def services(self) -> Services:
         """Return the services, opening them where they are not open yet.
 
@@ -157,7 +164,7 @@ class Backend:
             async with self._open_services() as services, AsyncExitStack() as companions:
                 for companion in self._companions:
                     await companions.enter_async_context(companion(services))
-                self._services = services
+                self._services = self._latest = services
                 self._settled.set()
                 await self._closing.wait()
         except TpMcpError as error:

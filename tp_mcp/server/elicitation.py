@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
-from mcp.server.elicitation import render_elicitation_schema
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
-from mcp.types import ClientCapabilities, ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp.types import ClientCapabilities, ElicitResult, InputRequiredResult
 from pydantic import BaseModel, Field, ValidationError
 
 from tp_mcp.access.confirmations import CODE_SECONDS
+from tp_mcp.redaction import Redactor
+from tp_mcp.server.outgoing import ask_user, question_request
 from tp_mcp.tools.framework.questions import Answer, Asker, QuestionForUser, Said
 
 logger = logging.getLogger(__name__)
@@ -30,19 +31,21 @@ class Consent(BaseModel):
     do_it: bool = Field(title="Do it now", description="It starts at once, and may not be undone.")
 
 
-def asker_of(context: Context[Any, Any]) -> Asker | None:
-    """Return what asks the user of a request's client; None where the client did not declare that it can."""
+def asker_of(context: Context[Any, Any], redactor: Redactor) -> Asker | None:
+    """Return the asker for the user of a request's client; None where the client did not declare that it can ask."""
     if not _can_ask(context.client_capabilities):
         return None
     # Versions are dates, so they compare as texts.
     if (context.protocol_version or "") >= FIRST_VERSION_WITHOUT_SERVER_REQUESTS:
-        return RoundTripAsker(_earlier(context))
-    return InlineAsker(context)
+        return RoundTripAsker(_earlier(context), redactor)
+    return InlineAsker(context, redactor)
 
 
 def question_result(question: QuestionForUser) -> InputRequiredResult:
     """Return the result that ends a round with a question."""
-    return InputRequiredResult(input_requests={QUESTION: _request(question.question)}, request_state=question.code)
+    return InputRequiredResult(
+        input_requests={QUESTION: question_request(question.question, Consent)}, request_state=question.code
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,20 @@ class RoundTripAsker:
     """Ends this round of the call with the question; the next one has the answer."""
 
     earlier: Said | None
+    redactor: Redactor
 
     async def ask(self, question: str, code: str) -> Said:
         """Ask by raising `QuestionForUser`."""
-        raise QuestionForUser(question, code)
+        # The question has names from TP in it, and what a caller passed.
+        raise QuestionForUser(self.redactor.safe(question), code)
 
 
 class InlineAsker:
     """Asks while the call goes on."""
 
-    def __init__(self, context: Context[Any, Any]) -> None:
+    def __init__(self, context: Context[Any, Any], redactor: Redactor) -> None:
         self._context = context
+        self._redactor = redactor
 
     @property
     def earlier(self) -> Said | None:
@@ -71,7 +77,7 @@ class InlineAsker:
         """Ask, and wait for as long as the code is good."""
         with anyio.move_on_after(CODE_SECONDS):
             try:
-                outcome = await self._context.elicit(question, Consent)
+                outcome = await ask_user(self._context, self._redactor.safe(question), Consent)
             except (MCPError, ValueError) as error:
                 # It declared that it can ask, and cannot; or it answered something that is no answer.
                 logger.warning("The client could not ask its user: %s", error)
@@ -96,9 +102,3 @@ def _earlier(context: Context[Any, Any]) -> Said | None:
     except ValidationError:
         agreed = False
     return Said(code, Answer.YES if agreed else Answer.NO)
-
-
-def _request(question: str) -> ElicitRequest:
-    return ElicitRequest(
-        params=ElicitRequestFormParams(message=question, requested_schema=render_elicitation_schema(Consent))
-    )

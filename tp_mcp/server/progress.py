@@ -1,13 +1,13 @@
 """Progress notifications of a wait."""
 
 import math
-from collections.abc import Awaitable, Callable
 
 import anyio
 
 from tp_mcp.clock import Clock
-from tp_mcp.results.fence import one_line
+from tp_mcp.redaction import Redactor, SafeText
 from tp_mcp.results.text import shorten
+from tp_mcp.server.outgoing import SendProgress
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.model.watch import Watch
 
@@ -18,8 +18,6 @@ MESSAGE_MAX_CHARACTERS = 600
 SEND_SECONDS = 2.0
 """How long a client that reads nothing may hold up a wait; it gets the next notification."""
 
-Send = Callable[[float, float | None, str], Awaitable[None]]
-
 
 class ProgressReporter:
     """Tells a client how watches stand, with a value that strictly rises as the protocol asks.
@@ -29,11 +27,11 @@ class ProgressReporter:
     below a total: until the job has ended, it is not complete.
     """
 
-    def __init__(self, send: Send, clock: Clock, redact: Callable[[str], str]) -> None:
-        """Prepare to `send` notifications whose texts `redact` takes the secrets out of."""
+    def __init__(self, send: SendProgress, clock: Clock, redactor: Redactor) -> None:
+        """Prepare to `send` notifications."""
         self._send = send
         self._clock = clock
-        self._redact = redact
+        self._redactor = redactor
         self._since = clock.now()
         self._last = -1.0
 
@@ -48,13 +46,12 @@ class ProgressReporter:
         self._last = value
         message = "; ".join(self._message(watch, now, MESSAGE_MAX_CHARACTERS // len(watches)) for watch in watches)
         with anyio.move_on_after(SEND_SECONDS):
-            await self._send(value, total if total is None or total > value else None, message)
+            await self._send(value, total if total is None or total > value else None, self._redactor.safe(message))
 
-    def _message(self, watch: Watch, now: float, max_characters: int) -> str:
+    def _message(self, watch: Watch, now: float, max_characters: int) -> SafeText:
         # Titles hold names of TP's, of any length.
-        title = shorten(one_line(self._redact(watch.title)), messages.TITLE_MAX_CHARACTERS)
-        message = self._redact(one_line(f"{title}: {messages.progress_line(watch, now)}"))
-        return shorten(message, max_characters)
+        title = shorten(self._redactor.safe_line(watch.title), messages.TITLE_MAX_CHARACTERS)
+        return shorten(self._redactor.safe_line(f"{title}: {messages.progress_line(watch, now)}"), max_characters)
 
     def _measured(self, watch: Watch, now: float) -> tuple[float, float | None]:
         if watch.reading is None:

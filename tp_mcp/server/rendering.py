@@ -7,12 +7,11 @@ from functools import partial
 from typing import TypeVar, assert_never
 
 import anyio.to_thread
-from mcp.types import CallToolResult, TextContent
 
 from tp_mcp.errors import StoreError, TpMcpError
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import NOTHING, Redactor, SafeText
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
-from tp_mcp.results.fence import clean, new_marker, shown
+from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.results.limits import (
     ERROR_MAX_CHARACTERS,
@@ -40,26 +39,27 @@ T = TypeVar("T")
 Keep = Callable[[str], Awaitable[str]]
 
 
-def error_text(error: TpMcpError, redactor: Redactor) -> str:
+def error_text(error: TpMcpError, redactor: Redactor) -> SafeText:
     """Return an error as text, within the limits of an error, where nothing can be kept."""
-    document = _redacted(_as_document(error), redactor)
-    return render(document, max_characters=ERROR_MAX_CHARACTERS, max_bytes=RESULT_MAX_BYTES, marker=new_marker())
+    document = _safe_document(_as_document(error), redactor)
+    fitted = render(document, max_characters=ERROR_MAX_CHARACTERS, max_bytes=RESULT_MAX_BYTES, marker=new_marker())
+    return SafeText(fitted)
 
 
 async def kept_text(
-    outcome: Document | TpMcpError, inbox: str, redactor: Redactor, *, max_characters: int, keep: Keep
-) -> str:
+    outcome: Document | TpMcpError, inbox: SafeText, redactor: Redactor, *, max_characters: int, keep: Keep
+) -> SafeText:
     """Return a result or an error as text, within its limit; where it has to be cut, the whole is kept.
 
     Args:
         outcome: what a tool came to.
         inbox: what is appended; it is no part of `max_characters`, but of what a result may have in all.
-        redactor: takes secrets out.
+        redactor: makes texts safe.
         max_characters: the tool's typical size, for a document; an error has its own limit.
         keep: keeps a text and returns its handle; a StoreError is said in the result.
 
     """
-    appended = _appended(inbox, redactor)
+    appended = f"\n\n{inbox}" if inbox else ""
     if isinstance(outcome, TpMcpError):
         outcome = _as_document(outcome)
         limit = Size(ERROR_MAX_CHARACTERS, RESULT_MAX_BYTES).minus(size_of(appended))
@@ -71,7 +71,7 @@ async def kept_text(
     run = anyio.to_thread.run_sync if _weight(outcome.full or outcome) > THREAD_FROM_CHARACTERS else _here
     document, whole = await run(partial(_whole, outcome, redactor, marker))
     if outcome.full is None and limit.holds(size_of(whole)):
-        return whole + appended
+        return SafeText(whole + appended)
     where = IN_PART if size_of(whole).octets > ENTRY_MAX_BYTES else KEPT
     try:
         where = where.format(handle=await keep(whole))
@@ -81,38 +81,37 @@ async def kept_text(
     fit = partial(render, document, max_characters=limit.characters, max_bytes=limit.octets, marker=marker)
     body = await run(fit)
     cut = f"[Shown: {len(body):,} of {len(whole):,} characters. {where}]"
-    return f"{body}\n\n{shorten(cut, CUT_MAX_CHARACTERS - 2)}{appended}"
+    return SafeText(f"{body}\n\n{shorten(cut, CUT_MAX_CHARACTERS - 2)}{appended}")
 
 
-def inbox_text(entries: Sequence[InboxEntry], *, total: int | None = None) -> tuple[str, tuple[str, ...]]:
-    """Return the ends to append to a result, and the ids of the watches that it tells in full or in part.
+def inbox_text(
+    entries: Sequence[InboxEntry], redactor: Redactor, *, total: int | None = None
+) -> tuple[SafeText, tuple[str, ...]]:
+    """Return the ends to append to a result, and the ids of the watches that they are about.
 
     Args:
         entries: the ends, or the first of them.
-        total: how many there are in all; None where that is all of them.
+        redactor: makes texts safe.
+        total: how many there are in all; None where `entries` are all.
 
     """
     shown = entries[:INBOX_MAX_ENTRIES]
     if not shown:
-        return "", ()
+        return NOTHING, ()
     more = (len(entries) if total is None else total) - len(shown)
     tail = [f'+{more} more: list_watches(state="ended")'] if more else []
-    texts = [clean(entry.text) for entry in shown]
+    # Before they are cut: half a secret is not recognised.
+    texts: list[str] = [redactor.safe(entry.text) for entry in shown]
     frame = "\n".join([INBOX_HEADING, INBOX_CUT, *tail])
     fitted = _sharing(texts, INBOX_MAX_CHARACTERS - len(frame) - len(texts))
     cut = [INBOX_CUT] if fitted != texts else []
-    return "\n".join([INBOX_HEADING, *fitted, *cut, *tail]), tuple(entry.watch_id for entry in shown)
-
-
-def tool_result(text: str, *, is_error: bool = False) -> CallToolResult:
-    """Return text as a tool's result. There is no structured twin: some clients would read both."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=is_error)
+    return SafeText("\n".join([INBOX_HEADING, *fitted, *cut, *tail])), tuple(entry.watch_id for entry in shown)
 
 
 def _whole(outcome: Document, redactor: Redactor, marker: str) -> tuple[Document, str]:
-    """Return a document without secrets, and the whole of it as text."""
-    document = _redacted(outcome, redactor)
-    full = document if outcome.full is None else _redacted(outcome.full, redactor)
+    """Return a document with safe texts, and the whole of it as one text."""
+    document = _safe_document(outcome, redactor)
+    full = document if outcome.full is None else _safe_document(outcome.full, redactor)
     return document, render(full, max_characters=sys.maxsize, max_bytes=sys.maxsize, marker=marker)
 
 
@@ -131,10 +130,6 @@ def _as_document(error: TpMcpError) -> Document:
     return Document(conclusion=error.message, next_step=error.remedy)
 
 
-def _appended(inbox: str, redactor: Redactor) -> str:
-    return f"\n\n{shown(inbox, redactor)}" if inbox else ""
-
-
 def _sharing(texts: list[str], available: int) -> list[str]:
     """Shorten texts to what is available in all: one that needs less than an equal share leaves the rest to others."""
     fitted = list(texts)
@@ -144,23 +139,22 @@ def _sharing(texts: list[str], available: int) -> list[str]:
     return fitted
 
 
-def _redacted(document: Document, redactor: Redactor) -> Document:
-    # Secrets go before the text is fitted: what stands for one may be longer than the secret was.
-    def redact(text: str) -> str:
-        return shown(text, redactor)
+def _safe_document(document: Document, redactor: Redactor) -> Document:
+    # Before the text is fitted: the placeholder may be longer than the secret was.
+    safe = redactor.safe
 
     def section(value: Section) -> Section:
         match value:
             case Paragraph():
-                return Paragraph(redact(value.text))
+                return Paragraph(safe(value.text))
             case ItemList():
-                items = tuple(redact(item) for item in value.items)
-                return replace(value, heading=redact(value.heading), items=items, rest=redact(value.rest))
+                items = tuple(safe(item) for item in value.items)
+                return replace(value, heading=safe(value.heading), items=items, rest=safe(value.rest))
             case LogExcerpt():
-                return replace(value, heading=redact(value.heading), text=redact(value.text))
+                return replace(value, heading=safe(value.heading), text=safe(value.text))
             case _:
                 assert_never(value)
 
     return Document(
-        redact(document.conclusion), tuple(section(value) for value in document.sections), redact(document.next_step)
+        safe(document.conclusion), tuple(section(value) for value in document.sections), safe(document.next_step)
     )

@@ -9,15 +9,15 @@ from pydantic import SecretStr
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import NOTHING, Redactor, SafeText
 from tp_mcp.results.document import Document
-from tp_mcp.results.fence import shown as redacted_text
 from tp_mcp.results.limits import INBOX_MAX_ENTRIES, TYPICAL_CHARACTERS
 from tp_mcp.results.text import nearest
 from tp_mcp.server.backend import Backend, closing_error
 from tp_mcp.server.elicitation import question_result
+from tp_mcp.server.outgoing import SendProgress, tool_result
 from tp_mcp.server.progress import ProgressReporter
-from tp_mcp.server.rendering import error_text, inbox_text, kept_text, tool_result
+from tp_mcp.server.rendering import error_text, inbox_text, kept_text
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.questions import Asker, QuestionForUser
@@ -27,7 +27,6 @@ from tp_mcp.watch.model.watch import Owner
 
 logger = logging.getLogger(__name__)
 
-SendProgress = Callable[[float, float | None, str], Awaitable[None]]
 BeginTask = Callable[[Call], Awaitable[bool]]
 """Called once a call did its work: whether a task stands now for what it awaits."""
 
@@ -42,7 +41,7 @@ async def call_tool(
     clock: Clock,
     send_progress: SendProgress,
     passed: SecretStr | None = None,
-    asker: Asker | None = None,
+    asker_with: Callable[[Redactor], Asker | None] = lambda _: None,
     begin_task: BeginTask | None = None,
 ) -> CallToolResult | InputRequiredResult:
     """Call a tool by name.
@@ -55,15 +54,16 @@ async def call_tool(
     try:
         services = await (await backend.services()).for_principal(owner.principal, passed)
     except TpMcpError as error:
-        return tool_result(error_text(unknown or error, Redactor()), is_error=True)
+        return tool_result(error_text(unknown or error, backend.redactor), is_error=True)
+    redactor = services.redactor
     visit = await _begin(services, owner)
-    reporter = ProgressReporter(send_progress, clock, lambda text: redactor_of(services).redact(text))
+    reporter = ProgressReporter(send_progress, clock, redactor)
     call = Call(
         owner=owner,
         visit=visit,
         services=services,
         report=reporter.report,
-        asker=asker,
+        asker=asker_with(redactor),
         detached=begin_task is not None,
     )
     outcome: Document | TpMcpError = unknown or closing_error()
@@ -72,13 +72,11 @@ async def call_tool(
             with backend.call(only_reads=definition.read_only):
                 outcome = await _outcome(definition, arguments, call)
     except QuestionForUser as question:
-        # The plan has names from TP in it, and what a caller passed.
-        return question_result(QuestionForUser(redacted_text(question.question, redactor_of(services)), question.code))
+        return question_result(question)
     if begin_task is not None and isinstance(outcome, Document) and await begin_task(call):
         # Nobody reads it: the task is the answer.
-        return tool_result("")
-    inbox, shown = ("", ()) if backend.closing else await _inbox(services, visit)
-    redactor = redactor_of(services)
+        return tool_result(NOTHING)
+    inbox, shown = (NOTHING, ()) if backend.closing else await _inbox(services, visit)
 
     async def keep(whole: str) -> str:
         return await services.shelf.keep(owner.principal, whole, what=f"a result of {name}")
@@ -106,12 +104,6 @@ async def _outcome(definition: ToolDefinition[Any], arguments: dict[str, Any], c
         )
 
 
-def redactor_of(services: Services) -> Redactor:
-    """Return what takes every known secret out of a text."""
-    # Made anew each time: the client goes on learning, such as the password of a command.
-    return services.redactor.knowing(*services.client.secrets)
-
-
 async def _begin(services: Services, owner: Owner) -> Visit:
     try:
         await services.catching_up.wait_for(owner)
@@ -121,14 +113,14 @@ async def _begin(services: Services, owner: Owner) -> Visit:
         return Visit(owner)
 
 
-async def _inbox(services: Services, visit: Visit) -> tuple[str, tuple[str, ...]]:
+async def _inbox(services: Services, visit: Visit) -> tuple[SafeText, tuple[str, ...]]:
     # The inbox rides on the result, and must not break it.
     try:
         first = await services.inbox.first_to_show(visit, INBOX_MAX_ENTRIES)
-        return inbox_text(first.entries, total=first.total)
+        return inbox_text(first.entries, services.redactor, total=first.total)
     except StoreError as error:
         logger.warning("The inbox could not be read: %s", error)
-        return "", ()
+        return NOTHING, ()
 
 
 def _unknown(name: str, definitions: Mapping[str, ToolDefinition[Any]]) -> InvalidArgumentError:

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from tp_mcp.api.models import ExecutionSummary
+from tp_mcp.redaction import one_line
 from tp_mcp.results.document import Document, ItemList
-from tp_mcp.results.fence import one_line
 from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition

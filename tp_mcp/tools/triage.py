@@ -145,7 +145,7 @@ async def note_failure(arguments: NoteArguments, call: Call) -> Document:
         principal=call.owner.principal,
         server=executions.server,
         signature=arguments.signature,
-        text=call.services.redactor.knowing(*call.services.client.secrets).redact(arguments.text),
+        text=call.services.redactor.safe(arguments.text),
         made_at=call.services.clock.now(),
         until_build=arguments.until_build,
         until_at=_end_of(arguments.until_date),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tp_mcp.results.fence import one_line
+from tp_mcp.redaction import one_line
 from tp_mcp.results.text import count_of, shorten
 from tp_mcp.triage.clusters import Cluster
 from tp_mcp.triage.past import OutcomesByTest, PastExecution, Standing, TestPast, of_tests

@@ -1,6 +1,5 @@
 """From what happens to watches to the events that endpoints are sent."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -9,8 +8,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from tp_mcp.clock import Clock
-from tp_mcp.redaction import Redactor
-from tp_mcp.results.fence import clean, one_line
+from tp_mcp.redaction import Redactor, SafeText
 from tp_mcp.results.text import shorten
 from tp_mcp.settings import Webhook
 from tp_mcp.watch.delivery import messages
@@ -26,20 +24,20 @@ TEXT_MAX_CHARACTERS = 1_500
 _TYPES: Mapping[EventKind, str] = {EventKind.END: "watch.ended", EventKind.PROGRESS: "watch.progress"}
 _FORGE_KINDS: Mapping[EventKind, str] = {EventKind.END: "turn", EventKind.PROGRESS: "status"}
 
-Redact = Callable[[str], str]
 
-
-def json_payload(kind: EventKind, event_id: str, watch: Watch, text: str, *, now: float, redact: Redact) -> str:
+def json_payload(
+    kind: EventKind, event_id: str, watch: Watch, text: str, *, now: float, redactor: Redactor
+) -> SafeText:
     """Return an event as JSON for an endpoint of any kind."""
     reading = watch.reading
     data: dict[str, JsonValue] = {
         "watch_id": watch.id,
         "state": watch.state.value,
         "outcome": watch.outcome and watch.outcome.value,
-        "title": _line(watch.title, messages.TITLE_MAX_CHARACTERS, redact),
-        "text": _text(text, redact),
+        "title": shorten(redactor.safe_line(watch.title), messages.TITLE_MAX_CHARACTERS),
+        "text": shorten(redactor.safe(text), TEXT_MAX_CHARACTERS),
         "tool": watch.origin.tool,
-        "job": _line(watch.job, messages.TITLE_MAX_CHARACTERS, redact),
+        "job": shorten(redactor.safe_line(watch.job), messages.TITLE_MAX_CHARACTERS),
         "server": watch.server,
         "principal": watch.owner.principal,
         "conversation": watch.owner.conversation,
@@ -47,13 +45,13 @@ def json_payload(kind: EventKind, event_id: str, watch: Watch, text: str, *, now
         "counts": None if reading is None or reading.counts is None else asdict(reading.counts),
         "report_url": None
         if reading is None or reading.report_url is None
-        else _line(reading.report_url, URL_MAX_CHARACTERS, redact),
+        else shorten(redactor.safe_line(reading.report_url), URL_MAX_CHARACTERS),
     }
     moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return _compact({"id": event_id, "type": _TYPES[kind], "timestamp": moment, "data": data})
+    return redactor.safe_json({"id": event_id, "type": _TYPES[kind], "timestamp": moment, "data": data})
 
 
-def forge_payload(kind: EventKind, event_id: str, watch: Watch, text: str, *, redact: Redact) -> str | None:
+def forge_payload(kind: EventKind, event_id: str, watch: Watch, text: str, *, redactor: Redactor) -> SafeText | None:
     """Return an event as Forge's chat server takes it: an end as a turn, progress as an ambient status.
 
     Returns None where the conversation is not known exactly: there is no chat session that it could be fed into.
@@ -61,7 +59,7 @@ def forge_payload(kind: EventKind, event_id: str, watch: Watch, text: str, *, re
     session = session_of(watch.owner)
     if session is None:
         return None
-    return _compact(
+    return redactor.safe_json(
         {
             "kind": _FORGE_KINDS[kind],
             "id": event_id,
@@ -69,7 +67,7 @@ def forge_payload(kind: EventKind, event_id: str, watch: Watch, text: str, *, re
             "watch_id": watch.id,
             "state": watch.state.value,
             "outcome": watch.outcome and watch.outcome.value,
-            "text": _text(text, redact),
+            "text": shorten(redactor.safe(text), TEXT_MAX_CHARACTERS),
         }
     )
 
@@ -82,32 +80,20 @@ def session_of(owner: Owner) -> str | None:
     return name if owner.exact and name and not name.startswith("sha256:") else None
 
 
-def _line(text: str, max_characters: int, redact: Redact) -> str:
-    return shorten(one_line(redact(text)), max_characters)
-
-
-def _text(text: str, redact: Redact) -> str:
-    return shorten(redact(clean(redact(text))), TEXT_MAX_CHARACTERS)
-
-
-def _compact(payload: Mapping[str, JsonValue]) -> str:
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-
-
 class Events:
-    """Makes events for the configured endpoints, without secrets."""
+    """Makes events for the configured endpoints."""
 
-    def __init__(self, endpoints: Mapping[str, Webhook], redactor: Callable[[], Redactor], clock: Clock) -> None:
+    def __init__(self, endpoints: Mapping[str, Webhook], redactor: Redactor, clock: Clock) -> None:
         """Prepare.
 
         Args:
             endpoints: by name.
-            redactor: returns what knows the secrets there are now.
+            redactor: makes texts safe to leave.
             clock: the time.
 
         """
         self._endpoints = endpoints
-        self._redactor = redactor
+        self._redactor = redactor.knowing([webhook.secret for webhook in endpoints.values()])
         self._clock = clock
 
     def of_end(self, watch: Watch, entry: InboxEntry) -> Sequence[Outgoing]:
@@ -128,16 +114,15 @@ class Events:
 
     def _events(self, kind: EventKind, watch: Watch, text: str) -> Sequence[Outgoing]:
         now = self._clock.now()
-        redact = self._redactor().knowing(*(webhook.secret for webhook in self._endpoints.values())).redact
         events: list[Outgoing] = []
         for name, webhook in self._endpoints.items():
             if kind not in webhook.events:
                 continue
             event_id = new_event_id()
             if webhook.format == "forge":
-                body = forge_payload(kind, event_id, watch, text, redact=redact)
+                body = forge_payload(kind, event_id, watch, text, redactor=self._redactor)
             else:
-                body = json_payload(kind, event_id, watch, text, now=now, redact=redact)
+                body = json_payload(kind, event_id, watch, text, now=now, redactor=self._redactor)
             if body is not None:
                 events.append(Outgoing(event_id, name, kind, watch.id, body, created_at=now))
         return events

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from tests.tools.world import LAB, World, hosted, open_world
 from tp_mcp.access.audit_log import AuditFilter, Event
 from tp_mcp.access.confirmations import CODE_SECONDS
+from tp_mcp.redaction import Redactor
 from tp_mcp.tools.framework.questions import Answer, QuestionForUser, Said
 from tp_mcp.watch.model.watch import Owner
 
@@ -167,7 +168,7 @@ async def test_what_changed_while_the_user_thought_stops_it(opened: Open) -> Non
 async def test_an_answer_that_comes_with_another_round_is_taken_for_its_own_question(opened: Open) -> None:
     class NextRound(User):
         async def ask(self, question: str, code: str) -> Said:
-            raise QuestionForUser(question, code)
+            raise QuestionForUser(Redactor().safe(question), code)
 
     async with opened(protected_testbeds=(LAB,)) as world:
         with pytest.raises(QuestionForUser) as asked:

@@ -13,7 +13,7 @@ from tp_mcp.api.endpoints import report_url
 from tp_mcp.api.lenient import each_valid, parsed, rows_of
 from tp_mcp.api.models import Execution, ExecutionSummary
 from tp_mcp.errors import InputError, TpNotJsonError
-from tp_mcp.results.fence import one_line
+from tp_mcp.redaction import one_line
 from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import shorten
 from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Settlement, Verdict

@@ -11,7 +11,8 @@ from tp_mcp.clock import Clock
 from tp_mcp.errors import TooManyRequestsError
 from tp_mcp.redaction import Redactor
 from tp_mcp.server.identity import Identity
-from tp_mcp.server.rendering import error_text, tool_result
+from tp_mcp.server.outgoing import tool_result
+from tp_mcp.server.rendering import error_text
 
 MINUTE_SECONDS = 60.0
 MAX_PRINCIPALS = 10_000

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import anyio
 from mcp import MCPError
 from mcp.types import INVALID_PARAMS, LoggingLevel
+
+from tp_mcp.server.outgoing import send_log_message
 
 if TYPE_CHECKING:
     # Only named here: the first answers must not wait for the imports.
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from mcp.server.connection import Connection
     from mcp.server.context import ServerRequestContext
 
+    from tp_mcp.redaction import SafeText
+    from tp_mcp.server.outgoing import EndLevel
     from tp_mcp.watch.model.watch import Owner
 
 logger = logging.getLogger(__name__)
@@ -42,8 +46,6 @@ MAX_CONVERSATIONS = 64
 MAX_ENDS_WAITING = 64
 """Ends that wait for one reader; the oldest go first."""
 
-LOGGER = "tp-mcp"
-EndLevel: TypeAlias = Literal["info", "warning"]
 _SEVERITY: tuple[LoggingLevel, ...] = get_args(LoggingLevel)
 
 
@@ -56,7 +58,7 @@ class _Session:
     subscribed: dict[str, Owner] = field(default_factory=dict)
     level: LoggingLevel = "debug"
     uris: dict[str, None] = field(default_factory=dict)
-    ends: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=MAX_ENDS_WAITING))
+    ends: deque[tuple[EndLevel, SafeText]] = field(default_factory=lambda: deque(maxlen=MAX_ENDS_WAITING))
     sending: bool = False
     stalled: bool = False
 
@@ -124,7 +126,7 @@ class HandshakeSessions:
             self._send(session, tasks)
         return len(told)
 
-    def ended(self, text: str, level: EndLevel, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
+    def ended(self, text: SafeText, level: EndLevel, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
         """Tell the sessions of a conversation, in a log message, that a watch of it ended; return how many."""
         told = [
             session
@@ -134,7 +136,7 @@ class HandshakeSessions:
             and not session.stalled
         ]
         for session in told:
-            session.ends.append({"level": level, "logger": LOGGER, "data": text})
+            session.ends.append((level, text))
             self._send(session, tasks)
         return len(told)
 
@@ -159,7 +161,7 @@ async def _empty(session: _Session) -> None:
         while session.ends or session.uris:
             with anyio.move_on_after(PUSH_SECONDS) as scope:
                 if session.ends:
-                    await session.connection.notify("notifications/message", session.ends.popleft())
+                    await send_log_message(session.connection, *session.ends.popleft())
                 else:
                     uri, _ = session.uris.popitem()
                     await session.connection.send_resource_updated(uri)

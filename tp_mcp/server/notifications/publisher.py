@@ -8,9 +8,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tp_mcp.clock import Clock
-from tp_mcp.results.fence import shown
-from tp_mcp.server.notifications.handshake_sessions import EndLevel, HandshakeSessions
+from tp_mcp.server.notifications.handshake_sessions import HandshakeSessions
 from tp_mcp.server.notifications.listen_streams import ListenStreams
+from tp_mcp.server.outgoing import EndLevel
 from tp_mcp.server.resources.watch_resources import INBOX_URI, watch_uri
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.delivery import messages
@@ -88,8 +88,7 @@ class Pushes:
 
     def _log(self, watch: Watch, services: Services, tasks: TaskGroup) -> int:
         try:
-            redactor = services.redactor.knowing(*services.client.secrets)
-            text = shown(messages.end_message(watch), redactor)
+            text = services.redactor.safe(messages.end_message(watch))
         except Exception:
             # A hint that cannot be worded must not end what serves everybody.
             logger.exception("No session is told the end of %s", watch.id)

@@ -8,9 +8,10 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import Resource, ResourceTemplate
 
 from tp_mcp.errors import InputError, TpMcpError, WatchNotFoundError
-from tp_mcp.redaction import Redactor
+from tp_mcp.redaction import NOTHING
 from tp_mcp.results.limits import RESULT_MAX_CHARACTERS
 from tp_mcp.server.backend import Backend
+from tp_mcp.server.outgoing import MIME_TYPE, resource_contents
 from tp_mcp.server.rendering import error_text, kept_text
 from tp_mcp.server.resources import stored_results, watch_resources
 from tp_mcp.server.resources.definition import ResourceCall, ResourceDefinition
@@ -20,8 +21,6 @@ logger = logging.getLogger(__name__)
 
 RESOURCES: tuple[ResourceDefinition, ...] = (*watch_resources.RESOURCES, *stored_results.RESOURCES)
 
-
-MIME_TYPE = "text/plain"
 URI_SHOWN_CHARACTERS = 200
 
 
@@ -57,8 +56,8 @@ async def read_resource(uri: str, *, backend: Backend, owner: Owner) -> list[Rea
     try:
         services = await backend.services()
     except TpMcpError as error:
-        raise ResourceError(error_text(error, Redactor())) from None
-    redactor = services.redactor.knowing(*services.client.secrets)
+        raise ResourceError(error_text(error, backend.redactor)) from None
+    redactor = services.redactor
     try:
         document = await definition.read(identifier, ResourceCall(owner, services))
     except (InputError, WatchNotFoundError) as error:
@@ -73,8 +72,8 @@ async def read_resource(uri: str, *, backend: Backend, owner: Owner) -> list[Rea
     async def keep(whole: str) -> str:
         return await services.shelf.keep(owner.principal, whole, what=f"the resource {uri[:URI_SHOWN_CHARACTERS]}")
 
-    text = await kept_text(document, "", redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
-    return [ReadResourceContents(text, MIME_TYPE)]
+    text = await kept_text(document, NOTHING, redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
+    return [resource_contents(text)]
 
 
 def _found(uri: str, definitions: Sequence[ResourceDefinition]) -> tuple[ResourceDefinition, str]:

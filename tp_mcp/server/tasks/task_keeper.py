@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
+from tp_mcp.redaction import NOTHING
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.types import CallToolRequestParams
+
+    from tp_mcp.redaction import SafeText
 
     Context = ServerRequestContext[Any, Any]
     Json = Mapping[str, Any]
@@ -60,7 +64,7 @@ class Task:
     updated_at: float
     ttl_ms: int
     poll_interval_ms: int
-    message: str = ""
+    message: SafeText = NOTHING
     result: Json | None = None
     error: Json | None = None
     input_requests: Json = field(default_factory=dict)

@@ -10,13 +10,13 @@ from mcp.types import CallToolResult
 from tp_mcp.errors import TpError
 from tp_mcp.jobs.pytest_run.execution_rule import execution_id
 from tp_mcp.jobs.tp_reader import read_execution
+from tp_mcp.redaction import NOTHING, SafeText
 from tp_mcp.results.document import Document, Paragraph, Section
-from tp_mcp.results.fence import shown
 from tp_mcp.results.limits import RESULT_MAX_CHARACTERS
 from tp_mcp.results.text import count_of, shorten
-from tp_mcp.server.rendering import kept_text, tool_result
+from tp_mcp.server.outgoing import tool_result
+from tp_mcp.server.rendering import kept_text
 from tp_mcp.server.tasks.task_keeper import Task, TaskStatus
-from tp_mcp.server.tool_call import redactor_of
 from tp_mcp.tools.framework import wait, watch_documents
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.framework.services import Services
@@ -50,7 +50,7 @@ class TaskResult:
 
     """
 
-    text: str
+    text: SafeText
     is_error: bool
     told: tuple[str, ...]
 
@@ -65,7 +65,7 @@ def shown_task(task: WatchTask, watches: tuple[Watch, ...], services: Services) 
     line = task.text.split("\n", 1)[0] if ended else _progress(watches, now)
     result: CallToolResult | None = None
     if task.state is TaskState.COMPLETED:
-        result = tool_result(task.text, is_error=task.is_error)
+        result = tool_result(services.redactor.safe(task.text), is_error=task.is_error)
     return Task(
         id=task.id,
         status=_STATUS[task.state],
@@ -73,7 +73,7 @@ def shown_task(task: WatchTask, watches: tuple[Watch, ...], services: Services) 
         updated_at=max(lively, task.created_at) if task.ended_at is None else task.ended_at,
         ttl_ms=int((task.expires_at - task.created_at) * 1000),
         poll_interval_ms=int(seconds * 1000),
-        message=shorten(shown(line, redactor_of(services)), MESSAGE_MAX_CHARACTERS),
+        message=shorten(services.redactor.safe(line), MESSAGE_MAX_CHARACTERS),
         result=None if result is None else result.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
 
@@ -104,11 +104,11 @@ async def completed(task: WatchTask, watches: tuple[Watch, ...], services: Servi
     return TaskResult(text, is_error=is_error, told=tuple(sorted(call.visit.reported)))
 
 
-async def _text(document: Document, task: WatchTask, services: Services) -> str:
+async def _text(document: Document, task: WatchTask, services: Services) -> SafeText:
     async def keep(whole: str) -> str:
         return await services.shelf.keep(task.owner.principal, whole, what="a task's result")
 
-    return await kept_text(document, "", redactor_of(services), max_characters=RESULT_MAX_CHARACTERS, keep=keep)
+    return await kept_text(document, NOTHING, services.redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
 
 
 async def _details(watch: Watch, services: Services) -> tuple[Section, ...]:

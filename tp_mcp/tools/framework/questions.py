@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from tp_mcp.redaction import SafeText
+
 
 class Answer(Enum):
     """What the user said."""
@@ -55,7 +57,7 @@ class QuestionForUser(Exception):  # noqa: N818 -- it is no error: it ends this 
 
     """
 
-    def __init__(self, question: str, code: str) -> None:
+    def __init__(self, question: SafeText, code: str) -> None:
         super().__init__(question)
         self.question = question
         self.code = code

@@ -57,7 +57,7 @@ class Services:
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
         image_hosts: hosts that a restore command may load an image from; with none there is no such command.
         image_paths: directories on them; with none, all.
-        redactor: takes secrets out of whatever is shown.
+        redactor: makes texts safe to leave; knows the secrets of the process and those of the principal.
         access: decides over changes.
         starts: the tools that a chain may call.
         reports: the reports of ended runs.
@@ -111,7 +111,6 @@ class Services:
             client=acting.client,
             catalogue=self.catalogue.of(acting.client),
             executions=self.executions.of(acting.client),
-            # What others' calls carried that is secret may stand in what TP shows to everybody.
-            redactor=self.redactor.knowing(*self.client.secrets),
+            redactor=self.redactor.knowing(acting.client.secrets),
             acting=acting,
         )

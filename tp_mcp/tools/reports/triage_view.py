@@ -10,7 +10,7 @@ from tp_mcp.history.analysis import ReadExecution, require_ended
 from tp_mcp.history.records import Note
 from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
 from tp_mcp.jobs.tp_reader import read_execution
-from tp_mcp.results.fence import one_line
+from tp_mcp.redaction import one_line
 from tp_mcp.results.statuses import word
 from tp_mcp.results.text import count_of, echoed, shorten
 from tp_mcp.tools.framework import watch_documents

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
-from tp_mcp.results.fence import one_line
+from tp_mcp.redaction import one_line
 from tp_mcp.results.text import shorten
 
 logger = logging.getLogger(__name__)

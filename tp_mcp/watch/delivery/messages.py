@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import JsonValue
 
 from tp_mcp.connectors.template import render_text
-from tp_mcp.results.fence import clean, one_line
+from tp_mcp.redaction import clean, one_line
 from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import count_of, format_duration, shorten
 from tp_mcp.watch.model.chain import Chain, Link

@@ -11,8 +11,7 @@ import re
 
 from pydantic import JsonValue
 
-from tp_mcp.redaction import Redactor
-from tp_mcp.results.fence import clean
+from tp_mcp.redaction import Redactor, clean
 from tp_mcp.results.text import shorten
 
 KEPT_MAX_CHARACTERS = 500

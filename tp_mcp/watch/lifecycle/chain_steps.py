@@ -11,7 +11,7 @@ from tp_mcp.connectors.follow_up import CHAIN_ROOTS, render_follow_up_args
 from tp_mcp.connectors.manifest import FollowUp
 from tp_mcp.connectors.template import template_roots, texts_of
 from tp_mcp.errors import WatchSpecError
-from tp_mcp.results.fence import one_line
+from tp_mcp.redaction import one_line
 from tp_mcp.watch.delivery.messages import message_roots
 from tp_mcp.watch.model.chain import Chain, Link
 from tp_mcp.watch.model.watch import Watch, WatchState

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError, TpServerFaultError, TpUnreachableError
-from tp_mcp.results.fence import one_line
+from tp_mcp.redaction import one_line
 from tp_mcp.results.text import format_duration, shorten
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.lifecycle.answer_retention import kept
