@@ -99,6 +99,6 @@ async def test_of_a_group_and_of_all_only_the_newest_are_kept(
 
 
 async def test_what_was_usual_comes_back_with_the_watch(store: Store, make_watch: MakeWatch) -> None:
-    watch = make_watch(usual=Usual(1.5, 2.5), spec={"history": ("a", "b")}, call_key="k")
+    watch = make_watch(usual=Usual(1.5, 2.5), spec={"history": ("a", "b")}, idempotency_key="k")
     await store.add(watch)
     assert await store.get(watch.id) == watch

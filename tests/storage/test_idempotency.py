@@ -28,9 +28,9 @@ MakeWatch = Callable[..., Watch]
 async def test_a_watch_that_goes_on_answers_however_old_it_is(
     store: Store, make_watch: MakeWatch, state: WatchState
 ) -> None:
-    watch = make_watch(state=state, call_key="k")
+    watch = make_watch(state=state, idempotency_key="k")
     assert await store.add(watch) is None
-    again = make_watch(call_key="k", created_at=NOW + 9 * 3600)
+    again = make_watch(idempotency_key="k", created_at=NOW + 9 * 3600)
     assert await store.add(again) == watch
     assert await store.get(again.id) is None
 
@@ -53,9 +53,9 @@ async def test_a_watch_that_goes_on_answers_however_old_it_is(
 async def test_an_end_answers_unless_it_was_cancelled_refused_or_long_ago(
     store: Store, make_watch: MakeWatch, changes: dict[str, Any], answers: bool
 ) -> None:
-    watch = make_watch(call_key="k", **{"ended_at": NOW - REPEAT_SECONDS + 1, **changes})
+    watch = make_watch(idempotency_key="k", **{"ended_at": NOW - REPEAT_SECONDS + 1, **changes})
     await store.add(watch)
-    again = make_watch(call_key="k")
+    again = make_watch(idempotency_key="k")
     assert await store.add(again) == (watch if answers else None)
     assert (await store.get(again.id) is None) == answers
 
@@ -63,12 +63,12 @@ async def test_an_end_answers_unless_it_was_cancelled_refused_or_long_ago(
 async def test_only_the_same_principals_conversation_on_the_same_tp_is_answered(
     store: Store, make_watch: MakeWatch, alice: Owner
 ) -> None:
-    await store.add(make_watch(call_key="k"))
+    await store.add(make_watch(idempotency_key="k"))
     others = (
-        make_watch(call_key="other"),
-        make_watch(call_key="k", owner=replace(alice, principal="local:bob")),
-        make_watch(call_key="k", owner=replace(alice, conversation="thread:2")),
-        make_watch(call_key="k", server="http://other.example"),
+        make_watch(idempotency_key="other"),
+        make_watch(idempotency_key="k", owner=replace(alice, principal="local:bob")),
+        make_watch(idempotency_key="k", owner=replace(alice, conversation="thread:2")),
+        make_watch(idempotency_key="k", server="http://other.example"),
     )
     for other in others:
         assert await store.add(other) is None
@@ -77,38 +77,38 @@ async def test_only_the_same_principals_conversation_on_the_same_tp_is_answered(
 async def test_watches_without_a_key_repeat_nothing(store: Store, make_watch: MakeWatch, alice: Owner) -> None:
     for _ in range(2):
         assert await store.add(make_watch()) is None
-    assert await store.repeated(alice, server=make_watch().server, call_key="", now=NOW) is None
+    assert await store.repeated(alice, server=make_watch().server, key="", now=NOW) is None
 
 
 async def test_a_full_store_still_answers_with_what_there_is(
     store: Store, make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_store, "MAX_UNENDED_WATCHES", 1)
-    watch = make_watch(call_key="k")
+    watch = make_watch(idempotency_key="k")
     await store.add(watch)
-    assert await store.add(make_watch(call_key="k")) == watch
+    assert await store.add(make_watch(idempotency_key="k")) == watch
     with pytest.raises(WatchLimitError):
-        await store.add(make_watch(call_key="other"))
+        await store.add(make_watch(idempotency_key="other"))
 
 
 async def test_of_two_processes_at_once_one_writes(
     open_store: Callable[[], Awaitable[Store]], make_watch: MakeWatch
 ) -> None:
     stores = [await open_store() for _ in range(2)]
-    watches = [make_watch(call_key=f"k{number // 2}") for number in range(40)]
+    watches = [make_watch(idempotency_key=f"k{number // 2}") for number in range(40)]
     answers = await asyncio.gather(*(stores[number % 2].add(watch) for number, watch in enumerate(watches)))
     written = [watch for watch, same in zip(watches, answers, strict=True) if same is None]
-    assert sorted(watch.call_key for watch in written) == sorted(f"k{number}" for number in range(20))
+    assert sorted(watch.idempotency_key for watch in written) == sorted(f"k{number}" for number in range(20))
     assert {same.id for same in answers if same is not None} == {watch.id for watch in written}
 
 
 async def test_the_newest_of_several_answers(store: Store, make_watch: MakeWatch, alice: Owner) -> None:
-    old = make_watch(call_key="k", created_at=NOW - 50)
+    old = make_watch(idempotency_key="k", created_at=NOW - 50)
     await store.add(old)
     await store.save(state_machine.cancel(old, reason="no", now=NOW - 40).watch)
-    new = make_watch(call_key="k", created_at=NOW - 30)
+    new = make_watch(idempotency_key="k", created_at=NOW - 30)
     await store.add(new)
-    assert await store.repeated(alice, server=new.server, call_key="k", now=NOW) == new
+    assert await store.repeated(alice, server=new.server, key="k", now=NOW) == new
 
 
 async def test_a_file_from_before_there_were_keys_keeps_its_watches(path: Path, make_watch: MakeWatch) -> None:
@@ -125,5 +125,5 @@ async def test_a_file_from_before_there_were_keys_keeps_its_watches(path: Path, 
     db.close()
     store = (await open_storage(path.parent)).watches
     assert await store.get(watch.id) == replace(watch, testbed="AT16")
-    assert await store.add(make_watch(call_key="k")) is None
+    assert await store.add(make_watch(idempotency_key="k")) is None
     await store.close()

@@ -9,7 +9,7 @@ from pydantic import JsonValue, SecretStr
 
 from tests.tools.world import LAB, World, open_world
 from tp_mcp.api.auth import Credentials, IssuedToken, PasswordLogin
-from tp_mcp.jobs.manifest_specs import async_block
+from tp_mcp.jobs.kind import async_block
 from tp_mcp.simulator import SimulatorOptions
 
 TESTS = "Tests_CLI/test_poe.py"

@@ -76,7 +76,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         "started_at": watch.started_at,
         "ended_at": watch.ended_at,
         "revision": watch.revision,
-        "call_key": watch.call_key,
+        "call_key": watch.idempotency_key,
         "kind": watch.kind,
         "testbed": watch.testbed,
         **_chain_columns(watch.chain),
@@ -133,7 +133,7 @@ def _row_to_watch(row: Row) -> Watch:
         polls=row["polls"],
         chain=None if row["chain"] is None else _CHAIN.validate_json(row["chain"]),
         revision=row["revision"],
-        call_key=row["call_key"],
+        idempotency_key=row["call_key"],
         kind=row["kind"],
         testbed=row["testbed"],
     )

@@ -53,7 +53,7 @@ class WatchStore(InboxTable, LeaseTable, DeliveryTable):
 
     async def add(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
         def write(db: Db) -> Watch | None:
-            same = _repeated(db, watch.owner, server=watch.server, call_key=watch.call_key, now=watch.created_at)
+            same = _repeated(db, watch.owner, server=watch.server, key=watch.idempotency_key, now=watch.created_at)
             if same is not None:
                 return same
             if watch.chain is not None and watch.chain.parent is not None:
@@ -106,8 +106,8 @@ class WatchStore(InboxTable, LeaseTable, DeliveryTable):
         sql = "SELECT * FROM watches WHERE id IN (SELECT value FROM json_each(?))"
         return await self._all(row_to_watch, sql, (json.dumps(watch_ids),))
 
-    async def repeated(self, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
-        return await self._database.run(lambda db: _repeated(db, owner, server=server, call_key=call_key, now=now))
+    async def repeated(self, owner: Owner, *, server: str, key: str, now: float) -> Watch | None:
+        return await self._database.run(lambda db: _repeated(db, owner, server=server, key=key, now=now))
 
     async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
         def read(db: Db) -> Usual | None:
@@ -201,8 +201,8 @@ def _watch_if_readable(row: Row) -> Watch | None:
         return None
 
 
-def _repeated(db: Db, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
-    if not call_key:
+def _repeated(db: Db, owner: Owner, *, server: str, key: str, now: float) -> Watch | None:
+    if not key:
         return None
     # A start that TP refused failed before it was accepted, without a doubt about its outcome. A clock that was set
     # back must not let an end count for longer, so it is the distance to the end that is compared.
@@ -212,7 +212,7 @@ def _repeated(db: Db, owner: Owner, *, server: str, call_key: str, now: float) -
         "AND NOT (state = ? AND started_at IS NULL AND outcome IS NULL) ORDER BY created_at DESC, id LIMIT 1"
     )
     states = (WatchState.CANCELLED.value, WatchState.FAILED.value)
-    values = (call_key, owner.principal, owner.conversation, server, now, REPEAT_SECONDS, *states)
+    values = (key, owner.principal, owner.conversation, server, now, REPEAT_SECONDS, *states)
     row = db.execute(sql, values).fetchone()
     return None if row is None else row_to_watch(row)
 

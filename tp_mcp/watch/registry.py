@@ -43,7 +43,7 @@ class Intent:
     job: str
     spec: WatchSpec
     baseline: JsonValue = None
-    call_key: str = ""
+    idempotency_key: str = ""
     chain: Chain | None = None
     kind: str = ""
     testbed: str = ""
@@ -167,12 +167,12 @@ class WatchRegistry:
         attempt = _Attempt(replace(new, started_at=new.created_at, lively_at=new.created_at))
         return await self._outlasting(attempt, lambda: self._observe(attempt))
 
-    async def repeated(self, owner: Owner, call_key: str) -> Watch | None:
+    async def repeated(self, owner: Owner, key: str) -> Watch | None:
         """Return the watch that the same call made already and that answers it, if there is one.
 
         `start` and `observe` decide it anew in the transaction that writes: this is for asking before any work is done.
         """
-        same = await self._store.repeated(owner, server=self._server, call_key=call_key, now=self._clock.now())
+        same = await self._store.repeated(owner, server=self._server, key=key, now=self._clock.now())
         return None if same is None else self._latest(same)
 
     async def get(self, watch_id: str, owner: Owner) -> Watch:
@@ -387,7 +387,7 @@ class WatchRegistry:
             state=state,
             created_at=self._clock.now(),
             baseline=intent.baseline,
-            call_key=intent.call_key,
+            idempotency_key=intent.idempotency_key,
             chain=intent.chain,
             kind=intent.kind,
             testbed=intent.testbed,

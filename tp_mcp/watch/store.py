@@ -53,7 +53,7 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
         """Return one watch."""
         ...
 
-    async def repeated(self, owner: Owner, *, server: str, call_key: str, now: float) -> Watch | None:
+    async def repeated(self, owner: Owner, *, server: str, key: str, now: float) -> Watch | None:
         """Return the newest watch that the same call made, for the same principal, conversation and TP.
 
         It has not ended, or ended less than `REPEAT_SECONDS` ago; was not cancelled; and its start was not refused. A

@@ -22,7 +22,7 @@ from tp_mcp.connectors.loader import load_manifest
 from tp_mcp.connectors.match import resolve_match
 from tp_mcp.connectors.runner import ConnectorRunner
 from tp_mcp.errors import ConnectorError, TpUnreachableError
-from tp_mcp.jobs.manifest_specs import poll_args, spec_of
+from tp_mcp.jobs.kind import poll_args, spec_of
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.delivery.change_events import Changes

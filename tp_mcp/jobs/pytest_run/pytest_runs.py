@@ -23,7 +23,7 @@ from tp_mcp.jobs.pytest_run.execution_rule import (
 )
 from tp_mcp.results.text import shorten
 from tp_mcp.watch.delivery.messages import call_words
-from tp_mcp.watch.model.idempotency import call_key
+from tp_mcp.watch.model.idempotency import idempotency_key
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Watch
 from tp_mcp.watch.registry import Accepted
@@ -103,7 +103,7 @@ class PytestRuns(JobKind[RunRequest]):
             # It runs no test, so the usual duration of runs is not its own.
             return ()
         options: list[JsonValue] = [sent.argument.carried, sent.extra_pytest_options.carried]
-        same = call_key("run", {"testcase": list(request.test_ids), "options": options})
+        same = idempotency_key("run", {"testcase": list(request.test_ids), "options": options})
         return (f"run:{sent.lab}:{same}", f"run:{sent.lab}")
 
     async def send(self, request: RunRequest, client: TpClient) -> JsonValue:

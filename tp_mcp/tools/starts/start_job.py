@@ -24,7 +24,7 @@ from tp_mcp.tools.starts.confirmation import (
     permitted_to_follow,
     watches_on,
 )
-from tp_mcp.watch.model.idempotency import call_key
+from tp_mcp.watch.model.idempotency import idempotency_key
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Watch
 from tp_mcp.watch.registry import Accepted, Intent
@@ -186,7 +186,7 @@ async def observe_job(
             job=observed.job,
             spec=chain.with_messages(observed.spec),
             baseline=observed.baseline,
-            call_key=await _idempotency_key(call, tool, {**same, **chain.asked}),
+            idempotency_key=await _idempotency_key(call, tool, {**same, **chain.asked}),
             chain=chain.chain,
             kind="" if observed.kind is None else observed.kind.name,
             testbed=observed.testbed,
@@ -246,7 +246,7 @@ async def _start(
         job=kind.job(request),
         spec=following.with_messages(spec),
         baseline=await kind.baseline(request, services.client),
-        call_key=key,
+        idempotency_key=key,
         chain=following.chain,
         kind=kind.name,
         testbed=testbed,
@@ -279,9 +279,9 @@ async def _idempotency_key(call: Call, tool: str, arguments: Mapping[str, JsonVa
     if call.follows is not None:
         return ""
     if not secret:
-        return call_key(tool, arguments)
+        return idempotency_key(tool, arguments)
     # A secret makes the key slow on purpose.
-    return await to_thread.run_sync(lambda: call_key(tool, arguments, secret=secret))
+    return await to_thread.run_sync(lambda: idempotency_key(tool, arguments, secret=secret))
 
 
 async def _permitted_to_follow(

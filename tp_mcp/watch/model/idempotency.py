@@ -1,8 +1,8 @@
-"""The same call again: when it is answered with the watch that there is, and nothing is sent a second time.
+"""Idempotency: the same call again is answered with the first call's watch, and nothing is sent a second time.
 
-A call is the same when its key is: the tool and its canonical arguments. The store compares keys within one principal,
-conversation and TP, in the transaction that would write the new watch, so that of two calls at once, also from two
-processes, one is sent. A watch whose key is empty is compared with none.
+Two calls are the same if their keys are equal. A key is made of the tool and its canonical arguments. The store
+compares keys within one principal, conversation and TP, in the transaction that would write the new watch, so that of
+two calls at once, also from two processes, one is sent. A watch whose key is empty is compared with none.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _SCRYPT_BLOCK_SIZE = 8
 """With the cost above: 16 MiB and some 40 ms for one guess."""
 
 
-def call_key(tool: str, arguments: Mapping[str, JsonValue], *, secret: str = "") -> str:
+def idempotency_key(tool: str, arguments: Mapping[str, JsonValue], *, secret: str = "") -> str:
     """Return the key of a call: equal for equal calls, and nothing can be read from it.
 
     Args:
@@ -30,8 +30,8 @@ def call_key(tool: str, arguments: Mapping[str, JsonValue], *, secret: str = "")
             form that makes each guess at it slow. About 40 ms of work; without a secret a few microseconds.
 
     """
-    said = json.dumps([tool, arguments], sort_keys=True, separators=(",", ":")).encode()
-    plain = hashlib.blake2b(said, digest_size=_KEY_BYTES).digest()
+    text = json.dumps([tool, arguments], sort_keys=True, separators=(",", ":")).encode()
+    plain = hashlib.blake2b(text, digest_size=_KEY_BYTES).digest()
     if not secret:
         return plain.hex()
     return hashlib.scrypt(

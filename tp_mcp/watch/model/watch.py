@@ -147,7 +147,7 @@ class Watch:
         chain: its place in a chain; None where nothing follows it and it follows nothing.
         revision: counts the writes; a write with an older one is refused by the store.
         usual: how long such jobs usually take, as it was known at the start.
-        call_key: the same for each call that would start the same again; see `tp_mcp.watch.model.idempotency`.
+        idempotency_key: the same for each call that would start the same again; see `tp_mcp.watch.model.idempotency`.
         brief: what the job's report says of it, in a few sentences; added after the end, where there is a report.
         kind: the name of the kind of job, as `tp_mcp.jobs.kinds` registers it; empty for a watch of something else.
         testbed: the testbed that the job is on; empty where it is on none, or that is not known.
@@ -184,7 +184,7 @@ class Watch:
     settled: bool = False
     chain: Chain | None = None
     revision: int = 0
-    call_key: str = ""
+    idempotency_key: str = ""
     usual: Usual | None = None
     brief: str = ""
     kind: str = ""

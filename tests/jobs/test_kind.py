@@ -8,7 +8,7 @@ import pytest
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.connectors.manifest import AsyncBlock
 from tp_mcp.errors import ManifestError, WatchSpecError
-from tp_mcp.jobs.manifest_specs import async_block, poll_args, spec_of
+from tp_mcp.jobs.kind import async_block, poll_args, spec_of
 from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE
 from tp_mcp.jobs.pytest_run.execution_rule import POLL_TOOL as POLL_EXECUTION
 from tp_mcp.jobs.upgrade.upgrade_rule import POLL_TOOL as POLL_UPGRADE
