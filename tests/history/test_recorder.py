@@ -14,15 +14,16 @@ from tp_mcp.api.models import Execution
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import ReportError, StoreError, TpNotFoundError, TpUnreachableError
 from tp_mcp.history import recorder as recorders
-from tp_mcp.history.analysis import ExecutionReader, ReadExecution
+from tp_mcp.history.analysis import Analysis, EndedExecutions, RunTests
 from tp_mcp.history.recorder import ATTEMPTS_MAX, Recorder
 from tp_mcp.history.records import Run
 from tp_mcp.storage.history import HistoryTable
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.storage.watches import WatchStore
 from tp_mcp.triage.clusters import clusters_of
-from tp_mcp.triage.past import PastExecution, outcomes_by_test
+from tp_mcp.triage.past import outcomes_by_test
 from tp_mcp.triage.report_parser import ReportedTest
+from tp_mcp.triage.verdict import Triage
 from tp_mcp.watch.model.reading import Outcome, Verdict
 from tp_mcp.watch.model.reading import Reading as Look
 from tp_mcp.watch.model.spec import WatchSpec
@@ -45,7 +46,7 @@ class Reading:
     read_ids: list[int] = field(default_factory=list)
     server: str = TP
 
-    async def read(self, exec_id: int, *, principal: str, **_: Any) -> ReadExecution:
+    async def read(self, exec_id: int, *, principal: str, **_: Any) -> Analysis:
         self.read_ids.append(exec_id)
         if self.gate is not None:
             await self.gate.wait()
@@ -53,10 +54,9 @@ class Reading:
             raise self.error
         run = Run(TP, exec_id, "AT16", "6957", float(exec_id), outcomes_by_test(self.tests))
         await self.history.add(run, principal)
-        return ReadExecution(exec_id, Execution(), "6957", run, clusters_of(self.tests))
-
-    async def earlier(self, read: ReadExecution, principal: str) -> tuple[PastExecution, ...]:
-        return await self.history.earlier(TP, "AT16", before=read.exec_id, principal=principal, limit=9)
+        earlier = await self.history.earlier(TP, "AT16", before=exec_id, principal=principal, limit=9)
+        triage = Triage(exec_id, "6957", run.outcomes, clusters_of(self.tests), earlier)
+        return Analysis(Execution(), run, RunTests(tuple(self.tests)), triage, {}, 0.0)
 
 
 @dataclass
@@ -113,8 +113,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
     async def host() -> None:
         async with anyio.create_task_group() as tasks:
-            reader = cast(ExecutionReader, reading)
-            recorder = Recorder(reader=reader, store=store, clock=SystemClock(), task_group=tasks)
+            executions = cast(EndedExecutions, reading)
+            recorder = Recorder(executions=executions, store=store, clock=SystemClock(), task_group=tasks)
             opened.set_result(Desk(recorder, reading, store, history))
             await over.wait()
             tasks.cancel_scope.cancel()

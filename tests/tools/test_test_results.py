@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import ALICE, LAB, World
+from tests.tools.world import LAB, World
+from tp_mcp.errors import InputError
 from tp_mcp.history import report_cache
+from tp_mcp.history.analysis import read_log_tests
 from tp_mcp.simulator.executions.snapshot import Counts
 from tp_mcp.tools.test_results import PAGE_SIZE, RESULTS_TYPICAL_CHARACTERS
 from tp_mcp.watch.model.watch import Owner
@@ -129,7 +131,7 @@ async def test_a_cursor_that_was_not_given_is_refused(world: World, exec_id: int
     assert "which is not one that this list gave" in said
 
 
-async def test_a_report_is_fetched_once_for_a_conversation_and_never_shown_to_another_from_memory(
+async def test_a_report_is_fetched_once_for_a_principal_and_never_served_to_another_from_memory(
     world: World, exec_id: int
 ) -> None:
     for _ in range(2):
@@ -304,7 +306,5 @@ async def test_a_report_that_get_execution_told_of_is_kept_without_reading_it_ag
 async def test_where_no_log_is_kept_the_end_that_tp_shows_serves(world: World) -> None:
     exec_id = world.ended_execution(counts=Counts(failed=2, errors=1, total=7), log_tail=SUMMARY)
     client = world.services.client
-    told = await report_cache.RunReports().tests(
-        exec_id, await client.get_execution(exec_id), client=client, owner=ALICE
-    )
+    told = await read_log_tests(await client.get_execution(exec_id), InputError("there is no report"), None)
     assert "Tests_CLI/test_a.py::test_bad[x - y]" in {test.test_id for test in told.tests}

@@ -39,6 +39,20 @@ def a_signature(text: str) -> str:
     return found[1]
 
 
+async def test_the_report_of_a_watched_failed_run_is_fetched_once_for_a_principal(world: World) -> None:
+    await upgraded(world, "6957")
+    exec_id, watch_id = await ended_run(world, "Tests_CLI")
+    assert "\nTriage: 9 failed tests" in await world.call("wait_for_watch", watch_id=watch_id)
+    for tool in ("get_execution", "get_test_results", "triage_execution"):
+        assert "radiusd: server table not loaded" in await world.call(tool, exec_id=exec_id)
+    assert world.asked.count("get_report") == 1
+    elsewhere = Owner(ALICE.principal, "environment:two", exact=True)
+    await world.call("get_test_results", exec_id=exec_id, owner=elsewhere)
+    assert world.asked.count("get_report") == 1
+    await world.call("get_test_results", exec_id=exec_id, owner=BOB)
+    assert world.asked.count("get_report") == 2
+
+
 async def test_a_bad_build_is_triaged_against_the_good_one_before(world: World) -> None:
     await upgraded(world, "6955")
     good, _ = await ended_run(world, "Tests_CLI")

@@ -15,8 +15,9 @@ from tp_mcp.cli.script_terms import FAILED, PASSED, UNKNOWN, ReportFormat
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.environment import config_file, process_identity
 from tp_mcp.composition.tp_access import tp_access
-from tp_mcp.errors import InputError, TpMcpError
-from tp_mcp.history.report_cache import RunReports, RunTests
+from tp_mcp.errors import InputError, ReportError, TpError, TpMcpError
+from tp_mcp.history.analysis import RunTests, read_log_tests
+from tp_mcp.history.report_cache import ReportCache
 from tp_mcp.jobs.pytest_run.execution_rule import CANCELLED, DONE, ENDED_OTHERWISE, outcome_of
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.statuses import status_words
@@ -55,8 +56,12 @@ async def _report(exec_id: int, form: ReportFormat, output: Path | None, profile
                 err=True,
             )
             return UNKNOWN
-        owner = process_identity().owner(None)
-        told = await RunReports().tests(exec_id, execution, client=client, owner=owner)
+        principal = process_identity().owner(None).principal
+        try:
+            report = await ReportCache().read(exec_id, execution, client=client, principal=principal)
+            told = RunTests.of(report)
+        except (InputError, TpError, ReportError) as error:
+            told = await read_log_tests(execution, error, None)
         url = _url(client, execution)
         safe = Redactor(access.secrets).knowing(client.secrets).safe
     _write(exec_id, execution, told, form, output, url, safe)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tp_mcp.api.models import Execution
-from tp_mcp.history.report_cache import RunTests
+from tp_mcp.history.analysis import RunTests
 from tp_mcp.redaction import one_line
 from tp_mcp.triage.failing_line import failing_line
 from tp_mcp.triage.junit import junit_xml

@@ -14,8 +14,9 @@ from tp_mcp.access.policy import Confirm, Policy, Unasked
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
-from tp_mcp.history.analysis import ExecutionReader
+from tp_mcp.history.analysis import EndedExecutions
 from tp_mcp.history.recorder import Recorder
+from tp_mcp.history.report_cache import ReportCache
 from tp_mcp.jobs.kinds import KINDS
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.jobs.tp_reader import KeepingReader, TpReader
@@ -110,14 +111,16 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
     redactor = Redactor(ground.secrets).knowing(ground.client.secrets)
     logs = KeptLogs(ground.storage.directory / LOGS_DIRECTORY, ground.server, ground.clock, redactor.safe)
     principals = ground.principals
-    reader = ExecutionReader(
+    executions = EndedExecutions(
         client=ground.client,
         history=ground.storage.history,
         logs=logs,
+        reports=ReportCache(),
+        clock=ground.clock,
         server=ground.server,
         client_of=None if principals is None else principals.background,
     )
-    recorder = Recorder(reader=reader, store=ground.storage.watches, clock=ground.clock, task_group=ground.polls)
+    recorder = Recorder(executions=executions, store=ground.storage.watches, clock=ground.clock, task_group=ground.polls)
 
     def on_change(watch: Watch) -> None:
         # First: who is waked by the end waits for its brief.
@@ -161,7 +164,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         conversations=Conversations(store=ground.storage.watches, poller=poller),
         deliveries=Deliveries(store=ground.storage.watches, clock=ground.clock),
         tasks=Tasks(store=ground.storage.tasks, registry=registry, clock=ground.clock),
-        executions=reader,
+        executions=executions,
         recorder=recorder,
         manifest=ground.manifest,
         shelf=Shelf(ground.storage.directory / SHELF_DIRECTORY, ground.clock, redactor.safe),

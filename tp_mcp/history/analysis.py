@@ -1,62 +1,119 @@
-"""Reading an ended execution: its report, the reasons of its failures, and the build under test."""
+"""Analysis of ended executions: tests, failure clusters, build under test, earlier executions and notes."""
 
-import copy
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Self
 
 import anyio.to_thread
 
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
-from tp_mcp.errors import ReportError, TpError
+from tp_mcp.clock import Clock
+from tp_mcp.errors import InputError, InvalidArgumentError, ReportError, TpError, TpMcpError, TpNotFoundError
 from tp_mcp.history.build_under_test import shown_upgrade
-from tp_mcp.history.records import History, Run
+from tp_mcp.history.records import History, Note, Run
+from tp_mcp.history.report_cache import ReportCache
 from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, lab_words
+from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
 from tp_mcp.jobs.tp_reader import read_execution
-from tp_mcp.results.kept_logs import KeptLogs
-from tp_mcp.results.statuses import word
+from tp_mcp.results.kept_logs import KeptLog, KeptLogs
+from tp_mcp.results.text import echoed
 from tp_mcp.triage.clusters import Cluster, clusters_of
+from tp_mcp.triage.log_summary import read_summary
 from tp_mcp.triage.past import EXECUTIONS_LOOKED_AT, PastExecution, outcomes_by_test
-from tp_mcp.triage.report_parser import parse_report
+from tp_mcp.triage.report_parser import REPORT_MAX_BYTES, Report
 from tp_mcp.triage.test_report import ReportedTest
 from tp_mcp.triage.verdict import Triage
 
-REPORT_MAX_BYTES = 100_000_000
-BACKGROUND_REPORT_MAX_BYTES = 30_000_000
-"""Largest report that is read without having been asked for."""
-
 
 @dataclass(frozen=True, slots=True)
-class ReadExecution:
-    """An ended execution, read.
+class RunTests:
+    """The tests of an ended execution.
 
     Attributes:
-        exec_id: its number.
-        execution: as TP shows it.
-        build: the build under test; empty where it is not known.
-        run: what is kept of it.
-        clusters: its failures by reason.
-        left_out: how many rows of its report were not read.
-        counted: how many tests ran by TP's counts, where only those that broke are known; else None.
+        tests: one row each.
+        source: "report", or "log" for the short summary at the end of the log, which usually names only failures.
+        problem: reason for using the log, as the beginning of a sentence; empty for a report.
+        complete: False if the source was cut off or rows of it were left out.
+        left_out: number of unreadable rows of the report.
+        log_size: size of the kept log, in bytes; None if it was not used.
+        log_unknown: number of bytes of that log that TP never showed or that were not kept.
 
     """
 
-    exec_id: int
-    execution: Execution
-    build: str
-    run: Run
-    clusters: tuple[Cluster, ...] = field(repr=False)
+    tests: tuple[ReportedTest, ...] = field(repr=False)
+    source: Literal["report", "log"] = "report"
+    problem: str = ""
+    complete: bool = True
     left_out: int = 0
-    counted: int | None = None
+    log_size: int | None = None
+    log_unknown: int = 0
 
-    def triage(self, earlier: tuple[PastExecution, ...] = ()) -> Triage:
-        """Return it taken apart, to be compared with earlier executions."""
-        return Triage(self.exec_id, self.build, self.run.outcomes, self.clusters, earlier, self.counted)
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        """Return the tests of a report."""
+        return cls(report.tests, complete=report.left_out == 0, left_out=report.left_out)
+
+    @property
+    def log_words(self) -> str:
+        """Return the known part of the log, as a sentence with a leading blank; empty if it was not used."""
+        if self.log_size is None:
+            return ""
+        if self.log_unknown:
+            return f" Of the {self.log_size:,} bytes of its log {self.log_unknown:,} are not known."
+        return f" All {self.log_size:,} bytes of its log are known."
 
 
-class ExecutionReader:
-    """Reads ended executions of one TP, and keeps what they came to."""
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """An analysed execution.
+
+    Attributes:
+        execution: TP's row of it.
+        run: its record in the history.
+        tests: its tests.
+        triage: its failures by reason, compared with earlier executions.
+        notes: the principal's notes, by signature id.
+        now: time of the analysis, in seconds since the epoch.
+
+    """
+
+    execution: Execution
+    run: Run
+    tests: RunTests
+    triage: Triage
+    notes: Mapping[str, Note]
+    now: float
+
+    def note_on(self, cluster: Cluster) -> Note | None:
+        """Return the note on one of a cluster's signatures."""
+        found = (self.notes.get(signature.id) for signature in cluster.signatures)
+        return next((note for note in found if note is not None), None)
+
+    def is_known(self, cluster: Cluster) -> bool:
+        """Return whether a valid note covers a cluster."""
+        note = self.note_on(cluster)
+        return note is not None and note.holds(build=self.run.build, now=self.now)
+
+    def cluster(self, name: str) -> Cluster:
+        """Return the cluster with a signature id.
+
+        Raises:
+            InvalidArgumentError: no cluster has it; the error lists the existing ones.
+
+        """
+        for cluster in self.triage.clusters:
+            if name in {signature.id for signature in cluster.signatures}:
+                return cluster
+        there_are = ", ".join(cluster.id for cluster in self.triage.clusters) or "none, because nothing failed"
+        raise InvalidArgumentError(
+            f"cluster is {echoed(name, 40)!r}, which execution {self.run.exec_id} does not have.",
+            remedy=f"Its clusters are: {there_are}.",
+        )
+
+
+class EndedExecutions:
+    """Reads and analyses ended executions of one TP, and records them in the history."""
 
     def __init__(
         self,
@@ -64,40 +121,75 @@ class ExecutionReader:
         client: TpClient,
         history: History,
         logs: KeptLogs,
+        reports: ReportCache,
+        clock: Clock,
         server: str,
         client_of: Callable[[str], Awaitable[TpClient]] | None = None,
     ) -> None:
         """Prepare.
 
         Args:
-            client: speaks to TP.
-            history: keeps what executions came to.
-            logs: keeps what is seen of their logs.
-            server: TP's base URL.
-            client_of: gives the client to read with for a principal; None where `client` reads for everybody.
+            client: client of TP.
+            history: history of analysed executions, with notes.
+            logs: kept logs of executions.
+            reports: cache of reports.
+            clock: current time.
+            server: base URL of TP.
+            client_of: returns the client with a principal's login; None if `client` serves all principals.
 
         """
         self._client = client
         self._client_of = client_of
         self._history = history
         self._logs = logs
+        self._reports = reports
+        self._clock = clock
         self._server = server
 
     def of(self, client: TpClient) -> Self:
-        """Return a reader that reads with another client, whoever it is for."""
-        other = copy.copy(self)
-        other._client, other._client_of = client, None  # noqa: SLF001 - a copy of this very object
-        return other
+        """Return the same executions, read with another client for all principals."""
+        return type(self)(
+            client=client,
+            history=self._history,
+            logs=self._logs,
+            reports=self._reports,
+            clock=self._clock,
+            server=self._server,
+        )
 
     @property
     def server(self) -> str:
-        """Return the base URL of the TP that is read."""
+        """Return the base URL of TP."""
         return self._server
 
     @property
     def history(self) -> History:
-        """Return what keeps the executions."""
+        """Return the history of analysed executions."""
         return self._history
+
+    async def report(
+        self, exec_id: int, execution: Execution, *, principal: str, max_bytes: int = REPORT_MAX_BYTES
+    ) -> Report:
+        """Return the report of an ended execution, fetched once for a principal.
+
+        Raises:
+            InputError: TP shows no report, or a path outside TP.
+            TpError: the report could not be fetched.
+            ReportError: the report could not be parsed.
+
+        """
+        return await self._reports.read(
+            exec_id, execution, client=self._client, principal=principal, max_bytes=max_bytes
+        )
+
+    async def tests(self, exec_id: int, execution: Execution, *, principal: str) -> RunTests:
+        """Return the tests of an ended execution, from its log if it has no readable report."""
+        try:
+            return RunTests.of(await self.report(exec_id, execution, principal=principal))
+        except (InputError, TpError, ReportError) as error:
+            admitted = await self._logs.admits(exec_id, principal)
+            log = await self._logs.get(exec_id) if admitted else None
+            return await read_log_tests(execution, error, log)
 
     async def read(
         self,
@@ -106,14 +198,14 @@ class ExecutionReader:
         principal: str,
         execution: Execution | None = None,
         max_bytes: int = REPORT_MAX_BYTES,
-    ) -> ReadExecution:
-        """Read an ended execution and keep it.
+    ) -> Analysis:
+        """Analyse an ended execution from its report, with the principal's login.
 
         Raises:
-            InputError: TP shows no report of it, or one elsewhere.
-            ReportError: it has not ended, or its report cannot be read.
-            TpError: TP did not give it.
-            StoreError: it was read, but the history cannot be used.
+            InputError: TP shows no report, or a path outside TP.
+            ReportError: the execution has not ended, or its report cannot be parsed.
+            TpError: TP did not return the execution or its report.
+            StoreError: the history cannot be used.
 
         """
         if self._client_of is not None:
@@ -121,30 +213,49 @@ class ExecutionReader:
             return await reader.read(exec_id, principal=principal, execution=execution, max_bytes=max_bytes)
         if execution is None:
             execution = await read_execution(self._client, self._logs, exec_id, principal)
-        require_ended(exec_id, execution)
-        content = await self._client.get_report(execution.report_file_path, max_bytes=max_bytes)
-        # On a thread: a large report takes seconds to read, and watches go on meanwhile.
-        report = await anyio.to_thread.run_sync(parse_report, content)
-        return await self.take_in(exec_id, execution, report.tests, principal=principal, left_out=report.left_out)
+        _require_ended(exec_id, execution)
+        report = await self.report(exec_id, execution, principal=principal, max_bytes=max_bytes)
+        return await self.analyse(exec_id, execution, RunTests.of(report), principal=principal)
 
-    async def take_in(
-        self,
-        exec_id: int,
-        execution: Execution,
-        tests: Sequence[ReportedTest],
-        *,
-        principal: str,
-        left_out: int = 0,
-        whole: bool = True,
-    ) -> ReadExecution:
-        """Take an ended execution apart whose tests are known; keep it where these are all its tests.
+    async def triage(self, exec_id: int, *, principal: str, baseline: int | None = None) -> Analysis:
+        """Analyse an ended execution from its report or, without one, from its log.
+
+        Args:
+            exec_id: execution id.
+            principal: principal to read for.
+            baseline: id of the execution to compare with; None for the testbed's earlier ones.
 
         Raises:
+            InputError: the baseline has no report.
+            ReportError: the execution has not ended, neither report nor log names a test, or the baseline cannot be
+                analysed.
+            TpError: TP did not return the execution or the baseline.
             StoreError: the history cannot be used.
 
         """
-        clusters = await anyio.to_thread.run_sync(clusters_of, tests)
-        build = await self.build_of(execution)
+        execution = await read_execution(self._client, self._logs, exec_id, principal)
+        _require_ended(exec_id, execution)
+        tests = await self.tests(exec_id, execution, principal=principal)
+        if tests.source == "log" and not tests.tests:
+            raise ReportError(
+                f"{tests.problem}, and the end of its log names no test that failed, so it cannot be triaged.",
+                remedy=f"{look_at_execution(exec_id)} shows its counts and the end of its log.",
+            )
+        return await self.analyse(exec_id, execution, tests, principal=principal, baseline=baseline)
+
+    async def analyse(
+        self, exec_id: int, execution: Execution, tests: RunTests, *, principal: str, baseline: int | None = None
+    ) -> Analysis:
+        """Analyse the tests of an ended execution, and record it in the history if they come from its report.
+
+        Raises:
+            InputError, ReportError, TpError: the baseline cannot be analysed.
+            StoreError: the history cannot be used.
+
+        """
+        # On a thread: clustering thousands of failures takes seconds.
+        clusters = await anyio.to_thread.run_sync(clusters_of, tests.tests)
+        build = await self._build_of(execution)
         ended = execution.end_timestamp or execution.start_timestamp
         run = Run(
             server=self._server,
@@ -152,21 +263,20 @@ class ExecutionReader:
             lab=lab_words(execution.lab),
             build=build,
             ended_at=ended.timestamp() if ended is not None else 0.0,
-            outcomes=outcomes_by_test(tests),
+            outcomes=outcomes_by_test(tests.tests),
         )
-        if whole:
+        counted = None
+        if tests.source == "report":
             await self._history.add(run, principal)
-            return ReadExecution(exec_id, execution, build, run, clusters, left_out)
-        counts = (execution.pass_count, execution.fail_count, execution.error_count)
-        return ReadExecution(exec_id, execution, build, run, clusters, left_out, sum(count or 0 for count in counts))
+        else:
+            counted = sum(count or 0 for count in (execution.pass_count, execution.fail_count, execution.error_count))
+        earlier = await self._earlier(run, principal, baseline)
+        triage = Triage(exec_id, build, run.outcomes, clusters, earlier, counted)
+        notes = {note.signature: note for note in await self._history.notes(principal, self._server)}
+        return Analysis(execution, run, tests, triage, notes, self._clock.now())
 
-    async def build_of(self, execution: Execution) -> str:
-        """Return the build that an execution ran on; empty where neither TP nor the history tells it.
-
-        Raises:
-            StoreError: the history cannot be used.
-
-        """
+    async def _build_of(self, execution: Execution) -> str:
+        """Return the build under test; empty if neither TP nor the history knows it."""
         lab = lab_words(execution.lab)
         if not lab or execution.start_timestamp is None:
             return ""
@@ -178,41 +288,45 @@ class ExecutionReader:
             await self._history.add_upgrade(shown)
         return await self._history.build_at(self._server, lab, execution.start_timestamp.timestamp())
 
-    async def earlier(
-        self, read: ReadExecution, principal: str, baseline: int | None = None
-    ) -> tuple[PastExecution, ...]:
-        """Return what to compare an execution with: a chosen one, or the lab's earlier ones, the latest first.
-
-        Raises:
-            InputError, ReportError, TpError: the chosen one cannot be read.
-            StoreError: the history cannot be used.
-
-        """
+    async def _earlier(self, run: Run, principal: str, baseline: int | None) -> tuple[PastExecution, ...]:
+        """Return the executions to compare with, the latest first."""
         if baseline is None:
             return await self._history.earlier(
-                self._server, read.run.lab, before=read.exec_id, principal=principal, limit=EXECUTIONS_LOOKED_AT
+                self._server, run.lab, before=run.exec_id, principal=principal, limit=EXECUTIONS_LOOKED_AT
             )
         kept = await self._history.one(self._server, baseline, principal)
         if kept is not None:
             return (kept,)
         other = await self.read(baseline, principal=principal)
-        return (PastExecution(baseline, other.build, other.run.outcomes),)
+        return (PastExecution(baseline, other.run.build, other.run.outcomes),)
 
 
-def require_ended(exec_id: int, execution: Execution) -> None:
-    """Check that an execution has ended.
+async def read_log_tests(execution: Execution, error: TpMcpError, log: KeptLog | None) -> RunTests:
+    """Return the tests that the short summary at the end of a log names.
 
-    Raises:
-        ReportError: it has not.
+    Args:
+        execution: TP's row of the execution, with the end of its log.
+        error: why there is no report.
+        log: kept log; None to use the end that TP shows.
 
     """
+    if isinstance(error, InputError | TpNotFoundError):
+        problem = "TP has no report of it"
+    else:
+        problem = f"Its report could not be read ({error.message.rstrip('.')})"
+    shown = read_summary(execution.log_tail)
+    # On a thread: the kept log of a long run has megabytes.
+    summary = None if log is None else await anyio.to_thread.run_sync(read_summary, log.text)
+    # The end that TP shows names more tests where the kept log could not be extended.
+    if log is None or summary is None or len(summary.tests) < len(shown.tests):
+        return RunTests(shown.tests, "log", problem, shown.complete)
+    unknown = log.missing + log.dropped
+    return RunTests(summary.tests, "log", problem, summary.complete, log_size=log.size, log_unknown=unknown)
+
+
+def _require_ended(exec_id: int, execution: Execution) -> None:
     if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
         raise ReportError(
             f"Execution {exec_id} has not ended.",
             remedy=f'start_watch(tool="get_execution", args={{"exec_id": {exec_id}}}) watches it to its end.',
         )
-
-
-def build_words(build: str) -> str:
-    """Return a build for a sentence."""
-    return f"build {word(build)}" if build else "a build that is not known"

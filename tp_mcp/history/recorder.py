@@ -13,17 +13,19 @@ from tp_mcp.api.lenient import parsed
 from tp_mcp.api.models import Execution
 from tp_mcp.clock import Clock
 from tp_mcp.errors import InputError, ReportError, StoreError, TpMcpError, TpNotFoundError
-from tp_mcp.history.analysis import BACKGROUND_REPORT_MAX_BYTES, ExecutionReader
+from tp_mcp.history.analysis import EndedExecutions, RunTests
 from tp_mcp.history.build_under_test import watched_upgrade
 from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, execution_id
 from tp_mcp.jobs.upgrade.upgrade_rule import UPGRADE_RULE
-from tp_mcp.triage.test_report import ReportedTest
 from tp_mcp.triage.verdict import brief, rerun_words
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Watch, WatchState
 from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
+
+BACKGROUND_REPORT_MAX_BYTES = 30_000_000
+"""Limit of a report that is read without a request for it, in bytes."""
 
 AT_ONCE = 2
 """How many reports are read at the same time."""
@@ -51,17 +53,17 @@ _UNTOLD = frozenset({Outcome.LISTING, Outcome.NO_TEST_RAN})
 class Recorder:
     """Reads what ended, keeps it, and adds a brief of it to the end."""
 
-    def __init__(self, *, reader: ExecutionReader, store: Store, clock: Clock, task_group: TaskGroup) -> None:
+    def __init__(self, *, executions: EndedExecutions, store: Store, clock: Clock, task_group: TaskGroup) -> None:
         """Prepare.
 
         Args:
-            reader: reads executions and keeps them.
+            executions: reads, analyses and records executions.
             store: where watches are kept.
             clock: the time.
             task_group: where reports are read.
 
         """
-        self._reader = reader
+        self._executions = executions
         self._store = store
         self._clock = clock
         self._task_group = task_group
@@ -71,7 +73,7 @@ class Recorder:
 
     def notice(self, watch: Watch) -> None:
         """Take in that a watch changed: what ended is read."""
-        if not watch.state.ended or watch.server != self._reader.server:
+        if not watch.state.ended or watch.server != self._executions.server:
             return
         if watch.spec.rule == UPGRADE_RULE:
             self._begin(watch.id, lambda: self._keep_upgrade(watch))
@@ -83,7 +85,7 @@ class Recorder:
         exec_id: int,
         principal: str,
         execution: Execution | None = None,
-        tests: Sequence[ReportedTest] | None = None,
+        tests: RunTests | None = None,
     ) -> None:
         """Take in that somebody looked at an ended execution: it is kept, once; read where its tests are not given."""
         self._begin(f"{exec_id} {principal}", lambda: self._keep_seen(exec_id, principal, execution, tests))
@@ -107,7 +109,7 @@ class Recorder:
         """Read what ended and was not read yet, such as what a process left that was killed."""
         since = self._clock.now() - LOOK_BACK_SECONDS
         try:
-            ended = await self._store.ended_since(self._reader.server, since=since, limit=LOOK_LIMIT)
+            ended = await self._store.ended_since(self._executions.server, since=since, limit=LOOK_LIMIT)
             for watch in ended:
                 if not await self._is_kept(watch):
                     self.notice(watch)
@@ -124,7 +126,9 @@ class Recorder:
         if not _is_readable(watch):
             return True
         exec_id, principal = execution_id(watch), watch.owner.principal
-        return exec_id is None or exec_id in await self._reader.history.known(self._reader.server, [exec_id], principal)
+        return exec_id is None or exec_id in await self._executions.history.known(
+            self._executions.server, [exec_id], principal
+        )
 
     def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         if name in self._under_way or self._attempts.get(name, 0) >= ATTEMPTS_MAX:
@@ -158,32 +162,34 @@ class Recorder:
     async def _keep_upgrade(self, watch: Watch) -> None:
         upgrade = watched_upgrade(watch)
         if upgrade is not None:
-            await self._reader.history.add_upgrade(upgrade)
+            await self._executions.history.add_upgrade(upgrade)
 
     async def _keep_seen(
-        self, exec_id: int, principal: str, execution: Execution | None, tests: Sequence[ReportedTest] | None
+        self, exec_id: int, principal: str, execution: Execution | None, tests: RunTests | None
     ) -> None:
-        reader = self._reader
-        if exec_id in await reader.history.known(reader.server, [exec_id], principal):
+        executions = self._executions
+        if exec_id in await executions.history.known(executions.server, [exec_id], principal):
             return
         if execution is None or tests is None:
-            await reader.read(exec_id, principal=principal, execution=execution, max_bytes=BACKGROUND_REPORT_MAX_BYTES)
+            await executions.read(
+                exec_id, principal=principal, execution=execution, max_bytes=BACKGROUND_REPORT_MAX_BYTES
+            )
         else:
-            await reader.take_in(exec_id, execution, tests, principal=principal)
+            await executions.analyse(exec_id, execution, tests, principal=principal)
 
     async def _keep_execution(self, watch: Watch, exec_id: int) -> None:
         principal = watch.owner.principal
-        read = await self._reader.read(
+        analysis = await self._executions.read(
             exec_id,
             principal=principal,
             execution=parsed(Execution, watch.last_answer),
             max_bytes=BACKGROUND_REPORT_MAX_BYTES,
         )
-        parts = [brief(read.triage(await self._reader.earlier(read, principal)))]
-        repeated = await self._reader.history.rerun_of(watch.server, watch.id)
-        before = None if repeated is None else await self._reader.history.one(watch.server, repeated, principal)
+        parts = [brief(analysis.triage)]
+        repeated = await self._executions.history.rerun_of(watch.server, watch.id)
+        before = None if repeated is None else await self._executions.history.one(watch.server, repeated, principal)
         if before is not None:
-            parts.insert(0, rerun_words(before, read.run.outcomes))
+            parts.insert(0, rerun_words(before, analysis.run.outcomes))
         told = " ".join(part for part in parts if part)
         if told:
             await self._store.amend(watch.id, told)

@@ -15,7 +15,7 @@ from tp_mcp.results.document import Document
 from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
 from tp_mcp.tools.framework.wait import WaitOfStart
-from tp_mcp.tools.reports.triage_view import tests_to_rerun, triaged
+from tp_mcp.tools.reports.triage_view import tests_to_rerun
 from tp_mcp.tools.starts.chain_arguments import NOT_OF_THE_REQUEST, OnDone, OnFail
 from tp_mcp.tools.starts.confirmation import Confirm, DryRun
 from tp_mcp.tools.starts.start_documents import start_document
@@ -103,9 +103,9 @@ async def start_run(arguments: RunPytestArguments, call: Call, *, note: str = ""
 
 async def rerun_failed(arguments: RerunArguments, call: Call) -> Document:
     """Run an execution's most telling failures again."""
-    triage = await triaged(arguments.exec_id, call)
-    tests = tests_to_rerun(triage, arguments.cluster or None)
-    run = RunPytestArguments(lab=triage.read.execution.lab, testcase=list(tests), confirm=arguments.confirm)
+    analysis = await call.services.executions.triage(arguments.exec_id, principal=call.owner.principal)
+    tests = tests_to_rerun(analysis, arguments.cluster or None)
+    run = RunPytestArguments(lab=analysis.execution.lab, testcase=list(tests), confirm=arguments.confirm)
     note = (
         f"It runs {count_of(len(tests), 'test')} of execution {arguments.exec_id} again; its end says what changed "
         "against it."

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import anyio.to_thread
 from pydantic import Field, JsonValue
 
-from tp_mcp.history.report_cache import RunTests
+from tp_mcp.history.analysis import RunTests
 from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, execution_job
 from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
 from tp_mcp.jobs.tp_reader import read_execution
@@ -65,33 +65,31 @@ async def get_test_results(arguments: TestResultsArguments, call: Call) -> Docum
             next_step=f"{look_at_execution(exec_id)} shows how it stands.",
         )
     services = call.services
-    told = await services.reports.tests(
-        exec_id, execution, client=services.client, owner=call.owner, logs=services.logs
-    )
-    if told.source == "report":
-        call.services.recorder.saw(exec_id, call.owner.principal, execution, told.tests)
-    notes = _notes(told)
+    run = await services.executions.tests(exec_id, execution, principal=call.owner.principal)
+    if run.source == "report":
+        call.services.recorder.saw(exec_id, call.owner.principal, execution, run)
+    notes = _notes(run)
     # On a thread: to find words in thousands of failing lines takes a while.
-    found = await anyio.to_thread.run_sync(_found, told.tests, arguments)
-    conclusion = f"{where}, by {_SOURCES[told.source]}: {_counts(told.tests)}."
+    found = await anyio.to_thread.run_sync(_found, run.tests, arguments)
+    conclusion = f"{where}, by {_SOURCES[run.source]}: {_counts(run.tests)}."
     if not found:
-        return Document(f"{conclusion} {_none(arguments, told)}", notes, _without_filter(arguments, told))
+        return Document(f"{conclusion} {_none(arguments, run)}", notes, _without_filter(arguments, run))
     if len(found) <= SHOWN_IN_FULL and not arguments.cursor:
         return Document(f"{conclusion} {_matching(arguments, found)}", (*notes, *map(_in_full, found)))
-    return _page(found, conclusion, told, arguments)
+    return _page(found, conclusion, run, arguments)
 
 
-def _notes(told: RunTests) -> tuple[Section, ...]:
-    if told.source == "report":
-        unread = f"{count_of(told.left_out, 'row')} of the report could not be read." if told.left_out else ""
+def _notes(run: RunTests) -> tuple[Section, ...]:
+    if run.source == "report":
+        unread = f"{count_of(run.left_out, 'row')} of the report could not be read." if run.left_out else ""
         return (Paragraph(unread),) if unread else ()
-    if not told.tests:
-        return (Paragraph(f"{told.problem}, and the end of its log names no test."),)
-    part = "" if told.complete else " The summary is cut off, so some are missing."
+    if not run.tests:
+        return (Paragraph(f"{run.problem}, and the end of its log names no test."),)
+    part = "" if run.complete else " The summary is cut off, so some are missing."
     return (
         Paragraph(
-            f"{told.problem}, so this is what the short summary at the end of its log names: no logs of tests, no "
-            f"durations, and of those that did not fail usually nothing.{part}{told.log_words}"
+            f"{run.problem}, so this is what the short summary at the end of its log names: no logs of tests, no "
+            f"durations, and of those that did not fail usually nothing.{part}{run.log_words}"
         ),
     )
 
@@ -129,13 +127,13 @@ def _matching(arguments: TestResultsArguments, found: Sequence[ReportedTest]) ->
     return f"{len(found):,} {what}{having}."
 
 
-def _none(arguments: TestResultsArguments, told: RunTests) -> str:
-    known = "" if told.source == "report" else " that is known"
+def _none(arguments: TestResultsArguments, run: RunTests) -> str:
+    known = "" if run.source == "report" else " that is known"
     return f"None{known} is {_matching(arguments, ()).removeprefix('0 ')}"
 
 
-def _without_filter(arguments: TestResultsArguments, told: RunTests) -> str:
-    if not told.tests:
+def _without_filter(arguments: TestResultsArguments, run: RunTests) -> str:
+    if not run.tests:
         return f"{look_at_execution(arguments.exec_id)} shows its counts and the end of its log."
     others = watch_documents.call_words(RESULTS_TOOL, exec_id=arguments.exec_id, outcome="any")
     return f"{others} lists all that are known."
@@ -148,7 +146,7 @@ def _in_full(test: ReportedTest) -> Section:
     return LogExcerpt(heading=f"{test.outcome.capitalize()}, in {test.phase}{took}", text=text, source="TP's report")
 
 
-def _page(found: Sequence[ReportedTest], conclusion: str, told: RunTests, arguments: TestResultsArguments) -> Document:
+def _page(found: Sequence[ReportedTest], conclusion: str, run: RunTests, arguments: TestResultsArguments) -> Document:
     offset = offset_of(arguments.cursor, len(found))
     lines: list[str] = []
     room = PAGE_MAX
@@ -166,11 +164,11 @@ def _page(found: Sequence[ReportedTest], conclusion: str, told: RunTests, argume
     one = watch_documents.call_words(
         RESULTS_TOOL, exec_id=arguments.exec_id, outcome=arguments.outcome, search="(its id)"
     )
-    step = f"{one} shows one with its log." if told.source == "report" else ""
+    step = f"{one} shows one with its log." if run.source == "report" else ""
     if more:
         step = f"{_next_call(arguments, end)} goes on. {step}".rstrip()
-    listed = ItemList("Tests", tuple(lines), rest=_next_call(arguments, end), source=f"TP: {_SOURCES[told.source]}")
-    return Document(f"{conclusion} {_matching(arguments, found)}{which}", (*_notes(told), listed), step)
+    listed = ItemList("Tests", tuple(lines), rest=_next_call(arguments, end), source=f"TP: {_SOURCES[run.source]}")
+    return Document(f"{conclusion} {_matching(arguments, found)}{which}", (*_notes(run), listed), step)
 
 
 def _next_call(arguments: TestResultsArguments, offset: int) -> str:

@@ -8,7 +8,7 @@ import anyio.to_thread
 from pydantic import Field
 
 from tp_mcp.errors import InvalidArgumentError, StoreError
-from tp_mcp.history.analysis import build_words
+from tp_mcp.history.analysis import Analysis
 from tp_mcp.history.records import Note
 from tp_mcp.jobs.pytest_run.execution_rule import execution_job
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
@@ -17,13 +17,11 @@ from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
 from tp_mcp.tools.reports.triage_view import (
-    Triaged,
     cluster_item,
     compared_with,
     evidence,
     next_step,
     note_words,
-    triaged,
 )
 from tp_mcp.triage.past import fixed
 from tp_mcp.triage.verdict import rerun_words, verdict
@@ -98,20 +96,20 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
     exec_id = arguments.exec_id
     await call.services.inbox.name(call.visit, job=execution_job(exec_id))
     baseline = arguments.baseline or None
-    told = await triaged(exec_id, call, baseline)
-    triage = told.triage
+    analysis = await call.services.executions.triage(exec_id, principal=call.owner.principal, baseline=baseline)
+    triage, tests = analysis.triage, analysis.tests
     where = (
-        f"Execution {exec_id} on {word(told.read.execution.lab) or 'an unknown lab'}, {build_words(told.read.build)}"
+        f"Execution {exec_id} on {word(analysis.execution.lab) or 'an unknown lab'}, {_build_words(analysis.run.build)}"
     )
-    known = sum(told.is_known(cluster) for cluster in triage.clusters)
+    known = sum(analysis.is_known(cluster) for cluster in triage.clusters)
     noted = f" {known} of {count_of(len(triage.clusters), 'reason')} noted as known." if known else ""
     sections: list[Section] = []
-    if repeated := await _repeated(told, call):
+    if repeated := await _repeated(analysis, call):
         sections.append(Paragraph(repeated))
     if triage.clusters:
         # What nobody knows yet comes first.
-        ordered = sorted(triage.clusters, key=told.is_known)
-        items = tuple(cluster_item(told, cluster) for cluster in ordered)
+        ordered = sorted(triage.clusters, key=analysis.is_known)
+        items = tuple(cluster_item(analysis, cluster) for cluster in ordered)
         sections.append(
             ItemList(
                 f"Reasons ({len(items)}), each with its id, tests and line",
@@ -127,15 +125,15 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
             ItemList(f"Fixed ({len(mended)})", (f"{', '.join(mended[:FIXED_SHOWN])}{more}",), source="TP's report")
         )
     sections.append(Paragraph(compared_with(triage.earlier, baseline)))
-    if told.problem:
+    if tests.problem:
         sections.append(
-            Paragraph(f"{told.problem}, so this rests on the summary at the end of its log.{told.log_words}")
+            Paragraph(f"{tests.problem}, so this rests on the summary at the end of its log.{tests.log_words}")
         )
-    if told.read.left_out:
-        sections.append(Paragraph(f"{count_of(told.read.left_out, 'row')} of the report could not be read."))
+    if tests.left_out:
+        sections.append(Paragraph(f"{count_of(tests.left_out, 'row')} of the report could not be read."))
     if triage.clusters:
-        sections.append(Paragraph(await _evidence(told, call)))
-    return Document(f"{where}: {verdict(triage)}{noted}", tuple(sections), next_step(told))
+        sections.append(Paragraph(await _evidence(analysis, call)))
+    return Document(f"{where}: {verdict(triage)}{noted}", tuple(sections), next_step(analysis))
 
 
 async def note_failure(arguments: NoteArguments, call: Call) -> Document:
@@ -176,32 +174,36 @@ async def forget_failure_note(arguments: SignatureArguments, call: Call) -> Docu
     return Document(f"The note on {arguments.signature} is gone.")
 
 
-async def _evidence(told: Triaged, call: Call) -> str:
+async def _evidence(analysis: Analysis, call: Call) -> str:
     """Keep the log of every failure, and return how to read it, in a sentence."""
-    exec_id = told.read.exec_id
+    exec_id = analysis.run.exec_id
     try:
-        text = await anyio.to_thread.run_sync(evidence, told)
+        text = await anyio.to_thread.run_sync(evidence, analysis)
         handle = await call.services.shelf.keep(call.owner.principal, text, what=f"the failures of execution {exec_id}")
     except StoreError as error:
         logger.warning("The failures of execution %d could not be kept: %s", exec_id, error)
         return f"Every failed test with its line: {watch_documents.call_words('get_execution', exec_id=exec_id)}."
     first = watch_documents.call_words(
-        "read_result", handle=handle, search=told.triage.clusters[0].id, context=EVIDENCE_LINES
+        "read_result", handle=handle, search=analysis.triage.clusters[0].id, context=EVIDENCE_LINES
     )
     return f"The log of every failure, under its reason's id: {first}."
 
 
-async def _repeated(told: Triaged, call: Call) -> str:
+async def _repeated(analysis: Analysis, call: Call) -> str:
     """Return what a rerun changed; empty for a run that repeats none."""
     services = call.services
     history, server = services.executions.history, services.executions.server
-    job = execution_job(told.read.exec_id)
+    job = execution_job(analysis.run.exec_id)
     for watch in await services.registry.list(call.owner, all_conversations=True):
         if watch.job != job or (exec_id := await history.rerun_of(server, watch.id)) is None:
             continue
         before = await history.one(server, exec_id, call.owner.principal)
-        return "" if before is None else rerun_words(before, told.triage.outcomes)
+        return "" if before is None else rerun_words(before, analysis.triage.outcomes)
     return ""
+
+
+def _build_words(build: str) -> str:
+    return f"build {word(build)}" if build else "a build that is not known"
 
 
 def _end_of(day: str) -> float | None:

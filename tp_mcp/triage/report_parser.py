@@ -16,8 +16,8 @@ from tp_mcp.triage.test_report import FETCH_AGAIN, Outcome, Phase, Report, Repor
 
 __all__ = ["REPORT_MAX_BYTES", "Outcome", "Phase", "Report", "ReportedTest", "parse_report"]
 
-REPORT_MAX_BYTES = 256_000_000
-"""Largest report that is read, in bytes; a text counts with its characters."""
+REPORT_MAX_BYTES = 100_000_000
+"""Limit of a report, in bytes, when it is fetched and when it is parsed; a text counts its characters."""
 
 WITH_DATA = 4
 """The generation from which on the rows are data, and no longer a table."""

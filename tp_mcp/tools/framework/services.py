@@ -12,9 +12,8 @@ from tp_mcp.access.control import AccessControl
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Manifest
-from tp_mcp.history.analysis import ExecutionReader
+from tp_mcp.history.analysis import EndedExecutions
 from tp_mcp.history.recorder import Recorder
-from tp_mcp.history.report_cache import RunReports
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.results.shelf import Shelf
@@ -60,7 +59,6 @@ class Services:
         redactor: makes texts safe to leave; knows the secrets of the process and those of the principal.
         access: decides over changes.
         starts: the tools that a chain may call.
-        reports: the reports of ended runs.
         max_wait_seconds: how long one call may wait at most.
         pace: what a watch's interval is multiplied by.
         principals: gives each principal a login of their own; None where the configured one serves everybody.
@@ -77,7 +75,7 @@ class Services:
     conversations: Conversations
     deliveries: Deliveries
     tasks: Tasks
-    executions: ExecutionReader
+    executions: EndedExecutions
     recorder: Recorder
     manifest: Manifest
     shelf: Shelf
@@ -89,7 +87,6 @@ class Services:
     redactor: Redactor
     access: AccessControl
     starts: Mapping[str, ToolDefinition[Any]] = field(default_factory=dict)
-    reports: RunReports = field(default_factory=RunReports)
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS
     pace: float = 1.0
     principals: Principals | None = None

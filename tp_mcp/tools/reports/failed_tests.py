@@ -2,6 +2,7 @@
 
 from tp_mcp.api.models import Execution
 from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
+from tp_mcp.history.analysis import RunTests
 from tp_mcp.jobs.pytest_run.execution_rule import DONE
 from tp_mcp.results.document import ItemList, Paragraph, Section
 from tp_mcp.results.text import count_of
@@ -26,12 +27,12 @@ async def report_sections(exec_id: int, execution: Execution, services: Services
         # A run that was cut off may have no report, whatever path TP shows.
         return (where if execution.status == DONE else Paragraph(f"Report, if pytest came to write one: {url}"),)
     try:
-        report = await services.reports.read(exec_id, execution, client=services.client, owner=owner)
+        report = await services.executions.report(exec_id, execution, principal=owner.principal)
     except TpNotFoundError:
         return (Paragraph(f"TP has no report of it at {url}, so {none_told}."),)
     except (TpError, ReportError) as error:
         return (where, Paragraph(f"Its report could not be read, so {none_told}: {error}"))
-    services.recorder.saw(exec_id, owner.principal, execution, report.tests)
+    services.recorder.saw(exec_id, owner.principal, execution, RunTests.of(report))
     return (where, *_listed(report, exec_id))
 
 

@@ -1,23 +1,19 @@
 """An execution taken apart for a reader: its reasons with their evidence, what is noted of them, what to do next."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from tp_mcp.api.guard import intended_ids
-from tp_mcp.errors import InputError, InvalidArgumentError, ReportError
-from tp_mcp.history.analysis import ReadExecution, require_ended
+from tp_mcp.errors import InputError
+from tp_mcp.history.analysis import Analysis
 from tp_mcp.history.records import Note
-from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
-from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.redaction import one_line
 from tp_mcp.results.statuses import word
-from tp_mcp.results.text import count_of, echoed, shorten
+from tp_mcp.results.text import count_of, shorten
 from tp_mcp.tools.framework import watch_documents
-from tp_mcp.tools.framework.definition import Call
 from tp_mcp.triage.clusters import Cluster
 from tp_mcp.triage.past import PastExecution
-from tp_mcp.triage.verdict import Triage, reason
+from tp_mcp.triage.verdict import reason
 
 EXAMPLES = 2
 """How many tests of a cluster are named, and rerun to see whether it fails again."""
@@ -33,93 +29,12 @@ LINE_MAX_CHARACTERS = 220
 NOTE_MAX_CHARACTERS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Triaged:
-    """An execution, compared with earlier ones, and the notes on its signatures.
-
-    Attributes:
-        read: the execution.
-        triage: it taken apart.
-        notes: what the caller noted, by signature.
-        now: the time, in seconds since the epoch.
-        problem: why it rests on the log, as the beginning of a sentence; empty where it rests on the report.
-        log_words: how much of that log is known, as a sentence after others.
-
-    """
-
-    read: ReadExecution
-    triage: Triage
-    notes: Mapping[str, Note]
-    now: float
-    problem: str = ""
-    log_words: str = ""
-
-    def note_on(self, cluster: Cluster) -> Note | None:
-        """Return the note on one of a cluster's signatures."""
-        found = (self.notes.get(signature.id) for signature in cluster.signatures)
-        return next((note for note in found if note is not None), None)
-
-    def is_known(self, cluster: Cluster) -> bool:
-        """Return whether a note on it holds."""
-        note = self.note_on(cluster)
-        return note is not None and note.holds(build=self.read.build, now=self.now)
-
-    def cluster(self, name: str) -> Cluster:
-        """Return the cluster of a signature's id.
-
-        Raises:
-            InvalidArgumentError: there is none; names those that there are.
-
-        """
-        for cluster in self.triage.clusters:
-            if name in {signature.id for signature in cluster.signatures}:
-                return cluster
-        there_are = ", ".join(cluster.id for cluster in self.triage.clusters) or "none, because nothing failed"
-        raise InvalidArgumentError(
-            f"cluster is {echoed(name, 40)!r}, which execution {self.read.exec_id} does not have.",
-            remedy=f"Its clusters are: {there_are}.",
-        )
-
-
-async def triaged(exec_id: int, call: Call, baseline: int | None = None) -> Triaged:
-    """Read an execution and take it apart.
-
-    Raises:
-        InputError, ReportError, TpError: it, or the baseline, cannot be read.
-        StoreError: the history cannot be used.
-
-    """
-    services, principal = call.services, call.owner.principal
-    execution = await read_execution(services.client, services.logs, exec_id, principal)
-    require_ended(exec_id, execution)
-    tests = await services.reports.tests(
-        exec_id, execution, client=services.client, owner=call.owner, logs=services.logs
-    )
-    if tests.source == "log" and not tests.tests:
-        raise ReportError(
-            f"{tests.problem}, and the end of its log names no test that failed, so it cannot be triaged.",
-            remedy=f"{look_at_execution(exec_id)} shows its counts and the end of its log.",
-        )
-    read = await services.executions.take_in(
-        exec_id,
-        execution,
-        tests.tests,
-        principal=principal,
-        left_out=tests.left_out,
-        whole=tests.source == "report",
-    )
-    earlier = await services.executions.earlier(read, principal, baseline)
-    notes = await services.executions.history.notes(principal, services.executions.server)
-    by_signature = {note.signature: note for note in notes}
-    return Triaged(read, read.triage(earlier), by_signature, services.clock.now(), tests.problem, tests.log_words)
-
-
-def cluster_item(told: Triaged, cluster: Cluster) -> str:
+def cluster_item(analysis: Analysis, cluster: Cluster) -> str:
     """Return a cluster as an item of a list, with its evidence."""
     decision = cluster.decision
     first = cluster.failures[0]
     lead = [count_of(len(cluster.test_ids), "test"), f"{decision.kind}{f' ({decision.rule})' if decision.rule else ''}"]
-    if standing := told.triage.standing(cluster):
+    if standing := analysis.triage.standing(cluster):
         lead.append(standing)
     lines = [f"[{cluster.id}] {', '.join(lead)}", reason(cluster, LINE_MAX_CHARACTERS)]
     if decision.line and decision.line not in cluster.telling_line:
@@ -131,18 +46,18 @@ def cluster_item(told: Triaged, cluster: Cluster) -> str:
     phase = f"in {first.test.phase}" if first.test.phase != "call" else ""
     if where or phase:
         lines.append(shorten(one_line(" ".join(part for part in (where, phase) if part)), LINE_MAX_CHARACTERS))
-    note = told.note_on(cluster)
+    note = analysis.note_on(cluster)
     if note is not None:
-        lines.append(note_words(note, build=told.read.build, now=told.now))
+        lines.append(note_words(note, build=analysis.run.build, now=analysis.now))
     return "\n".join(lines)
 
 
-def evidence(told: Triaged) -> str:
+def evidence(analysis: Analysis) -> str:
     """Return the log of every failure under its reason's id, the largest reason first, as far as there is room."""
     parts: list[str] = []
     room = EVIDENCE_MAX_CHARACTERS
     left_out = 0
-    for cluster in told.triage.clusters:
+    for cluster in analysis.triage.clusters:
         for failure in cluster.failures:
             heading = f"=== [{cluster.id}] {one_line(failure.test.test_id)} (in {failure.test.phase})"
             part = f"{heading}\n{shorten(failure.test.log, EVIDENCE_LOG_MAX_CHARACTERS)}\n"
@@ -186,38 +101,38 @@ def compared_with(earlier: Sequence[PastExecution], baseline: int | None) -> str
     )
 
 
-def next_step(told: Triaged) -> str:
+def next_step(analysis: Analysis) -> str:
     """Return the smallest step that would tell more."""
-    clusters = told.triage.clusters
+    clusters = analysis.triage.clusters
     if not clusters:
         return ""
-    rerun = watch_documents.call_words("rerun_failed", exec_id=told.read.exec_id)
-    if told.triage.shared is not None:
-        lab = watch_documents.call_words("list_labs", search=told.read.run.lab)
+    rerun = watch_documents.call_words("rerun_failed", exec_id=analysis.run.exec_id)
+    if analysis.triage.shared is not None:
+        lab = watch_documents.call_words("list_labs", search=analysis.run.lab)
         return f"See to what they all need first ({lab}); then {rerun} runs a few of them again."
-    if all(told.is_known(cluster) for cluster in clusters):
+    if all(analysis.is_known(cluster) for cluster in clusters):
         return "All of it is noted as known."
     return f"{rerun} runs {EXAMPLES} tests of each reason that is not noted as known again; cluster narrows it to one."
 
 
-def tests_to_rerun(told: Triaged, cluster: str | None) -> tuple[str, ...]:
+def tests_to_rerun(analysis: Analysis, cluster: str | None) -> tuple[str, ...]:
     """Return the fewest tests whose rerun tells more.
 
     Raises:
         InputError: nothing failed, there is no such cluster, or none of its tests can be named to pytest.
 
     """
-    if not told.triage.clusters:
+    if not analysis.triage.clusters:
         raise InputError(
-            f"Nothing failed in execution {told.read.exec_id}, so there is nothing to rerun.",
+            f"Nothing failed in execution {analysis.run.exec_id}, so there is nothing to rerun.",
             remedy="run_pytest runs tests of your choice.",
         )
     if cluster is not None:
-        wanted = told.cluster(cluster).test_ids
-    elif (shared := told.triage.shared) is not None:
+        wanted = analysis.cluster(cluster).test_ids
+    elif (shared := analysis.triage.shared) is not None:
         wanted = shared.test_ids[:SHARED_EXAMPLES]
     else:
-        unknown = [each for each in told.triage.clusters if not told.is_known(each)] or told.triage.clusters
+        unknown = [each for each in analysis.triage.clusters if not analysis.is_known(each)] or analysis.triage.clusters
         wanted = tuple(test_id for each in unknown for test_id in each.test_ids[:EXAMPLES])
     named = dict.fromkeys(name for test_id in wanted if (name := _nameable(test_id)))
     if not named:
