@@ -1,6 +1,6 @@
-"""The one source of time.
+"""The only source of time.
 
-Everything that asks for the time or waits takes a `Clock`, so that tests move time instead of waiting for it.
+Code that reads the time or waits takes a `Clock`, so that tests move time instead of waiting for it.
 """
 
 import time
@@ -10,24 +10,24 @@ import anyio
 
 
 class Clock(Protocol):
-    """A source of time and a way to wait for it."""
+    """Source of time."""
 
     def now(self) -> float:
         """Return the wall-clock time in seconds since the epoch (UTC)."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return after `seconds`; zero or less only yields to other tasks."""
+        """Sleep for `seconds`; zero or less only yields to other tasks."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """Clock of the operating system."""
 
     def now(self) -> float:
         """Return the wall-clock time in seconds since the epoch (UTC)."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after `seconds`; zero or less only yields to other tasks."""
+        """Sleep for `seconds`; zero or less only yields to other tasks."""
         await anyio.sleep(max(seconds, 0.0))

@@ -1,27 +1,27 @@
-"""Everything that can go wrong, as one tree.
+"""All errors of the package, as one tree.
 
     TpMcpError
     ├── ConfigurationError          a setting is missing or wrong; names its variable
-    ├── InputError                  what the caller passed cannot be used; nothing was sent
+    ├── InputError                  an argument cannot be used; nothing was sent
     │   ├── InvalidArgumentError    a wrong or missing value, an unknown name
-    │   └── UnsafeArgumentError     a value that a shell or pytest could take for something else
+    │   └── UnsafeArgumentError     a value that a shell or pytest could misinterpret
     ├── PolicyError                 the operator does not allow it; nothing was sent
-    ├── ConfirmationError           it is not confirmed, or by something else; nothing was sent
-    ├── TooManyRequestsError        a principal asks too often; nothing was sent
-    ├── TpError                     TP could not be reached, or would not
+    ├── ConfirmationError           the confirmation is missing or does not match; nothing was sent
+    ├── TooManyRequestsError        a principal exceeds a rate limit; nothing was sent
+    ├── TpError                     a request to TP failed
     │   ├── TpUnreachableError      no answer
     │   │   ├── TpRefusedError      no connection was made, so nothing was sent
-    │   │   └── TpTimeoutError      no answer within the limit
+    │   │   └── TpTimeoutError      no answer within the time limit
     │   ├── TpNotAuthenticatedError the login or token is missing, wrong or expired
     │   ├── TpForbiddenError        logged in, but not allowed
-    │   ├── TpNotFoundError         TP does not know it (404 with a JSON body)
+    │   ├── TpNotFoundError         TP does not know the object (404 with a JSON body)
     │   ├── TpBusyError             another job holds the target (409)
-    │   ├── TpRejectedError         TP refused the request (400 and the like)
+    │   ├── TpRejectedError         TP rejected the request (400 and similar)
     │   ├── TpServerFaultError      TP failed (5xx)
-    │   └── TpNotJsonError          the answer is not the JSON that was expected
+    │   └── TpNotJsonError          the answer is not the expected JSON
     ├── WatchError
     │   ├── WatchNotFoundError      no watch with this id in this conversation
-    │   ├── WatchSpecError          a watch that cannot work
+    │   ├── WatchSpecError          an invalid watch specification
     │   └── WatchLimitError         too many watches
     ├── StoreError                  the store on disk cannot be used
     │   ├── StoreBusyError          another process holds it
@@ -33,17 +33,17 @@
     ├── ConnectorError              a call through a connector failed
     └── ReportError                 a report cannot be read
 
-Every one of them says what was wrong (`message`) and what to do next (`remedy`), in words that are safe to show to a
-model: no secret, no stack trace. Tools turn them into tool errors; nothing else is shown.
+Each error has a description (`message`) and a next step (`remedy`) that are safe to show to a model: no secret, no
+stack trace. Tools turn these errors into tool errors; nothing else is shown.
 """
 
 
 class TpMcpError(Exception):
-    """The root: something that can be said to the user in plain words.
+    """Root of the tree: an error with a plain explanation for the user.
 
     Attributes:
-        message: what was wrong, one or more sentences.
-        remedy: what would be right, or what to do next; may be empty.
+        message: description of the error, one or more sentences.
+        remedy: how to fix it, or the next step; may be empty.
 
     """
 
@@ -61,36 +61,36 @@ class ConfigurationError(TpMcpError):
 
 
 class InputError(TpMcpError):
-    """What the caller passed cannot be used. Nothing was sent."""
+    """An argument cannot be used. Nothing was sent."""
 
 
 class InvalidArgumentError(InputError):
-    """A wrong or missing value, or a name that is not known."""
+    """A value is wrong or missing, or a name is unknown."""
 
 
 class UnsafeArgumentError(InputError):
-    """A value that a shell or pytest could take for something else than was meant."""
+    """A shell or pytest could misinterpret a value."""
 
 
 class PolicyError(TpMcpError):
-    """Whoever runs the server does not allow it. Nothing was sent."""
+    """The operator does not allow the action. Nothing was sent."""
 
 
 class ConfirmationError(TpMcpError):
-    """What has to be confirmed was not, or the code was given for something else. Nothing was sent."""
+    """The confirmation is missing, or its code belongs to another action. Nothing was sent."""
 
 
 class TooManyRequestsError(TpMcpError):
-    """A principal asks too often. Nothing was sent."""
+    """A principal sends too many requests. Nothing was sent."""
 
 
 class TpError(TpMcpError):
-    """TP could not be reached, or would not do what was asked.
+    """A request to TP failed.
 
     Attributes:
-        may_have_acted: whether the request may have reached TP without an answer coming back. For a request that
-            changes the world this means that its outcome is unknown and must be settled by reading.
-        status_code: the HTTP status of the answer; None where there was no answer.
+        may_have_acted: True if the request may have reached TP although no answer came back. The outcome of a write is
+            then unknown and must be determined by reading.
+        status_code: HTTP status of the answer; None without an answer.
 
     """
 
@@ -103,15 +103,15 @@ class TpError(TpMcpError):
 
 
 class TpUnreachableError(TpError):
-    """No answer came from TP."""
+    """TP did not answer."""
 
 
 class TpRefusedError(TpUnreachableError):
-    """No connection could be made, so nothing was sent."""
+    """No connection was made, so nothing was sent."""
 
 
 class TpTimeoutError(TpUnreachableError):
-    """TP did not answer within the limit."""
+    """TP did not answer within the time limit."""
 
 
 class TpNotAuthenticatedError(TpError):
@@ -119,11 +119,11 @@ class TpNotAuthenticatedError(TpError):
 
 
 class TpForbiddenError(TpError):
-    """The user is known to TP but may not do this."""
+    """TP does not allow this to the user."""
 
 
 class TpNotFoundError(TpError):
-    """TP does not know what was asked for."""
+    """TP does not know the requested object."""
 
 
 class TpBusyError(TpError):
@@ -131,19 +131,19 @@ class TpBusyError(TpError):
 
 
 class TpRejectedError(TpError):
-    """TP refused the request as it stands."""
+    """TP rejected the request."""
 
 
 class TpServerFaultError(TpError):
-    """TP failed while answering."""
+    """TP failed internally (5xx)."""
 
 
 class TpNotJsonError(TpError):
-    """The answer is not the JSON that was expected."""
+    """The answer is not the expected JSON."""
 
 
 class WatchError(TpMcpError):
-    """A watch cannot be made, found or changed."""
+    """A watch cannot be created, found or changed."""
 
 
 class WatchNotFoundError(WatchError):
@@ -151,11 +151,11 @@ class WatchNotFoundError(WatchError):
 
 
 class WatchSpecError(WatchError):
-    """The watch that was asked for cannot work."""
+    """A watch specification is invalid."""
 
 
 class WatchLimitError(WatchError):
-    """There are too many watches already."""
+    """There are too many watches."""
 
 
 class StoreError(TpMcpError):
@@ -163,11 +163,11 @@ class StoreError(TpMcpError):
 
 
 class StoreBusyError(StoreError):
-    """Another process holds the store for too long."""
+    """Another process has held the store for too long."""
 
 
 class StoreFullError(StoreError):
-    """The disk or the store's own limit is full."""
+    """The disk is full, or the store reached its own limit."""
 
 
 class StoreCorruptError(StoreError):
@@ -190,8 +190,8 @@ class ConnectorError(TpMcpError):
     """A call through a connector failed.
 
     Attributes:
-        may_have_acted: whether the request may have been carried out without an answer that says so.
-        status_code: the HTTP status of the answer; None where there was no answer.
+        may_have_acted: True if the request may have been carried out although no answer confirmed it.
+        status_code: HTTP status of the answer; None without an answer.
 
     """
 

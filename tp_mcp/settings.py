@@ -1,6 +1,6 @@
-"""What can be configured, and how it is read.
+"""Settings, from environment variables and the configuration file.
 
-A setting comes from a `TP_MCP_*` environment variable or, for what describes one TP, from a profile in a TOML file:
+A setting comes from a `TP_MCP_*` environment variable or, if it describes one TP, from a profile in a TOML file:
 
     default_profile = "test"
 
@@ -11,13 +11,13 @@ A setting comes from a `TP_MCP_*` environment variable or, for what describes on
 
     [profiles.production]
     base_url = "https://tp.example"
-    token = "..."                      # production hands out no tokens: paste one issued elsewhere
+    token = "..."                      # production issues no tokens: paste one issued elsewhere
 
-    [webhooks.chat]                    # for every profile; or [profiles.test.webhooks.chat]
+    [webhooks.chat]                    # for all profiles; or [profiles.test.webhooks.chat]
     url = "https://chat.example/hooks/tp"
     secret = "..."
 
-A variable outranks the profile. Nothing here reads the process environment until `load_settings` is called.
+A variable overrides the profile. The process environment is only read by `load_settings`.
 """
 
 import tomllib
@@ -34,7 +34,7 @@ ENV_PREFIX = "TP_MCP_"
 MIN_INTERVAL_FACTOR = 0.001
 MAX_INTERVAL_FACTOR = 100.0
 DEFAULT_MAX_WAIT_SECONDS = 240.0
-"""Longer than most clients let a call live."""
+"""Longer than most clients allow a call to take."""
 
 LONGEST_WAIT_SECONDS = 3600.0
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -45,7 +45,7 @@ WEBHOOK_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 
 
 class Webhook(BaseModel):
-    """An endpoint that is told of ends, and of progress where that is asked for."""
+    """An endpoint that receives the ends of watches and, if configured, their progress."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,7 +60,7 @@ class Webhook(BaseModel):
     @classmethod
     def _hard_to_guess(cls, value: SecretStr) -> SecretStr:
         if len(value.get_secret_value()) < WEBHOOK_SECRET_MIN_CHARACTERS:
-            raise ValueError(f"must have {WEBHOOK_SECRET_MIN_CHARACTERS} characters at least")
+            raise ValueError(f"must have at least {WEBHOOK_SECRET_MIN_CHARACTERS} characters")
         return value
 
     @model_validator(mode="after")
@@ -69,14 +69,14 @@ class Webhook(BaseModel):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("url must be an https:// address")
         if parts.scheme == "http" and not self.allow_private_addresses:
-            raise ValueError("url must be an https:// address; http:// is for private addresses that are allowed")
+            raise ValueError("url must be an https:// address; http:// requires allow_private_addresses")
         if parts.username or parts.password or parts.fragment:
-            raise ValueError("url must carry no user name, password or fragment; its requests are signed instead")
+            raise ValueError("url must not contain a user name, password or fragment; requests are signed instead")
         return self
 
     @property
     def origin(self) -> str:
-        """Return where it is, without what might be secret: some endpoints have a token in their path."""
+        """Return scheme and host, without the path: some endpoints carry a token there."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -85,7 +85,7 @@ Webhooks = dict[Annotated[str, Field(pattern=WEBHOOK_NAME_PATTERN)], Webhook]
 
 
 class Profile(BaseModel):
-    """One TP and how to log in to it."""
+    """A TP and its login."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -98,7 +98,7 @@ class Profile(BaseModel):
 
 
 class ProfileFile(BaseModel):
-    """The configuration file: named profiles, and which of them is used when none is named."""
+    """The configuration file: named profiles and the default one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -108,95 +108,99 @@ class ProfileFile(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Every setting, from `TP_MCP_*` variables and the chosen profile."""
+    """All settings, from `TP_MCP_*` variables and the selected profile."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    profile: str | None = Field(default=None, description="Which profile of the configuration file to use.")
-    base_url: str | None = Field(default=None, description="Where TP is, e.g. http://tp-test:8000.")
-    username: str | None = Field(default=None, description="TP user name to log in with.")
+    profile: str | None = Field(default=None, description="Profile of the configuration file.")
+    base_url: str | None = Field(default=None, description="URL of TP, e.g. http://tp-test:8000.")
+    username: str | None = Field(default=None, description="TP user name for the login.")
     password: SecretStr | None = Field(default=None, description="Password of that user.")
-    token: SecretStr | None = Field(default=None, description="A TP token issued elsewhere, instead of a login.")
-    ca_file: Path | None = Field(default=None, description="PEM file with the authority that signed TP's certificate.")
-    state_dir: Path | None = Field(default=None, description="Where watches are kept; by default the user's state dir.")
-    log_level: LogLevel = Field(default="WARNING", description="What goes to standard error.")
+    token: SecretStr | None = Field(default=None, description="TP token issued elsewhere, instead of a login.")
+    ca_file: Path | None = Field(default=None, description="PEM file of the authority that signed TP's certificate.")
+    state_dir: Path | None = Field(
+        default=None, description="Directory for watches and stored results; default: the user's state directory."
+    )
+    log_level: LogLevel = Field(default="WARNING", description="Lowest level of messages on standard error.")
     interval_factor: float = Field(
         default=1.0,
         ge=MIN_INTERVAL_FACTOR,
         le=MAX_INTERVAL_FACTOR,
-        description="Multiplies every poll interval; 0.5 polls twice as often.",
+        description="Factor for all poll intervals; 0.5 polls twice as often.",
     )
     testcases_ttl_seconds: float = Field(
-        default=600.0, ge=0, description="How long the test tree is kept: reading it makes TP pull its repository."
+        default=600.0, ge=0, description="Seconds to cache the test tree; each read makes TP pull its repository."
     )
     allowed_pytest_options: Annotated[frozenset[str], NoDecode] = Field(
-        default=frozenset(), description="Further pytest options a run may use, separated by commas, e.g. --topology."
+        default=frozenset(), description="Additional pytest options for runs, separated by commas, e.g. --topology."
     )
     toolsets: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Named sets of further tools to offer, separated by commas; tp-mcp doctor lists them."
+        default=(), description="Additional toolsets to offer, separated by commas; tp-mcp doctor lists them."
     )
     max_wait_seconds: float = Field(
         default=DEFAULT_MAX_WAIT_SECONDS,
         ge=1,
         le=LONGEST_WAIT_SECONDS,
-        description="How long one call may wait for a job at most; many clients give a call up after 60 to 300 s.",
+        description="Longest wait of one call for a job, in seconds; many clients abandon a call after 60 to 300.",
     )
-    read_only: bool = Field(default=False, description="Offer only what reads; nothing can be changed on TP.")
+    read_only: bool = Field(default=False, description="Offer only tools that read; nothing on TP can be changed.")
     disabled_tools: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Tools not to offer, separated by commas."
     )
     allowed_testbeds: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Patterns such as AT1*, separated by commas: only these testbeds may be changed."
+        default=(), description="Patterns of testbeds that may be changed, e.g. AT1*, separated by commas; empty: all."
     )
     protected_testbeds: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Patterns of testbeds on which a person confirms every change."
+        default=(), description="Patterns of testbeds where a person must confirm each change, separated by commas."
     )
     daily_upgrades: int | None = Field(
-        default=None, ge=0, description="How many upgrades one user may start in 24 hours."
+        default=None, ge=0, description="Upgrades that one user may start in 24 hours; unset: no limit."
     )
-    daily_runs: int | None = Field(default=None, ge=0, description="How many runs one user may start in 24 hours.")
+    daily_runs: int | None = Field(
+        default=None, ge=0, description="Runs that one user may start in 24 hours; unset: no limit."
+    )
     confirm: Literal["nothing", "upgrades", "everything"] = Field(
-        default="upgrades", description="What has to be confirmed before it is sent: nothing, upgrades or everything."
+        default="upgrades", description="Changes that need a confirmation: nothing, upgrades or everything."
     )
     unasked: Literal["two-step", "refuse"] = Field(
         default="two-step",
-        description="What happens to that where a client cannot ask its user: two-step (a plan and a code) or refuse.",
+        description="If a client cannot ask its user to confirm: two-step (a plan and a code) or refuse.",
     )
     image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Hosts that a restore command may load an image from, separated by commas."
+        default=(), description="Hosts from which a restore command may load an image, separated by commas."
     )
     image_paths: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Path prefixes on those hosts, separated by commas, e.g. /builds/."
+        default=(), description="Allowed path prefixes on those hosts, separated by commas, e.g. /builds/."
     )
     auth: Literal["tokens", "jwt", "both"] | None = Field(
         default=None,
-        description="Who may use the HTTP server: holders of its own tokens, of an identity provider's, or of both.",
+        description="Tokens that the HTTP server accepts: its own (tokens), an identity provider's (jwt) or both.",
     )
     public_url: str | None = Field(
-        default=None, description="The HTTP server's address as clients see it, e.g. https://tp-mcp.example/mcp."
+        default=None, description="Public URL of the HTTP server, e.g. https://tp-mcp.example/mcp."
     )
-    jwt_issuer: str | None = Field(default=None, description="The identity provider's issuer, as in its tokens.")
-    jwt_audience: str | None = Field(default=None, description="What its tokens for this server have as audience.")
-    jwt_keys_url: str | None = Field(default=None, description="Where the provider's public keys are (JWKS).")
-    jwt_user_claim: str = Field(default="sub", description="Which claim names the user.")
+    jwt_issuer: str | None = Field(default=None, description="Issuer in the identity provider's tokens (iss).")
+    jwt_audience: str | None = Field(default=None, description="Audience of this server in those tokens (aud).")
+    jwt_keys_url: str | None = Field(default=None, description="URL of the provider's public keys (JWKS).")
+    jwt_user_claim: str = Field(default="sub", description="Claim with the user's name.")
     encryption_key: SecretStr | None = Field(
         default=None,
-        description="Encrypts the TP logins kept for users: base64 of 32 random bytes; of several, the first encrypts.",
+        description="Key for the stored TP logins of users: base64 of 32 random bytes; the first of several encrypts.",
     )
     requests_per_minute: int = Field(
-        default=600, ge=1, description="How many requests one user may make of the HTTP server in a minute."
+        default=600, ge=1, description="Requests to the HTTP server that one user may send in a minute."
     )
     connector: Path | None = Field(
-        default=None, description="A connector manifest of your own, for other intervals, limits and messages."
+        default=None, description="Your own connector manifest, with other intervals, limits and messages."
     )
     conversation_header: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9-]{1,64}$",
-        description="Over HTTP: the header in which clients name the conversation, e.g. X-Conversation.",
+        description="HTTP header in which clients name the conversation, e.g. X-Conversation.",
     )
 
     webhooks: Webhooks = Field(
-        default_factory=dict, description="Endpoints that are told of ends, by name, as JSON; better kept in the file."
+        default_factory=dict, description="Endpoints for ends of watches, by name, as JSON; preferably in the file."
     )
 
     @field_validator("allowed_pytest_options", mode="before")
@@ -228,9 +232,9 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must be an http:// or https:// address such as http://tp-test:8000")
         if parts.username or parts.password:
-            raise ValueError("must not carry a user name or password; use TP_MCP_USERNAME and TP_MCP_PASSWORD")
+            raise ValueError("must not contain a user name or password; use TP_MCP_USERNAME and TP_MCP_PASSWORD")
         if parts.query or parts.fragment:
-            raise ValueError("must not carry a query or a fragment")
+            raise ValueError("must not contain a query or a fragment")
         return value.rstrip("/")
 
     def require_base_url(self) -> str:
@@ -253,36 +257,36 @@ def load_settings(config_file: Path, *, profile: str | None = None) -> Settings:
     """Read the environment and the configuration file.
 
     Args:
-        config_file: the TOML file with profiles; it need not exist.
-        profile: which profile to use; outranks the variable.
+        config_file: TOML file with profiles; may be missing.
+        profile: name of the profile; overrides the variable.
 
     Raises:
-        ConfigurationError: a setting is wrong; names the variable or the place in the file.
+        ConfigurationError: a setting is wrong; the error names the variable or the place in the file.
 
     """
     try:
         chosen: dict[str, Any] = {} if profile is None else {"profile": profile}
         explicit = Settings(**chosen).model_dump(exclude_unset=True)
         file = _read_profile_file(config_file)
-        described = _chosen_profile(file, explicit.get("profile"), config_file).model_dump(exclude_none=True)
-        described["webhooks"] = {**file.model_dump()["webhooks"], **described["webhooks"]}
+        from_profile = _chosen_profile(file, explicit.get("profile"), config_file).model_dump(exclude_none=True)
+        from_profile["webhooks"] = {**file.model_dump()["webhooks"], **from_profile["webhooks"]}
         # A login in the environment replaces the profile's token, and the other way round.
         if {"username", "password"} & explicit.keys():
-            described.pop("token", None)
+            from_profile.pop("token", None)
         if "token" in explicit:
-            described.pop("password", None)
-        return Settings(**{**described, **explicit})
+            from_profile.pop("password", None)
+        return Settings(**{**from_profile, **explicit})
     except ValidationError as error:
         raise ConfigurationError(_said_in_variables(error)) from None
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Return the names that a text lists, separated by commas."""
+    """Return the names in a comma-separated text."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def variable_names() -> dict[str, str]:
-    """Return every variable with what it is for, in the order of `Settings`."""
+    """Return the variables with their descriptions, in the order of `Settings`."""
     return {ENV_PREFIX + name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
 
 
@@ -326,7 +330,7 @@ _EXPECTED = {
 
 
 def _said_in_variables(error: ValidationError) -> str:
-    # The rejected value is left out: it may be a secret that landed in the wrong variable.
+    # Without the rejected value: it may be a secret in the wrong variable.
     problems: list[str] = []
     for problem in error.errors(include_input=False):
         words = problem["msg"].removeprefix("Value error, ")

@@ -87,7 +87,7 @@ async def test_a_listing_is_told_as_one(world: World) -> None:
                 "ended as Failed: pytest did not run to its end (3 passed), in 1 min 30 s.",
                 "of 9,000 bytes",
                 "usage:",
-                "Report, if pytest came to write one: http",
+                "Report, if pytest wrote one: http",
             ],
         ),
         (
@@ -109,7 +109,7 @@ async def test_a_report_that_cannot_be_read_is_said_with_its_address(world: Worl
     world.write_report(exec_id, "<html>nothing of pytest's</html>")
     text = await world.call("get_execution", exec_id=exec_id)
     assert f"Report: {BASE_URL}/data/" in text
-    assert "Its report could not be read, so single tests cannot be told: " in text
+    assert "Its report could not be read, so its failed tests cannot be listed: " in text
     world.fault("get_report", status=500)
     assert "Its report could not be read" in await world.call("get_execution", exec_id=exec_id)
 
@@ -132,7 +132,7 @@ async def test_a_run_without_a_report_path_shows_its_log(world: World) -> None:
     row: JsonValue = {"exec_id": 7, "status": "Done", "lab": LAB, "fail_count": 1, "log_tail": "E  boom"}
     world.answers("get_execution", row)
     text = await world.call("get_execution", exec_id=7)
-    assert "TP has no report of it, so single tests cannot be told." in text
+    assert "TP has no report of it, so its failed tests cannot be listed." in text
     assert "End of the log (TP shows the last 4 KB):" in text
     world.answers("get_execution", {"exec_id": 7, "status": "Done", "pass_count": 1})
     text = await world.call("get_execution", exec_id=7)

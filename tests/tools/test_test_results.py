@@ -93,12 +93,12 @@ async def test_a_real_run_is_told_from_its_real_report(world: World) -> None:
     await world.call("run_pytest", lab=LAB, testcase=["Tests_CLI/test_poe.py"])
     await world.run_to_its_end(446)
     text = await world.call(TOOL, exec_id=446, outcome="any")
-    assert text.startswith(f"Execution 446 on {LAB}, by its report: 2 passed, 1 skipped. 3 in all.")
+    assert text.startswith(f"Execution 446 on {LAB}, by its report: 2 passed, 1 skipped. 3 in total.")
     text = await world.call(TOOL, exec_id=446, outcome="skipped")
     assert re.search(r"Skipped, in setup, 0 s:\n", text)
     text = await world.call(TOOL, exec_id=446)
     assert text.endswith(
-        'None is failed or in error.\n\nget_test_results(exec_id=446, outcome="any") lists all that are known.'
+        'No test is failed or in error.\n\nget_test_results(exec_id=446, outcome="any") lists all known tests.'
     )
 
 
@@ -170,19 +170,19 @@ async def test_without_a_report_the_log_s_summary_serves_and_the_result_says_so(
     exec_id = world.ended_execution(counts=Counts(failed=2, errors=1, total=7), log_tail=SUMMARY)
     text = await world.call(TOOL, exec_id=exec_id)
     assert f"Execution {exec_id} on {LAB}, by the end of its log: 2 failed, 1 error. 3 failed or in error." in text
-    assert "TP has no report of it, so this is what the short summary at the end of its log names" in text
+    assert "TP has no report of it, so these tests come from the short summary at the end of its log" in text
     assert "cut off" not in text
     assert "- FAILED Tests_CLI/test_a.py::test_bad[x - y]\n    CommandError: radiusd\n" in text
     assert text.endswith("end>>>")
     text = await world.call(TOOL, exec_id=exec_id, outcome="passed")
-    assert "None that is known is passed." in text
+    assert "No known test is passed." in text
 
 
 async def test_a_report_that_cannot_be_read_is_said_with_the_reason(world: World) -> None:
     exec_id = world.ended_execution(counts=Counts(failed=1, total=1), log_tail=SUMMARY[90:])
     world.write_report(exec_id, "<html>nothing of pytest's</html>")
     text = await world.call(TOOL, exec_id=exec_id)
-    assert "Its report could not be read (This is not a pytest-html report), so this is what the short summary" in text
+    assert "Its report could not be read (This is not a pytest-html report), so these tests come from" in text
     assert "The summary is cut off, so some are missing." in text
     world.fault("get_report", status=500)
     assert "Its report could not be read (" in await world.call(TOOL, exec_id=exec_id)
@@ -192,7 +192,7 @@ async def test_where_nothing_names_a_test_the_way_on_is_told(world: World) -> No
     exec_id = world.ended_execution(counts=Counts(failed=1, total=1), log_tail="usage: pytest")
     text = await world.call(TOOL, exec_id=exec_id)
     assert text == (
-        f"Execution {exec_id} on {LAB}, by the end of its log: no test. None that is known is failed or in error.\n\n"
+        f"Execution {exec_id} on {LAB}, by the end of its log: no test. No known test is failed or in error.\n\n"
         "TP has no report of it, and the end of its log names no test.\n\n"
         f"get_execution(exec_id={exec_id}) shows its counts and the end of its log."
     )
@@ -217,7 +217,7 @@ async def test_a_run_under_way_has_no_results_yet(world: World) -> None:
     text = await world.call(TOOL, exec_id=exec_id)
     assert text == (
         f"Execution {exec_id} on {LAB} is Initiating: its report is written at its end.\n\n"
-        f"get_execution(exec_id={exec_id}) shows how it stands."
+        f"get_execution(exec_id={exec_id}) shows its status."
     )
 
 
@@ -242,9 +242,9 @@ async def test_a_summary_longer_than_what_tp_shows_is_put_together_from_the_log_
     executions.put(replace(executions.get(exec_id), status="Done", counts=Counts(failed=100, total=100)))
     text = await world.call(TOOL, exec_id=exec_id)
     assert "by the end of its log: 100 failed. 100 failed or in error." in text
-    assert f"usually nothing. All {len(log):,} bytes of its log are known." in text
+    assert f"usually only failures. All {len(log):,} bytes of its log are known." in text
     triaged = await world.call("triage_execution", exec_id=exec_id)
-    assert f"rests on the summary at the end of its log. All {len(log):,} bytes of its log are known." in triaged
+    assert f"uses the summary at the end of its log. All {len(log):,} bytes of its log are known." in triaged
 
 
 async def test_a_summary_with_a_gap_says_how_much_of_the_log_is_not_known(world: World) -> None:

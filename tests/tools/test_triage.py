@@ -97,7 +97,7 @@ async def test_a_baseline_can_be_chosen_also_one_that_was_never_looked_at(world:
     assert f"Compared with execution {first}." in text
     assert f"new since execution {first}" in text
     text = await world.call("triage_execution", owner=BOB, exec_id=bad)
-    assert "No earlier execution of this lab is known here, so what is new cannot be told" in text
+    assert "No earlier execution of this lab is known here, so new failures cannot be told apart" in text
     assert f"new since execution {first}" in await world.call(
         "triage_execution", owner=BOB, exec_id=bad, baseline=first
     )
@@ -160,7 +160,7 @@ async def test_a_note_is_shown_used_and_ends(world: World) -> None:
     text = await world.call("triage_execution", exec_id=bad)
     assert "1 of 1 reason noted as known." in text
     assert "  noted: known, MANTIS-123 (until build 6990)\n" in text
-    assert text.endswith("All of it is noted as known.")
+    assert text.endswith("All reasons are noted as known.")
     assert "It runs 1 test of" in await world.call("rerun_failed", exec_id=bad)
     listed = await world.call("list_failure_notes")
     assert listed == f"You have 1 note.\n\nNewest first:\n- {signature} noted: known, MANTIS-123 (until build 6990)"
@@ -168,9 +168,9 @@ async def test_a_note_is_shown_used_and_ends(world: World) -> None:
     assert "MANTIS" not in await world.call("triage_execution", owner=BOB, exec_id=bad)
     await world.call("note_failure", signature=signature, text="fixed there", until_build="6957")
     text = await world.call("triage_execution", exec_id=bad)
-    assert "noted: fixed there (until build 6957; that is over, and it is still there)" in text
+    assert "noted: fixed there (until build 6957; expired, and the failure is still there)" in text
     assert "noted as known." not in text.split("\n")[0]
-    assert "is gone" in await world.call("forget_failure_note", signature=signature)
+    assert "was deleted" in await world.call("forget_failure_note", signature=signature)
     assert "You have no note on" in await world.refused("forget_failure_note", signature=signature)
 
 
@@ -179,7 +179,7 @@ async def test_a_note_may_end_with_a_day(world: World) -> None:
     assert "(to the end of 2026-05-29)" in text
     await world.advance(3 * 86_400)
     assert "that is over" in await world.call("list_failure_notes")
-    assert "which is no day" in await world.refused(
+    assert "which is not a date" in await world.refused(
         "note_failure", signature="s_0123456789", text="x", until_date="soon"
     )
 
@@ -193,7 +193,7 @@ async def test_a_lab_that_was_down_is_one_finding(world: World) -> None:
     text = await world.call("triage_execution", exec_id=exec_id)
     assert "failed for one reason, so this is a finding about what they all need (infrastructure), not " in text
     assert "environment (device-away)" in text
-    assert f'See to what they all need first (list_labs(search="{LAB}")); then rerun_failed(exec_id={exec_id})' in text
+    assert f'Check the shared cause first (list_labs(search="{LAB}")); then rerun_failed(exec_id={exec_id})' in text
     assert "It runs 3 tests of" in await world.call("rerun_failed", exec_id=exec_id)
 
 
@@ -216,7 +216,7 @@ async def test_an_execution_without_times_or_lab_has_an_unknown_build(world: Wor
     row = {"status": "Done", "report_file_path": world.simulator.state.executions.get(exec_id).report_file_path}
     world.answers("get_execution", row)  # type: ignore[arg-type]
     text = await world.call("triage_execution", exec_id=exec_id)
-    assert text.startswith(f"Execution {exec_id} on an unknown lab, a build that is not known: Nothing failed.")
+    assert text.startswith(f"Execution {exec_id} on an unknown lab, unknown build: Nothing failed.")
 
 
 async def test_where_tp_does_not_show_the_upgrade_the_history_tells_the_build(world: World) -> None:
@@ -295,5 +295,5 @@ async def test_without_a_report_the_end_of_the_log_serves_and_says_so(world: Wor
     exec_id = world.ended_execution(counts=counts, log_tail=log, log_size=len(log))
     text = await world.call("triage_execution", exec_id=exec_id)
     assert ": 2 tests of 42 failed for one reason: CliError: device lost for good (unknown)." in text
-    assert "TP has no report of it, so this rests on the summary at the end of its log." in text
+    assert "TP has no report of it, so this triage uses the summary at the end of its log." in text
     assert await world.services.executions.history.known(BASE_URL, [exec_id], ALICE.principal) == frozenset()

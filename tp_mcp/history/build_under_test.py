@@ -1,4 +1,4 @@
-"""Which build a testbed got, as TP's status and the watch of an upgrade tell it."""
+"""The build on a testbed, from TP's upgrade status or a watched upgrade."""
 
 import re
 
@@ -16,9 +16,9 @@ _IMAGE_BUILD = re.compile(r"build_?(\d{1,12})", re.IGNORECASE)
 
 
 def shown_upgrade(server: str, testbed: str, status: UpgradeStatus) -> Upgrade | None:
-    """Return the latest upgrade that a status shows; None where it shows none that has ended.
+    """Return the latest ended upgrade in a status; None if it shows none.
 
-    After one that failed it is not known what runs, and so where the devices have several builds.
+    The build is unknown after a failed upgrade, or if the devices have different builds.
     """
     moments = [device.updated_at.timestamp() for device in status.per_device if device.updated_at is not None]
     states = {device.status for device in status.per_device}
@@ -30,21 +30,21 @@ def shown_upgrade(server: str, testbed: str, status: UpgradeStatus) -> Upgrade |
 
 
 def watched_upgrade(watch: Watch) -> Upgrade | None:
-    """Return the upgrade that a watch saw done; None where it saw none, or is not sure that it was its own."""
+    """Return the upgrade that a watch saw succeed; None if it saw none, or possibly another one."""
     if watch.spec.rule != UPGRADE_RULE or watch.state is not WatchState.DONE or is_doubtful(watch):
         return None
     shown = shown_upgrade(watch.server, watch.testbed, parsed(UpgradeStatus, watch.last_answer))
     if shown is None:
         return None
-    return shown if shown.build else Upgrade(shown.server, shown.testbed, shown.at, _asked_build(watch))
+    return shown if shown.build else Upgrade(shown.server, shown.testbed, shown.at, _requested_build(watch))
 
 
-def _asked_build(watch: Watch) -> str:
+def _requested_build(watch: Watch) -> str:
     answer: JsonValue = watch.answer
-    told = answer.get("build_number") if isinstance(answer, dict) else None
-    asked = told or watch.origin.arguments.get("build_number")
-    if isinstance(asked, str) and asked:
-        return word(asked)
+    answered = answer.get("build_number") if isinstance(answer, dict) else None
+    build = answered or watch.origin.arguments.get("build_number")
+    if isinstance(build, str) and build:
+        return word(build)
     command = watch.origin.arguments.get("command")
     found = _IMAGE_BUILD.findall(command) if isinstance(command, str) else []
     return str(found[-1]) if found else ""

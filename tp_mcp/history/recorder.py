@@ -1,6 +1,6 @@
-"""Filling the history: after each end, in the background, and again at a later look where that failed.
+"""Background recording of ended watches in the history, with retries.
 
-Nothing here holds up a poll or an end: an end is written first, and what its report says is added to it afterwards.
+Recording never delays a poll or an end: the end is written first, and the triage brief is added to it later.
 """
 
 import logging
@@ -25,42 +25,42 @@ from tp_mcp.watch.store import Store
 logger = logging.getLogger(__name__)
 
 BACKGROUND_REPORT_MAX_BYTES = 30_000_000
-"""Limit of a report that is read without a request for it, in bytes."""
+"""Limit of a report that is read in the background, in bytes."""
 
 AT_ONCE = 2
-"""How many reports are read at the same time."""
+"""Number of executions that are recorded at the same time."""
 
 WAITING_MAX = 500
-"""How many ends wait to be read at most; what comes on top is read at a later look."""
+"""Number of ends that may wait for recording; a later look picks up the others."""
 
 READ_SECONDS = 120.0
-"""How long one execution may take to be read."""
+"""Time limit to record one execution, in seconds."""
 
 BRIEF_WAIT_SECONDS = 3.0
-"""How long who tells an end waits for its brief."""
+"""Longest wait for the brief of an end, in seconds."""
 
 LOOK_SECONDS = 600.0
 LOOK_BACK_SECONDS = 3 * 24 * 3600.0
-"""How old an end may be that is read at a later look."""
+"""Age limit of the ends that a look picks up, in seconds."""
 
 LOOK_LIMIT = 100
 ATTEMPTS_MAX = 3
 
-_UNTOLD = frozenset({Outcome.LISTING, Outcome.NO_TEST_RAN})
-"""Outcomes of runs that tell nothing of any test."""
+_WITHOUT_TESTS = frozenset({Outcome.LISTING, Outcome.NO_TEST_RAN})
+"""Outcomes of runs without test results."""
 
 
 class Recorder:
-    """Reads what ended, keeps it, and adds a brief of it to the end."""
+    """Records ended executions and upgrades, and adds a triage brief to the ends of runs."""
 
     def __init__(self, *, executions: EndedExecutions, store: Store, clock: Clock, task_group: TaskGroup) -> None:
         """Prepare.
 
         Args:
             executions: reads, analyses and records executions.
-            store: where watches are kept.
-            clock: the time.
-            task_group: where reports are read.
+            store: store of the watches.
+            clock: current time.
+            task_group: task group for the recording.
 
         """
         self._executions = executions
@@ -72,7 +72,7 @@ class Recorder:
         self._attempts: dict[str, int] = {}
 
     def notice(self, watch: Watch) -> None:
-        """Take in that a watch changed: what ended is read."""
+        """Record a watch in the background if it has ended."""
         if not watch.state.ended or watch.server != self._executions.server:
             return
         if watch.spec.rule == UPGRADE_RULE:
@@ -87,11 +87,11 @@ class Recorder:
         execution: Execution | None = None,
         tests: RunTests | None = None,
     ) -> None:
-        """Take in that somebody looked at an ended execution: it is kept, once; read where its tests are not given."""
+        """Record an ended execution that a caller has read, once; without `tests` its report is read."""
         self._begin(f"{exec_id} {principal}", lambda: self._keep_seen(exec_id, principal, execution, tests))
 
     async def briefed(self, watches: Sequence[Watch]) -> tuple[Watch, ...]:
-        """Return watches, the ended ones with their briefs, where those are there within `BRIEF_WAIT_SECONDS`."""
+        """Return watches with the briefs that are ready within `BRIEF_WAIT_SECONDS`."""
         reading = {watch.id: done for watch in watches if (done := self._under_way.get(watch.id)) is not None}
         if not reading:
             return tuple(watches)
@@ -101,12 +101,12 @@ class Recorder:
         try:
             stored = {watch.id: watch for watch in await self._store.get_many(list(reading))}
         except StoreError as error:
-            logger.info("Ends are told without their briefs: %s", error)
+            logger.info("Ends are reported without their briefs: %s", error)
             return tuple(watches)
         return tuple(stored.get(watch.id, watch) for watch in watches)
 
     async def look(self) -> None:
-        """Read what ended and was not read yet, such as what a process left that was killed."""
+        """Record ended watches that were missed, for example after a killed process."""
         since = self._clock.now() - LOOK_BACK_SECONDS
         try:
             ended = await self._store.ended_since(self._executions.server, since=since, limit=LOOK_LIMIT)
@@ -114,10 +114,10 @@ class Recorder:
                 if not await self._is_kept(watch):
                     self.notice(watch)
         except StoreError as error:
-            logger.warning("What ended could not be looked at: %s", error)
+            logger.warning("Ended watches could not be looked up: %s", error)
 
     async def keep_looking(self) -> None:
-        """Look, and look again every `LOOK_SECONDS`, until it is cancelled."""
+        """Look every `LOOK_SECONDS`, until cancelled."""
         while True:
             await self.look()
             await self._clock.sleep(LOOK_SECONDS)
@@ -134,7 +134,7 @@ class Recorder:
         if name in self._under_way or self._attempts.get(name, 0) >= ATTEMPTS_MAX:
             return
         if len(self._under_way) >= WAITING_MAX:
-            logger.info("%s is read at a later look: too many have just ended", name)
+            logger.info("%s is recorded later: too many watches ended at once", name)
             return
         self._under_way[name] = anyio.Event()
         self._task_group.start_soon(self._carry_out, name, work)
@@ -145,12 +145,12 @@ class Recorder:
                 with anyio.fail_after(READ_SECONDS):
                     await work()
         except (TpMcpError, TimeoutError) as error:
-            # A report that is not there, or is none, does not come by asking again.
+            # Repeating does not help if the report is missing or not a report.
             self._failed(name, for_good=isinstance(error, TpNotFoundError | ReportError | InputError))
-            logger.info("What %s came to could not be kept: %s", name, error)
+            logger.info("The result of %s could not be recorded: %s", name, error)
         except Exception:
             self._failed(name)
-            logger.exception("Keeping what %s came to failed unexpectedly", name)
+            logger.exception("Recording the result of %s failed unexpectedly", name)
         finally:
             self._under_way.pop(name).set()
 
@@ -190,17 +190,17 @@ class Recorder:
         before = None if repeated is None else await self._executions.history.one(watch.server, repeated, principal)
         if before is not None:
             parts.insert(0, rerun_words(before, analysis.run.outcomes))
-        told = " ".join(part for part in parts if part)
-        if told:
-            await self._store.amend(watch.id, told)
+        text = " ".join(part for part in parts if part)
+        if text:
+            await self._store.amend(watch.id, text)
 
 
 def _is_readable(watch: Watch) -> bool:
-    """Return whether an ended watch is one of an execution whose report tells of tests."""
+    """Return whether an ended watch belongs to an execution whose report has test results."""
     return (
         watch.spec.rule == EXECUTION_RULE
         and watch.state is WatchState.DONE
-        and watch.outcome not in _UNTOLD
+        and watch.outcome not in _WITHOUT_TESTS
         and watch.reading is not None
         and watch.reading.report_url is not None
     )

@@ -1,4 +1,4 @@
-"""What is kept of an execution, and of what a person said of a failure."""
+"""Records of the history: executions, upgrades and notes on failures, and the port that stores them."""
 
 import json
 import re
@@ -14,10 +14,10 @@ from tp_mcp.triage.past import PastExecution
 from tp_mcp.triage.report_parser import Outcome
 
 TESTS_MAX = 50_000
-"""Most tests of one execution that are kept; which are left out is not defined."""
+"""Limit of the stored tests of one execution; an arbitrary selection of a larger one is stored."""
 
 PACKED_MAX_BYTES = 64_000_000
-"""Largest outcomes of one execution that are unpacked again: what is larger was not written by us."""
+"""Limit of the unpacked outcomes of one execution, in bytes; larger data was not written by this package."""
 
 _OUTCOMES = TypeAdapter(dict[str, Outcome])
 _NUMBER = re.compile(r"\d{1,12}")
@@ -25,15 +25,15 @@ _NUMBER = re.compile(r"\d{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one execution came to.
+    """Result of one execution.
 
     Attributes:
-        server: the TP's base URL.
-        exec_id: its number there.
-        lab: where it ran.
-        build: the build under test; empty where it is not known.
-        ended_at: seconds since the epoch.
-        outcomes: by test.
+        server: base URL of TP.
+        exec_id: execution id.
+        lab: testbed.
+        build: build under test; empty if unknown.
+        ended_at: time of its end, in seconds since the epoch.
+        outcomes: outcome of each test, by id.
 
     """
 
@@ -47,13 +47,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A testbed was upgraded.
+    """An upgrade of a testbed.
 
     Attributes:
-        server: the TP's base URL.
-        testbed: the testbed, which has its lab's name.
-        at: when, in seconds since the epoch, as TP shows it.
-        build: the build that runs since; empty where it is not known.
+        server: base URL of TP.
+        testbed: testbed.
+        at: time that TP shows, in seconds since the epoch.
+        build: installed build; empty if unknown.
 
     """
 
@@ -65,16 +65,16 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a person said of failures with one signature.
+    """A person's note on failures with one signature.
 
     Attributes:
-        principal: who said it.
-        server: the TP's base URL.
-        signature: the signature's id.
-        text: what was said.
-        made_at: when, in seconds since the epoch.
-        until_build: it holds for builds before this one; empty where no build ends it.
-        until_at: it holds until then; None where no time ends it.
+        principal: author.
+        server: base URL of TP.
+        signature: id of the signature.
+        text: text of the note.
+        made_at: time of the note, in seconds since the epoch.
+        until_build: build that ends the note; empty if none does.
+        until_at: time that ends the note, in seconds since the epoch; None if none does.
 
     """
 
@@ -87,30 +87,30 @@ class Note:
     until_at: float | None = None
 
     def holds(self, *, build: str, now: float) -> bool:
-        """Return whether it holds for a build under test; a build that is not known ends nothing."""
+        """Return whether the note is valid for a build under test; an unknown build never ends it."""
         if self.until_at is not None and now >= self.until_at:
             return False
         return not (self.until_build and build and reaches(build, self.until_build))
 
 
 def reaches(build: str, other: str) -> bool:
-    """Return whether a build is the other one or a later one; builds that are no numbers only where they are equal."""
+    """Return whether a build is the other one or later; builds that are not numbers are only compared for equality."""
     if _NUMBER.fullmatch(build) and _NUMBER.fullmatch(other):
         return int(build) >= int(other)
     return build == other
 
 
 def packed(outcomes: Mapping[str, Outcome]) -> bytes:
-    """Return outcomes as they are kept."""
+    """Return outcomes as stored bytes."""
     kept = dict(list(outcomes.items())[:TESTS_MAX])
     return zlib.compress(json.dumps(kept, separators=(",", ":")).encode("utf-8"), 6)
 
 
 def unpacked(data: bytes) -> dict[str, Outcome]:
-    """Return outcomes that were kept.
+    """Return stored outcomes.
 
     Raises:
-        StoreCorruptError: they cannot be read.
+        StoreCorruptError: the data is damaged.
 
     """
     try:
@@ -121,45 +121,45 @@ def unpacked(data: bytes) -> dict[str, Outcome]:
 
 
 class History(Protocol):
-    """Keeps outcomes, upgrades, notes and reruns. Every method may raise StoreError."""
+    """Stores results, upgrades, notes and reruns. Every method may raise StoreError."""
 
     async def add(self, run: Run, principal: str) -> None:
-        """Keep what an execution came to, once, however often it is told; let a principal see it."""
+        """Store a result once, and let a principal see it."""
         ...
 
     async def known(self, server: str, exec_ids: Collection[int], principal: str) -> frozenset[int]:
-        """Return those executions that are kept and that the principal may see."""
+        """Return the stored executions that a principal may see."""
         ...
 
     async def earlier(
         self, server: str, lab: str, *, before: int, principal: str, limit: int
     ) -> tuple[PastExecution, ...]:
-        """Return a lab's executions with a lower number than `before` that a principal may see, the latest first."""
+        """Return a lab's executions with an id below `before` that a principal may see, the latest first."""
         ...
 
     async def one(self, server: str, exec_id: int, principal: str) -> PastExecution | None:
-        """Return one execution; None where it is not kept, or the principal may not see it."""
+        """Return one execution; None if it is not stored or the principal may not see it."""
         ...
 
     async def add_upgrade(self, upgrade: Upgrade) -> None:
-        """Keep that a testbed was upgraded; of one that is kept already the build is filled in."""
+        """Store an upgrade; complete the build of a stored one."""
         ...
 
     async def build_at(self, server: str, testbed: str, at: float) -> str:
-        """Return the build that ran on a testbed at a time; empty where it is not known."""
+        """Return the build on a testbed at a time; empty if unknown."""
         ...
 
     async def note(self, note: Note) -> None:
-        """Keep a note, in place of the principal's earlier one on the same signature.
+        """Store a note; it replaces the principal's earlier one on the same signature.
 
         Raises:
-            InputError: the principal has too many.
+            InputError: the principal has too many notes.
 
         """
         ...
 
     async def forget_note(self, principal: str, server: str, signature: str) -> bool:
-        """Drop a note; return whether there was one."""
+        """Delete a note; return whether it existed."""
         ...
 
     async def notes(self, principal: str, server: str) -> tuple[Note, ...]:
@@ -167,13 +167,13 @@ class History(Protocol):
         ...
 
     async def add_rerun(self, server: str, watch_id: str, of: int, *, now: float) -> None:
-        """Keep that a watched run repeats tests of an execution."""
+        """Store that a watched run repeats tests of an execution."""
         ...
 
     async def rerun_of(self, server: str, watch_id: str) -> int | None:
-        """Return the execution that a watched run repeats tests of."""
+        """Return the execution whose tests a watched run repeats; None if it repeats none."""
         ...
 
     async def close(self) -> None:
-        """Close it; it cannot be used afterwards."""
+        """Close the store for good."""
         ...

@@ -24,24 +24,24 @@ from tp_mcp.triage.test_report import BROKEN, OUTCOMES, ReportedTest
 RESULTS_TOOL = "get_test_results"
 
 PAGE_SIZE = 30
-"""Most tests in one answer."""
+"""Tests in one result, at most."""
 
 RESULTS_TYPICAL_CHARACTERS = 6_000
-"""A page of failing lines, or two logs."""
+"""Typical length of a page of failing lines, or of two logs, in characters."""
 
 PAGE_MAX = Size(4_500, 9_000)
-"""Most text of the tests in one answer: with what is said around them, none is ever cut off a page."""
+"""Limit of the listed tests in one result: with the text around them, a page is never cut."""
 
 SHOWN_IN_FULL = 2
-"""Where no more tests are found, each is shown with its log."""
+"""Number of matching tests up to which each is shown with its log."""
 
 _SOURCES = {"report": "its report", "log": "the end of its log"}
 
 
 class TestResultsArguments(ToolArguments):
-    """What `get_test_results` takes."""
+    """Arguments of `get_test_results`."""
 
-    # It is no class of tests, whatever pytest makes of its name.
+    # Keeps pytest from collecting this class because of its name.
     __test__ = False
 
     exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
@@ -62,14 +62,14 @@ async def get_test_results(arguments: TestResultsArguments, call: Call) -> Docum
     if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
         return Document(
             f"{where} is {status_words(execution.status) or 'of unknown status'}: its report is written at its end.",
-            next_step=f"{look_at_execution(exec_id)} shows how it stands.",
+            next_step=f"{look_at_execution(exec_id)} shows its status.",
         )
     services = call.services
     run = await services.executions.tests(exec_id, execution, principal=call.owner.principal)
     if run.source == "report":
         call.services.recorder.saw(exec_id, call.owner.principal, execution, run)
     notes = _notes(run)
-    # On a thread: to find words in thousands of failing lines takes a while.
+    # On a thread: searching thousands of failing lines takes a while.
     found = await anyio.to_thread.run_sync(_found, run.tests, arguments)
     conclusion = f"{where}, by {_SOURCES[run.source]}: {_counts(run.tests)}."
     if not found:
@@ -88,8 +88,8 @@ def _notes(run: RunTests) -> tuple[Section, ...]:
     part = "" if run.complete else " The summary is cut off, so some are missing."
     return (
         Paragraph(
-            f"{run.problem}, so this is what the short summary at the end of its log names: no logs of tests, no "
-            f"durations, and of those that did not fail usually nothing.{part}{run.log_words}"
+            f"{run.problem}, so these tests come from the short summary at the end of its log: it has no test logs, no "
+            f"durations, and usually only failures.{part}{run.log_words}"
         ),
     )
 
@@ -112,8 +112,8 @@ def _matches(test: ReportedTest, words: Sequence[str]) -> bool:
     if not missing:
         return True
     line = failing_line(test)
-    said = f"{line.message} {line.location}".casefold() if line else ""
-    return all(word in said for word in missing)
+    text = f"{line.message} {line.location}".casefold() if line else ""
+    return all(word in text for word in missing)
 
 
 def _counts(tests: Sequence[ReportedTest]) -> str:
@@ -122,26 +122,26 @@ def _counts(tests: Sequence[ReportedTest]) -> str:
 
 
 def _matching(arguments: TestResultsArguments, found: Sequence[ReportedTest]) -> str:
-    what = {"broken": "failed or in error", "any": "in all"}.get(arguments.outcome, arguments.outcome)
+    what = {"broken": "failed or in error", "any": "in total"}.get(arguments.outcome, arguments.outcome)
     having = f", with {arguments.search!r}" if arguments.search else ""
     return f"{len(found):,} {what}{having}."
 
 
 def _none(arguments: TestResultsArguments, run: RunTests) -> str:
-    known = "" if run.source == "report" else " that is known"
-    return f"None{known} is {_matching(arguments, ()).removeprefix('0 ')}"
+    tests = "test" if run.source == "report" else "known test"
+    return f"No {tests} is {_matching(arguments, ()).removeprefix('0 ')}"
 
 
 def _without_filter(arguments: TestResultsArguments, run: RunTests) -> str:
     if not run.tests:
         return f"{look_at_execution(arguments.exec_id)} shows its counts and the end of its log."
     others = watch_documents.call_words(RESULTS_TOOL, exec_id=arguments.exec_id, outcome="any")
-    return f"{others} lists all that are known."
+    return f"{others} lists all known tests."
 
 
 def _in_full(test: ReportedTest) -> Section:
     took = "" if test.duration_seconds is None else f", {format_duration(test.duration_seconds)}"
-    # The id stands within the fence: it is data from outside too.
+    # The id is data from outside too, so it goes inside the fence.
     text = f"{test.test_id}\n\n{test.log or '(no log)'}"
     return LogExcerpt(heading=f"{test.outcome.capitalize()}, in {test.phase}{took}", text=text, source="TP's report")
 
@@ -152,7 +152,7 @@ def _page(found: Sequence[ReportedTest], conclusion: str, run: RunTests, argumen
     room = PAGE_MAX
     for test in found[offset : offset + PAGE_SIZE]:
         line = row_line(test)
-        # As it stands in a list, indented.
+        # Size of the indented list item.
         size = size_of("- " + line.replace("\n", "\n  ") + "\n")
         if lines and not room.holds(size):
             break

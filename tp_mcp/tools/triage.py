@@ -1,4 +1,4 @@
-"""Why an execution failed, and what people noted of failures."""
+"""Tools that explain why an execution failed, and that manage notes on failures."""
 
 import logging
 from datetime import UTC, date, datetime, time, timedelta
@@ -92,7 +92,7 @@ class NoArguments(ToolArguments):
 
 
 async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
-    """Tell why an execution failed: the verdict, the reasons with their evidence, and what is new."""
+    """Explain why an execution failed."""
     exec_id = arguments.exec_id
     await call.services.inbox.name(call.visit, job=execution_job(exec_id))
     baseline = arguments.baseline or None
@@ -107,7 +107,7 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
     if repeated := await _repeated(analysis, call):
         sections.append(Paragraph(repeated))
     if triage.clusters:
-        # What nobody knows yet comes first.
+        # Unknown reasons come first.
         ordered = sorted(triage.clusters, key=analysis.is_known)
         items = tuple(cluster_item(analysis, cluster) for cluster in ordered)
         sections.append(
@@ -118,16 +118,15 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
                 source="TP's report",
             )
         )
-    mended = fixed(triage.outcomes, triage.earlier)
-    if mended:
-        more = f" and {len(mended) - FIXED_SHOWN} more" if len(mended) > FIXED_SHOWN else ""
-        sections.append(
-            ItemList(f"Fixed ({len(mended)})", (f"{', '.join(mended[:FIXED_SHOWN])}{more}",), source="TP's report")
-        )
+    now_passing = fixed(triage.outcomes, triage.earlier)
+    if now_passing:
+        more = f" and {len(now_passing) - FIXED_SHOWN} more" if len(now_passing) > FIXED_SHOWN else ""
+        shown = f"{', '.join(now_passing[:FIXED_SHOWN])}{more}"
+        sections.append(ItemList(f"Fixed ({len(now_passing)})", (shown,), source="TP's report"))
     sections.append(Paragraph(compared_with(triage.earlier, baseline)))
     if tests.problem:
         sections.append(
-            Paragraph(f"{tests.problem}, so this rests on the summary at the end of its log.{tests.log_words}")
+            Paragraph(f"{tests.problem}, so this triage uses the summary at the end of its log.{tests.log_words}")
         )
     if tests.left_out:
         sections.append(Paragraph(f"{count_of(tests.left_out, 'row')} of the report could not be read."))
@@ -137,7 +136,7 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
 
 
 async def note_failure(arguments: NoteArguments, call: Call) -> Document:
-    """Keep what a person says of a signature."""
+    """Store a person's note on a signature."""
     executions = call.services.executions
     note = Note(
         principal=call.owner.principal,
@@ -151,7 +150,7 @@ async def note_failure(arguments: NoteArguments, call: Call) -> Document:
     await executions.history.note(note)
     return Document(
         f"{arguments.signature} is {note_words(note, now=note.made_at)}.",
-        (Paragraph("Your later triages show it, and rerun_failed leaves it out while it holds."),),
+        (Paragraph("Your later triages show it, and rerun_failed skips these failures while it is valid."),),
     )
 
 
@@ -164,24 +163,24 @@ async def list_failure_notes(_arguments: NoArguments, call: Call) -> Document:
 
 
 async def forget_failure_note(arguments: SignatureArguments, call: Call) -> Document:
-    """Drop a note."""
+    """Delete a note."""
     executions = call.services.executions
     found = await executions.history.forget_note(call.owner.principal, executions.server, arguments.signature)
     if not found:
         raise InvalidArgumentError(
-            f"You have no note on {arguments.signature}.", remedy="list_failure_notes shows those you have."
+            f"You have no note on {arguments.signature}.", remedy="list_failure_notes lists your notes."
         )
-    return Document(f"The note on {arguments.signature} is gone.")
+    return Document(f"The note on {arguments.signature} was deleted.")
 
 
 async def _evidence(analysis: Analysis, call: Call) -> str:
-    """Keep the log of every failure, and return how to read it, in a sentence."""
+    """Store the logs of all failures, and return the call that reads them, as a sentence."""
     exec_id = analysis.run.exec_id
     try:
         text = await anyio.to_thread.run_sync(evidence, analysis)
         handle = await call.services.shelf.keep(call.owner.principal, text, what=f"the failures of execution {exec_id}")
     except StoreError as error:
-        logger.warning("The failures of execution %d could not be kept: %s", exec_id, error)
+        logger.warning("The failures of execution %d could not be stored: %s", exec_id, error)
         return f"Every failed test with its line: {watch_documents.call_words('get_execution', exec_id=exec_id)}."
     first = watch_documents.call_words(
         "read_result", handle=handle, search=analysis.triage.clusters[0].id, context=EVIDENCE_LINES
@@ -190,7 +189,7 @@ async def _evidence(analysis: Analysis, call: Call) -> str:
 
 
 async def _repeated(analysis: Analysis, call: Call) -> str:
-    """Return what a rerun changed; empty for a run that repeats none."""
+    """Return the changes of a rerun, as a sentence; empty for a run that is no rerun."""
     services = call.services
     history, server = services.executions.history, services.executions.server
     job = execution_job(analysis.run.exec_id)
@@ -203,7 +202,7 @@ async def _repeated(analysis: Analysis, call: Call) -> str:
 
 
 def _build_words(build: str) -> str:
-    return f"build {word(build)}" if build else "a build that is not known"
+    return f"build {word(build)}" if build else "unknown build"
 
 
 def _end_of(day: str) -> float | None:
@@ -213,7 +212,7 @@ def _end_of(day: str) -> float | None:
         parsed = date.fromisoformat(day)
     except ValueError:
         raise InvalidArgumentError(
-            f"until_date is {day!r}, which is no day.", remedy="Write it as 2026-12-31."
+            f"until_date is {day!r}, which is not a date.", remedy="Write it as 2026-12-31."
         ) from None
     return datetime.combine(parsed, time(), UTC).timestamp() + timedelta(days=1).total_seconds()
 

@@ -1,1 +1,1 @@
-"""Understanding a finished run: its report's tests, and where each of them failed."""
+"""Analysis of a finished run: parsing its report, clustering its failures, deciding what broke."""

@@ -1,17 +1,17 @@
-"""Failures that have one reason, together.
+"""Clusters of failures that share a reason.
 
-Failures belong together
+Failures are joined
 
-1. where exception and masked message agree, and the message says enough to be told by; where it does not, where also
-   the deepest frame in the tests' own code agrees;
-2. where the same test, whatever its parameters, failed with the same words but for what is quoted; or any test did,
-   and the words lead by a colon to a reason that quotes nothing: "'show vlan' failed: certificate has expired";
-3. where their messages quote the same line of trouble, or a rule says that what it recognises has one reason;
-4. where a message tells nothing by itself: where what the test wrote has a line of trouble that exactly one cluster
-   speaks of.
+1. if exception and masked message are equal; if the message has too few words of its own, the deepest frame in the
+   tests' own code must be equal too;
+2. if the same test, whatever its parameters, failed with the same message apart from quoted text; or if any test did,
+   and the message ends in a reason after a colon that quotes nothing: "'show vlan' failed: certificate has expired";
+3. if their messages quote the same line of trouble, or match a rule whose matches share one reason;
+4. if a message has too few words of its own, but the test's output contains a line of trouble that exactly one cluster
+   quotes.
 
-A line of trouble is one that no passing test of the run wrote, that has enough words, and one of them a word for
-trouble. All of it is a function of the run: the same report gives the same clusters.
+A line of trouble has enough words, one of them a word for trouble, and no passing test of the run wrote it. Clustering
+is deterministic: the same report gives the same clusters.
 """
 
 import re
@@ -25,25 +25,25 @@ from tp_mcp.triage.signature import Failure, Signature, failures_of, mask, witho
 from tp_mcp.triage.traceback import CAPTURED_MAX_CHARACTERS
 
 TELLING_MIN_WORDS = 3
-"""A message with fewer words of its own tells nothing that holds without the place it comes from."""
+"""Words of its own that a message needs to identify a reason without its location."""
 
 TROUBLE_MIN_WORDS = 3
-"""A line of trouble with fewer words of its own may be of any trouble."""
+"""Words of its own that a line of trouble needs; a shorter one could belong to any trouble."""
 
 REASON_MIN_WORDS = 2
-"""Fewer words of its own behind the colon are no reason to be told by."""
+"""Words of its own that the text after a colon needs to identify a reason."""
 
 PASSING_TESTS_LOOKED_AT = 300
-"""How many passing tests tell what is written where nothing is wrong."""
+"""Number of passing tests whose output counts as normal."""
 
 COLONS_MAX = 4
-"""After how many colons of a line the words of somebody else may begin."""
+"""Number of colons in a line after which quoted text of another program may begin."""
 
 OUTPUT_MAX_LINES = 400
-"""How many of the last lines that a test wrote are looked at."""
+"""Number of lines at the end of a test's output that are searched."""
 
 FAILURES_MAX = 20_000
-"""Most failures that are clustered; further ones are counted as left out."""
+"""Limit of the clustered failures of a run."""
 
 _TROUBLE = re.compile(
     r"err(?:or)?\b|fail|critical|alert|emerg|panic|fatal|refus|time[d ]?-?out|not (?:loaded|found|run|start|ready)"
@@ -78,14 +78,14 @@ _LOG_PREFIX = re.compile(r"^(?:[A-Z]{4,8} [\w.-]+:[\w.-]+:<n> |<time> )+")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Failures with one reason.
+    """Failures that share a reason.
 
     Attributes:
-        failures: its rows, those with its most frequent signature first.
-        signatures: theirs, the most frequent first.
-        decision: what kind of thing broke, by most of its failures.
-        decided_by: the failure whose line decided it.
-        trouble: a line that most of its failures have, and that says most; empty where there is none.
+        failures: failed rows, those with the most frequent signature first.
+        signatures: signatures of the failures, the most frequent first.
+        decision: kind of cause that most of the failures have.
+        decided_by: failure whose line led to the decision.
+        trouble: most informative line that most of the failures quote; empty if there is none.
 
     """
 
@@ -102,7 +102,7 @@ class Cluster:
 
     @property
     def telling_line(self) -> str:
-        """Return the line of its first failure that says most, as it stood there. Data from outside."""
+        """Return the most informative line of the first failure, unchanged. Data from outside."""
         failure = self.failures[0]
         lines = [line.strip() for line in failure.traceback.message.split("\n") if line.strip()]
         for line in lines[1:] if self.trouble else ():
@@ -113,12 +113,12 @@ class Cluster:
 
     @property
     def test_ids(self) -> tuple[str, ...]:
-        """Return its tests, each once."""
+        """Return the ids of the tests, without duplicates."""
         return tuple(dict.fromkeys(failure.test.test_id for failure in self.failures))
 
 
 class _Groups:
-    """Things that are joined pairwise."""
+    """Disjoint sets (union-find)."""
 
     def __init__(self, size: int) -> None:
         self._parent = list(range(size))
@@ -136,7 +136,7 @@ class _Groups:
 
 
 def clusters_of(tests: Sequence[ReportedTest]) -> tuple[Cluster, ...]:
-    """Return the failures of a run by reason, the largest cluster first."""
+    """Return the clusters of a run, the largest first."""
     failures = failures_of(tests)[:FAILURES_MAX]
     if not failures:
         return ()
@@ -191,7 +191,7 @@ def _shape(failure: Failure) -> Hashable:
 
 
 def _reason(failure: Failure) -> Hashable | None:
-    """Return the words that say why what a message quotes went wrong, whatever that is; None where there are none."""
+    """Return the failed action and its reason, without the quoted objects; None if the message has no such form."""
     what, _, why = without_quoted(failure.signature.message.split("\n", 1)[0]).partition(": ")
     if "<q>" not in what or "<q>" in why or _TROUBLE.search(what) is None:
         return None
@@ -208,10 +208,10 @@ def _words(text: str) -> list[str]:
 
 
 def _quoted_trouble(failures: Sequence[Failure], written: Mapping[str, int]) -> list[tuple[str, ...]]:
-    """Return the lines of trouble that each failure's message has."""
+    """Return the lines of trouble in each failure's message."""
     every = [dict.fromkeys(_message_lines(failure)) for failure in failures]
     counted = Counter(line for lines in every for line in lines)
-    # What passing tests write more often than failing ones quote is no trouble.
+    # A line that passing tests write more often than failing ones quote it is normal.
     return [tuple(line for line in lines if counted[line] > written.get(line, 0)) for lines in every]
 
 
@@ -223,7 +223,7 @@ def _message_lines(failure: Failure) -> Iterator[str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Yield each line of a text, and of each line what it quotes and what follows a colon: the words of others."""
+    """Yield each line of a text, and its parts that may be output of other programs: quotes, text after colons."""
     for line in _LINES.split(text):
         yield line
         for match in _QUOTED.finditer(line):
@@ -253,7 +253,7 @@ def _output_lines(log: str) -> Iterator[str]:
 
 
 def _written_by_passing(tests: Sequence[ReportedTest]) -> Mapping[str, int]:
-    """Return how many passing tests wrote a line; of many tests some are looked at."""
+    """Return how many passing tests wrote each line, from a sample of them."""
     passing = [test for test in tests if test.outcome == "passed" and test.markup]
     step = max(len(passing) // PASSING_TESTS_LOOKED_AT, 1)
     return Counter(line for test in passing[::step] for line in set(_output_lines(test.log)))
@@ -262,7 +262,7 @@ def _written_by_passing(tests: Sequence[ReportedTest]) -> Mapping[str, int]:
 def _join_silent(
     groups: _Groups, failures: Sequence[Failure], by_line: Mapping[str, list[int]], written: Mapping[str, int]
 ) -> None:
-    """Join failures whose message tells nothing to the one cluster whose line of trouble they wrote."""
+    """Join failures with an uninformative message to the only cluster that quotes a line of their output."""
     speaking = {index for indexes in by_line.values() for index in indexes}
     silent = [
         index
@@ -281,7 +281,7 @@ def _join_silent(
         if len(meant) == 1:
             groups.join((meant.pop(), index))
         elif not meant and own:
-            # Nobody quotes it; those who wrote the same last are of one kind.
+            # Nobody quotes it; failures with the same last line of trouble share a reason.
             unspoken[own[-1]].append(index)
     for indexes in unspoken.values():
         groups.join(indexes)

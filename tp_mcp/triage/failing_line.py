@@ -1,11 +1,11 @@
-"""Where and why a test failed, in one line, from pytest's traceback.
+"""The failing line of a test, with its location, from pytest's traceback.
 
     long    E       AssertionError: assert 'timeout' == 'ok'        short    test_x.py:41: in test_radius
             ...                                                                  assert run() == 'ok'
             test_x.py:41: AssertionError                                     E   AssertionError: assert ...
 
-Native tracebacks and exception groups are read as Python writes them; with `--tb=line` and `--tb=no` there is a message
-without a location. Captured output is never taken for a traceback.
+Native tracebacks and exception groups are supported; `--tb=line` and `--tb=no` give a message without a location.
+Captured output is never mistaken for a traceback.
 """
 
 import re
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from tp_mcp.triage.report_parser import ReportedTest
 
 LINE_MAX_CHARACTERS = 300
-"""Longest message and longest location."""
+"""Limit of a message and of a location."""
 
 LOOKED_AT_MAX_CHARACTERS = 100_000
-"""How much of a traceback is looked at, from its end: the deepest frame stands last."""
+"""Length of the end of a traceback that is parsed; the deepest frame comes last."""
 
 _SECTION = re.compile(r"^-{3,} .+ -{3,}$", re.MULTILINE)
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -34,9 +34,9 @@ class FailingLine:
     """The line that made a test fail.
 
     Attributes:
-        message: first line of the deepest error, such as "AssertionError: assert 1 == 2", with the next one where it
-            ends with a colon. Data from outside.
-        location: `path:line: Exception` or `path:line`; empty where the traceback has none.
+        message: first line of the deepest error, such as "AssertionError: assert 1 == 2", and the next line if it ends
+            with a colon. Data from outside.
+        location: `path:line: Exception` or `path:line`; empty if the traceback has none.
 
     """
 
@@ -45,7 +45,7 @@ class FailingLine:
 
 
 def failing_line(test: ReportedTest) -> FailingLine | None:
-    """Return where and why a test failed; None for a test that did not fail, or that left no traceback."""
+    """Return the failing line of a test; None if it did not fail or has no traceback."""
     if test.outcome not in {"failed", "error", "rerun"}:
         return None
     section = _SECTION.search(test.log)
@@ -73,7 +73,7 @@ def _from_pytest(lines: Sequence[str]) -> FailingLine | None:
 
 
 def _first_sentence(messages: Sequence[str]) -> str:
-    # A line that ends with a colon announces the one that tells.
+    # A line that ends with a colon introduces the informative one.
     count = 2 if messages and messages[0].endswith(":") else 1
     return " ".join(messages[:count])
 

@@ -1,10 +1,10 @@
-"""The tests of a run as JUnit XML, as CI servers read it and pytest itself writes it.
+"""JUnit XML of a run's tests, in the form that pytest writes and CI servers read.
 
     <testsuites><testsuite name tests failures errors skipped time timestamp>
       <testcase classname="Tests_CLI.test_a.TestA" name="test_x[1]" time>  <failure message>the log</failure>
 
-As pytest does it: an expected failure counts as skipped, an unexpected pass as passed. An earlier attempt of a test
-that was run again is no test case of its own; the property `reruns` counts them.
+As in pytest, an expected failure counts as skipped and an unexpected pass as passed. An earlier attempt of a rerun test
+is not a test case; the property `reruns` counts these attempts.
 """
 
 import re
@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from tp_mcp.triage.failing_line import failing_line
 from tp_mcp.triage.test_report import ReportedTest
 
-# XML 1.0, section 2.2: the characters outside Char, which no escaping brings into a document.
+# XML 1.0, section 2.2: characters outside Char, which cannot be escaped in a document.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SKIPPED = re.compile(r"\('.*', \d+, ['\"](?:Skipped: )?(.*)['\"]\)\s*", re.DOTALL)
 
@@ -30,15 +30,14 @@ def junit_xml(
     properties: Sequence[tuple[str, str]] = (),
     clean: Clean = str,
 ) -> bytes:
-    """Return the XML document, UTF-8.
+    """Return the XML document, in UTF-8.
 
     Args:
-        tests: the rows of a report.
-        name: of the test suite.
-        timestamp: when it began, as ISO 8601; empty where that is not known.
-        properties: further things to say of the suite. Where they or anything else hold characters that XML forbids,
-            those are left out.
-        clean: takes out of a text from the report what must not be shown.
+        tests: rows of a report.
+        name: name of the test suite.
+        timestamp: start time, in ISO 8601; empty if unknown.
+        properties: names and values of properties of the suite. Characters that XML forbids are removed everywhere.
+        clean: removes secrets from a text of the report.
 
     """
 
@@ -59,9 +58,9 @@ def junit_xml(
     if timestamp:
         suite.set("timestamp", timestamp)
     reruns = len(tests) - len(cases)
-    said = ElementTree.SubElement(suite, "properties")
+    children = ElementTree.SubElement(suite, "properties")
     for key, value in (*properties, *((("reruns", str(reruns)),) if reruns else ())):
-        ElementTree.SubElement(said, "property", {"name": allowed(key), "value": allowed(value)})
+        ElementTree.SubElement(children, "property", {"name": allowed(key), "value": allowed(value)})
     for test in cases:
         _add(suite, test, allowed)
     ElementTree.indent(root)
@@ -71,7 +70,7 @@ def junit_xml(
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What a test case that did not pass has: an element with a message."""
+    """Child element of a test case that did not pass."""
 
     tag: str
     message: str
@@ -111,11 +110,11 @@ def _message(test: ReportedTest) -> str:
 
 
 def _names(test_id: str) -> tuple[str, str]:
-    """Return the dotted name of what holds a test, and the test's own, as pytest does it."""
+    """Return class name and name of a test, as pytest does."""
     plain, bracket, parameters = test_id.partition("[")
     path, *names = plain.split("::")
     dotted = path.removesuffix(".py").replace("/", ".")
     if not names:
-        # A file that could not be collected.
+        # A file that pytest could not collect.
         return "", dotted + bracket + parameters
     return ".".join([dotted, *names[:-1]]), names[-1] + bracket + parameters

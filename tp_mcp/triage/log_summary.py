@@ -1,11 +1,11 @@
-"""The tests that the end of a run's log names, in pytest's short summary: what serves where there is no report.
+"""Tests in pytest's short summary at the end of a log, which replaces a missing report.
 
     =========================== short test summary info ============================
     FAILED Tests_CLI/test_poe.py::TestPoe::test_budget - AssertionError: no 448E has a budget of 370000 W
     ERROR Tests_CLI/test_x.py::test_y[a - b] - OSError: lost device
     ========================= 2 failed, 48 passed in 12.30s =========================
 
-Without options of its own pytest lists here what failed and what ended in an error, in the order of the run.
+By default pytest lists here failures and errors, in the order of the run.
 """
 
 import re
@@ -24,19 +24,19 @@ _OUTCOMES: dict[str, Outcome] = {
     "XPASS": "xpassed",
     "RERUN": "rerun",
 }
-# Where a part of a log was never seen, or not kept, it has a line like this.
+# Marks a part of a log that was never seen, or not kept.
 _MISSING = re.compile(r"\[\.\.\. .* \.\.\.\]")
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the end of a log says of single tests.
+    """Tests named at the end of a log.
 
     Attributes:
-        tests: a row for each line, in order; its log is the message that the line has. Of an error the phase is not
-            told: it counts as the setup, or as the collection where the id is a file's.
-        complete: the summary's beginning and its end are both there, and nothing is missing between them.
+        tests: one row for each line, in order, with the line's message as log. The phase of an error is unknown: it is
+            "setup", or "collect" if the id is a file's.
+        complete: True if the summary is there from beginning to end without a gap.
 
     """
 
@@ -45,13 +45,13 @@ class Summary:
 
 
 def read_summary(log: str) -> Summary:
-    """Read the short summary at the end of a log, of which the beginning, or a part within, may be missing."""
+    """Parse the short summary at the end of a log; its beginning or parts of it may be missing."""
     text = _TERMINAL.sub("", log).replace("\r\n", "\n")
     headings = list(_HEADING.finditer(text))
     body = text[headings[-1].end() :] if headings else text
     end = _END.search(body)
     if not headings and end is None:
-        # It has neither a beginning nor an end: a line that looks like one of it may be a test's own.
+        # Without a beginning or an end, a line of this form may be a test's own output.
         return Summary((), complete=False)
     lines = body[: end.start() if end else None].split("\n")
     if not headings:
@@ -62,7 +62,7 @@ def read_summary(log: str) -> Summary:
 
 
 def _last_run_of(lines: list[str]) -> list[str]:
-    """Return the lines at the end that look like a summary's: its heading is cut off with what stood before."""
+    """Return the lines at the end that look like a summary whose heading was cut off."""
     last = len(lines)
     while last > 0 and not lines[last - 1].strip():
         last -= 1
@@ -90,7 +90,7 @@ def _test(match: re.Match[str]) -> ReportedTest:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Return the id and the message; the " - " between them may stand in a parameter too."""
+    """Split a line into id and message; " - " may also occur in a parameter."""
     at = text.find(" - ")
     while at >= 0:
         test_id = text[:at]

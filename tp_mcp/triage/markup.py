@@ -1,4 +1,4 @@
-"""Getting a test's log out of the form in which a report holds it."""
+"""Decoding of a test's log from the markup of a report."""
 
 import html
 import json
@@ -9,17 +9,17 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 LOG_MAX_CHARACTERS = 200_000
-"""Longest log of one row; of a longer one the middle is left out, with a mark."""
+"""Limit of one row's log; a longer one loses its middle, with a mark."""
 
-# Entities are longer than what they stand for: cutting before decoding bounds the work, cutting after it the length.
+# An entity is longer than its character: the first cut bounds the work, the second one the length.
 _MARKUP_MAX_CHARACTERS = 10 * LOG_MAX_CHARACTERS
 
 Markup: TypeAlias = str | bytes | msgspec.Raw
-"""A log as a report holds it. What is not text yet is UTF-8."""
+"""A log as stored in a report; bytes are UTF-8."""
 
 _NO_LOG = "No log output captured."
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,300}>")
-# What colours are turned into, where nothing else tells markup from a test's own words.
+# Markup of colours, where nothing else distinguishes markup from a test's own text.
 _COLOUR = re.compile(r'<span class="[\w -]{0,100}">|</span>')
 _ROW_LOG = re.compile(rb'<div class="(?:empty )?log">')
 _LINE_BREAK = re.compile(r"<br ?/?>")
@@ -27,20 +27,20 @@ _ROW_SECTION = re.compile(r"^ ?(-{3,})(Captured [\w ]+?)(-{3,}) ?$", re.MULTILIN
 
 
 class LogForm(Enum):
-    """How a report holds a log."""
+    """Encoding of a log in a report."""
 
     TEXT = "text"
-    """As it was written."""
+    """Plain text."""
     ESCAPED = "escaped"
-    """HTML, escaped once more for an attribute, as a JSON text: generation 4 from 4.1 on."""
+    """HTML, escaped for an attribute, in a JSON string: generation 4 from 4.1 on."""
     HALF_ESCAPED = "half-escaped"
-    """Likewise, but of a test's own "&", "<" and ">" only those two of its traceback were escaped: generation 4.0."""
+    """The same, but in a test's own text only "<" and ">" were escaped, not "&": generation 4.0."""
     ROW = "row"
-    """The HTML of a table row: generation 3."""
+    """HTML of a table row: generation 3."""
 
 
 def log_text(markup: Markup, form: LogForm) -> str:
-    """Return a log as text; empty where the report says that there was none."""
+    """Return a log as text; empty if the report says that there was none."""
     text: str
     match form:
         case LogForm.TEXT:
@@ -68,14 +68,14 @@ def _of_json(data: bytes) -> str:
 
 
 def _of_row(markup: bytes) -> str:
-    # What a test attached stands before its log, and may look like one.
+    # A test's attachments precede its log and may look like one.
     starts = [match.end() for match in _ROW_LOG.finditer(markup)]
     if not starts:
         return ""
     end = markup.rfind(b"</div>")
     text = markup[starts[-1] : end if end > starts[-1] else None].decode("utf-8", "replace")
     text = _LINE_BREAK.sub("\n", _cut_middle(text, _MARKUP_MAX_CHARACTERS))
-    # With the headings that every other form has.
+    # With the headings of the other forms.
     return _ROW_SECTION.sub(r"\1 \2 \3", html.unescape(_TAG.sub("", text)))
 
 

@@ -1,4 +1,4 @@
-"""What earlier executions of the same tests on the same lab say of a failure: new, known, flaky, fixed."""
+"""Comparison of failures with earlier executions on the same testbed: new, known, flaky or fixed."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,33 +11,33 @@ from tp_mcp.triage.report_parser import Outcome, ReportedTest
 OutcomesByTest: TypeAlias = Mapping[str, Outcome]
 
 FLAKY_MIN_CHANGES = 2
-"""How often a test must have gone from passing to failing or back before it counts as flaky."""
+"""Number of changes between passing and failing from which a test counts as flaky."""
 
 EXECUTIONS_LOOKED_AT = 20
-"""How many earlier executions are looked at."""
+"""Number of earlier executions that are compared."""
 
 _BROKEN = frozenset({"failed", "error"})
 _COUNTED = frozenset({"failed", "error", "passed"})
 
 
 class Standing(StrEnum):
-    """How a failing test stands against what it did before."""
+    """Classification of a failing test by its earlier results."""
 
     NEW = "new"
     KNOWN = "known"
     FLAKY = "flaky"
     FIRST_SEEN = "first seen"
-    """It has no earlier result."""
+    """The test has no earlier result."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastExecution:
-    """What one execution came to.
+    """An earlier execution.
 
     Attributes:
-        exec_id: its number.
-        build: the build under test; empty where it is not known.
-        outcomes: by test.
+        exec_id: execution id.
+        build: build under test; empty if unknown.
+        outcomes: outcome of each test, by id.
 
     """
 
@@ -48,13 +48,13 @@ class PastExecution:
 
 @dataclass(frozen=True, slots=True)
 class TestPast:
-    """How one failing test stands.
+    """Earlier results of a failing test.
 
     Attributes:
-        standing: in a word.
-        since: for a new failure the last execution in which it passed, for a known one the first in which it failed.
-        failed: in how many earlier executions it failed.
-        ran: in how many it passed or failed.
+        standing: classification.
+        since: for a new failure the latest execution in which it passed; for a known one the first in which it failed.
+        failed: number of earlier executions in which it failed.
+        ran: number of earlier executions in which it passed or failed.
 
     """
 
@@ -67,7 +67,7 @@ class TestPast:
 
 
 def outcomes_by_test(tests: Sequence[ReportedTest]) -> dict[str, Outcome]:
-    """Return the outcome of each test: of several rows, which stand together, the first and worst."""
+    """Return the outcome of each test; the first row of a test is its worst."""
     outcomes: dict[str, Outcome] = {}
     for test in tests:
         outcomes.setdefault(test.test_id, test.outcome)
@@ -75,18 +75,18 @@ def outcomes_by_test(tests: Sequence[ReportedTest]) -> dict[str, Outcome]:
 
 
 def past_of(test_id: str, earlier: Sequence[PastExecution]) -> TestPast:
-    """Return how a test that fails now stands.
+    """Classify a test that fails now.
 
     Args:
-        test_id: the test.
-        earlier: earlier executions on the lab, the latest first.
+        test_id: id of the test.
+        earlier: earlier executions on the testbed, the latest first.
 
     """
     record = list(_record(test_id, earlier))
     if not record:
         return TestPast(Standing.FIRST_SEEN)
     failed = sum(broken for _, broken in record)
-    # Now it fails.
+    # The current result is a failure.
     states = [True, *(broken for _, broken in record)]
     changes = sum(before != after for before, after in pairwise(states))
     if changes >= FLAKY_MIN_CHANGES:
@@ -99,7 +99,7 @@ def past_of(test_id: str, earlier: Sequence[PastExecution]) -> TestPast:
 
 
 def fixed(outcomes: OutcomesByTest, earlier: Sequence[PastExecution]) -> tuple[str, ...]:
-    """Return the tests that pass now and failed when they last ran."""
+    """Return the tests that pass now and failed in their latest earlier result."""
     passing = [test_id for test_id, outcome in outcomes.items() if outcome == "passed"]
     return tuple(
         test_id for test_id in passing if (latest := next(_record(test_id, earlier), None)) is not None and latest[1]
@@ -107,7 +107,7 @@ def fixed(outcomes: OutcomesByTest, earlier: Sequence[PastExecution]) -> tuple[s
 
 
 def of_tests(test_ids: Collection[str], earlier: Sequence[PastExecution]) -> dict[Standing, list[TestPast]]:
-    """Return how several tests stand, by standing."""
+    """Return the earlier results of failing tests, by classification."""
     found: dict[Standing, list[TestPast]] = {}
     for test_id in test_ids:
         past = past_of(test_id, earlier)

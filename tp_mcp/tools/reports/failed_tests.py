@@ -1,4 +1,4 @@
-"""What failed in an ended run, from its report."""
+"""Failed tests of an ended run, from its report."""
 
 from tp_mcp.api.models import Execution
 from tp_mcp.errors import InputError, ReportError, TpError, TpNotFoundError
@@ -14,24 +14,24 @@ from tp_mcp.watch.model.watch import Owner
 
 
 async def report_sections(exec_id: int, execution: Execution, services: Services, owner: Owner) -> tuple[Section, ...]:
-    """Return the report's URL and the failed and errored tests of an ended run, or why they cannot be told."""
+    """Return the report's URL and the failed tests of an ended run, or the reason for their absence."""
     broken = (execution.fail_count or 0) + (execution.error_count or 0)
-    none_told = "single tests cannot be told"
+    no_list = "its failed tests cannot be listed"
     try:
         url = services.client.report_url(execution.report_file_path)
     except InputError:
-        # There is none, or its path leads away from TP.
-        return (Paragraph(f"TP has no report of it, so {none_told}."),) if broken else ()
+        # There is none, or its path leads outside TP.
+        return (Paragraph(f"TP has no report of it, so {no_list}."),) if broken else ()
     where = Paragraph(f"Report: {url}")
     if broken == 0 and execution.fail_count is not None:
-        # A run that was cut off may have no report, whatever path TP shows.
-        return (where if execution.status == DONE else Paragraph(f"Report, if pytest came to write one: {url}"),)
+        # An aborted run may have no report, even if TP shows a path.
+        return (where if execution.status == DONE else Paragraph(f"Report, if pytest wrote one: {url}"),)
     try:
         report = await services.executions.report(exec_id, execution, principal=owner.principal)
     except TpNotFoundError:
-        return (Paragraph(f"TP has no report of it at {url}, so {none_told}."),)
+        return (Paragraph(f"TP has no report of it at {url}, so {no_list}."),)
     except (TpError, ReportError) as error:
-        return (where, Paragraph(f"Its report could not be read, so {none_told}: {error}"))
+        return (where, Paragraph(f"Its report could not be read, so {no_list}: {error}"))
     services.recorder.saw(exec_id, owner.principal, execution, RunTests.of(report))
     return (where, *_listed(report, exec_id))
 
@@ -51,7 +51,7 @@ def _listed(report: Report, exec_id: int) -> tuple[Section, ...]:
 
 
 def row_line(test: ReportedTest) -> str:
-    """Return a row of a report with the line that failed, in up to three lines. Data from outside."""
+    """Return a row of a report with its failing line, in at most three lines. Data from outside."""
     what = f"{test.outcome.upper()} {test.test_id}"
     if test.outcome == "error":
         what += f" (in {test.phase})"

@@ -1,4 +1,4 @@
-"""An execution taken apart for a reader: its reasons with their evidence, what is noted of them, what to do next."""
+"""Texts of a triage: clusters with evidence, notes, the comparison and the next step; the tests of a rerun."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,13 +16,13 @@ from tp_mcp.triage.past import PastExecution
 from tp_mcp.triage.verdict import reason
 
 EXAMPLES = 2
-"""How many tests of a cluster are named, and rerun to see whether it fails again."""
+"""Tests of a cluster that are named, and rerun to see whether it fails again."""
 
 SHARED_EXAMPLES = 3
 RERUN_MAX_TESTS = 100
 EVIDENCE_MAX_CHARACTERS = 2_000_000
 EVIDENCE_LOG_MAX_CHARACTERS = 20_000
-"""Longest log of one failure that is kept; of a longer one the middle is left out, with a mark."""
+"""Limit of one failure's stored log; a longer one loses its middle, with a mark."""
 
 TEST_MAX_CHARACTERS = 160
 LINE_MAX_CHARACTERS = 220
@@ -30,7 +30,7 @@ NOTE_MAX_CHARACTERS = 200
 
 
 def cluster_item(analysis: Analysis, cluster: Cluster) -> str:
-    """Return a cluster as an item of a list, with its evidence."""
+    """Return a cluster with its evidence, as a list item."""
     decision = cluster.decision
     first = cluster.failures[0]
     lead = [count_of(len(cluster.test_ids), "test"), f"{decision.kind}{f' ({decision.rule})' if decision.rule else ''}"]
@@ -53,7 +53,7 @@ def cluster_item(analysis: Analysis, cluster: Cluster) -> str:
 
 
 def evidence(analysis: Analysis) -> str:
-    """Return the log of every failure under its reason's id, the largest reason first, as far as there is room."""
+    """Return the logs of all failures under their cluster ids, the largest cluster first, up to the limit."""
     parts: list[str] = []
     room = EVIDENCE_MAX_CHARACTERS
     left_out = 0
@@ -72,26 +72,26 @@ def evidence(analysis: Analysis) -> str:
 
 
 def note_words(note: Note, *, build: str = "", now: float) -> str:
-    """Return a note with what ends it, and whether it has ended."""
+    """Return a note with its limits and whether it has expired."""
     text = shorten(one_line(note.text), NOTE_MAX_CHARACTERS)
     limits = [
         f"until build {one_line(note.until_build)}" if note.until_build else "",
         "" if note.until_at is None else f"to the end of {_last_day(note.until_at)}",
     ]
     until = ", ".join(limit for limit in limits if limit)
-    ended = "" if note.holds(build=build, now=now) else "; that is over, and it is still there"
+    ended = "" if note.holds(build=build, now=now) else "; expired, and the failure is still there"
     return f"noted: {text}{f' ({until}{ended})' if until else ''}"
 
 
 def _last_day(until: float) -> str:
-    # What ends a note is the beginning of the day after.
+    # A note ends when the following day begins.
     return f"{datetime.fromtimestamp(until, UTC) - timedelta(seconds=1):%Y-%m-%d}"
 
 
 def compared_with(earlier: Sequence[PastExecution], baseline: int | None) -> str:
-    """Return what an execution was compared with, in a sentence."""
+    """Return the comparison of an execution, as a sentence."""
     if not earlier:
-        return "No earlier execution of this lab is known here, so what is new cannot be told; give a baseline."
+        return "No earlier execution of this lab is known here, so new failures cannot be told apart; give a baseline."
     if baseline is not None:
         return f"Compared with execution {baseline}{_on(earlier[0])}."
     if len(earlier) == 1:
@@ -102,24 +102,24 @@ def compared_with(earlier: Sequence[PastExecution], baseline: int | None) -> str
 
 
 def next_step(analysis: Analysis) -> str:
-    """Return the smallest step that would tell more."""
+    """Return the smallest step that gives more information."""
     clusters = analysis.triage.clusters
     if not clusters:
         return ""
     rerun = watch_documents.call_words("rerun_failed", exec_id=analysis.run.exec_id)
     if analysis.triage.shared is not None:
         lab = watch_documents.call_words("list_labs", search=analysis.run.lab)
-        return f"See to what they all need first ({lab}); then {rerun} runs a few of them again."
+        return f"Check the shared cause first ({lab}); then {rerun} runs a few of them again."
     if all(analysis.is_known(cluster) for cluster in clusters):
-        return "All of it is noted as known."
-    return f"{rerun} runs {EXAMPLES} tests of each reason that is not noted as known again; cluster narrows it to one."
+        return "All reasons are noted as known."
+    return f"{rerun} reruns {EXAMPLES} tests of each reason not noted as known; cluster selects one reason."
 
 
 def tests_to_rerun(analysis: Analysis, cluster: str | None) -> tuple[str, ...]:
-    """Return the fewest tests whose rerun tells more.
+    """Return the smallest informative set of tests to rerun.
 
     Raises:
-        InputError: nothing failed, there is no such cluster, or none of its tests can be named to pytest.
+        InputError: nothing failed, the cluster does not exist, or pytest cannot select any of its tests by id.
 
     """
     if not analysis.triage.clusters:
@@ -137,13 +137,13 @@ def tests_to_rerun(analysis: Analysis, cluster: str | None) -> tuple[str, ...]:
     named = dict.fromkeys(name for test_id in wanted if (name := _nameable(test_id)))
     if not named:
         raise InputError(
-            "None of the tests that failed can be named to pytest.", remedy="run_pytest takes their file or directory."
+            "pytest cannot select any of the failed tests by id.", remedy="Pass their file or directory to run_pytest."
         )
     return tuple(named)[:RERUN_MAX_TESTS]
 
 
 def _nameable(test_id: str) -> str:
-    """Return a test as it can be named in a run: without its parameters where they cannot be carried; else empty."""
+    """Return an id that a run accepts, without parameters if necessary; empty if there is none."""
     for name in (test_id, test_id.partition("[")[0]):
         try:
             return intended_ids([name])[0]
