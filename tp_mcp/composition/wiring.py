@@ -120,7 +120,9 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         server=ground.server,
         client_of=None if principals is None else principals.background,
     )
-    recorder = Recorder(executions=executions, store=ground.storage.watches, clock=ground.clock, task_group=ground.polls)
+    recorder = Recorder(
+        executions=executions, store=ground.storage.watches, clock=ground.clock, task_group=ground.polls
+    )
 
     def on_change(watch: Watch) -> None:
         # First: who is waked by the end waits for its brief.

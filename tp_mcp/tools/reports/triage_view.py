@@ -79,7 +79,7 @@ def note_words(note: Note, *, build: str = "", now: float) -> str:
         "" if note.until_at is None else f"to the end of {_last_day(note.until_at)}",
     ]
     until = ", ".join(limit for limit in limits if limit)
-    ended = "" if note.holds(build=build, now=now) else "; expired, and the failure is still there"
+    ended = "" if note.holds(build=build, now=now) else "; expired"
     return f"noted: {text}{f' ({until}{ended})' if until else ''}"
 
 
