@@ -69,5 +69,5 @@ def test_the_first_answers_load_neither_the_tools_nor_what_only_other_ways_of_se
     ).stdout.split()
     assert printed[0] == str(len(DEFAULT_TOOLS))
     assert "tp_mcp.server.app" in printed
-    late = ("tp_mcp.tools", "tp_mcp.watch", "tp_mcp.settings", "pydantic_settings", "platformdirs", "uvicorn")
+    late = ("tp_mcp.tools", "tp_mcp.watch", "tp_mcp.settings", "pydantic_settings", "platformdirs", "uvicorn", "rich")
     assert [name for name in printed if name in late] == []

@@ -2,10 +2,11 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 
-WEB_SERVER = "uvicorn"
+NOT_OVER_STDIO = ("uvicorn", "rich")
+"""Optional packages that the SDK, or a library behind it, imports where they are installed."""
 
 
 def main() -> None:
@@ -16,10 +17,12 @@ def main() -> None:
         from tp_mcp.composition.serve_options import parse_serve_options
 
         options = parse_serve_options(sys.argv[2:])
-        with _not_importing(WEB_SERVER) if options.http is None else nullcontext():
-            from tp_mcp.cli.serve import serve as run
+        with _not_importing(NOT_OVER_STDIO) if options.http is None else nullcontext():
+            from tp_mcp.cli.serve import prepare
+
+            serve = prepare(options)
         _keep_what_was_imported()
-        run(options)
+        serve()
         return
     from tp_mcp.cli.commands import app
 
@@ -28,20 +31,20 @@ def main() -> None:
 
 
 @contextmanager
-def _not_importing(name: str) -> Iterator[None]:
-    """Make imports of an optional package fail for a while.
+def _not_importing(names: Iterable[str]) -> Iterator[None]:
+    """Make imports of optional packages fail for a while.
 
-    Over standard input and output nothing needs the web server. A library behind the SDK imports it all the same, where
-    it is installed, which takes 6 % of the time to the first answer.
+    The first answers over standard input and output need neither a web server nor a terminal's colours, and importing
+    them takes a tenth of the time to the first answer. Where they are needed later they are imported as usual.
     """
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # as the import system marks what cannot be imported
+    hidden = {name: None for name in names if name not in sys.modules}
+    # The import system's own mark of a module that cannot be imported.
+    sys.modules.update(hidden)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        del sys.modules[name]
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _keep_what_was_imported() -> None:

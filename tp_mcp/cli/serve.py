@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from contextlib import asynccontextmanager, contextmanager
@@ -30,12 +31,21 @@ if TYPE_CHECKING:
 
     Opening = Callable[[ServeOptions, Clock], AbstractAsyncContextManager[Services]]
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+"""One line for each entry on standard error, which chat clients write to a file."""
+
 
 def serve(options: ServeOptions) -> None:
     """Serve MCP until a signal asks to end or, over standard input and output, the client closes them."""
+    prepare(options)()
+
+
+def prepare(options: ServeOptions) -> Callable[[], None]:
+    """Return a function that serves like `serve`, once all that the first answer needs is imported and made."""
     if options.http is None:
-        anyio.run(_serve_stdio, *_server(options, process_identity()))
-        return
+        logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
+        server, backend = _server(options, process_identity())
+        return lambda: anyio.run(_serve_stdio, server, backend)
     from tp_mcp.cli.serve_http import serve_http
 
     backend, clock = _backend(options), SystemClock()
@@ -51,7 +61,7 @@ def serve(options: ServeOptions) -> None:
             limiting=limiting,
         )
 
-    serve_http(options, backend, make)
+    return lambda: serve_http(options, backend, make)
 
 
 def _server(options: ServeOptions, identity: Identity) -> tuple[TpServer, Backend]:
