@@ -10,6 +10,7 @@ from tp_mcp.clock import SystemClock
 from tp_mcp.jobs import tp_reader
 from tp_mcp.jobs.tp_reader import KeepingReader, execution_of, log_handle
 from tp_mcp.results.kept_logs import KeptLogs, Tail
+from tp_mcp.storage.blobs import LOGS_LIMITS, BlobDirectory
 
 ANSWER: JsonValue = {"exec_id": 446, "status": "Done", "log_tail": "one\ntwo\n", "log_size": 8}
 
@@ -24,7 +25,7 @@ class Answering:
 
 @pytest.fixture
 def logs(tmp_path: Path) -> KeptLogs:
-    return KeptLogs(tmp_path, "http://tp.example", SystemClock(), str)
+    return KeptLogs(BlobDirectory(tmp_path, SystemClock(), LOGS_LIMITS), "http://tp.example", str)
 
 
 async def read(logs: KeptLogs, answer: Any, tool: str = "get_execution") -> str | None:

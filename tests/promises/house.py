@@ -168,7 +168,7 @@ class House:
     async def process(self) -> AsyncIterator[Process]:
         """Run a server process; at its end it dies without a chance to write anything."""
         login = PasswordLogin("demo", SecretStr("demo-password"))
-        timer, storage = FakeTimer(), await open_storage(self.state)
+        timer, storage = FakeTimer(), await open_storage(self.state, clock=self.clock)
         transport = httpx2.MockTransport(self.tp.handle)
         async with (
             TpClient(base_url=BASE_URL, credentials=login, clock=self.clock, transport=transport) as client,

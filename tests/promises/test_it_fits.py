@@ -373,7 +373,7 @@ async def test_another_principal_cannot_read_what_was_left_out(monstrous: tuple[
     world, call = monstrous
     handle = re.findall(r'read_result\(handle="(r_\w+)"', fitting(await call("list_labs")))[0]
     told = await world.refused("read_result", handle=handle, owner=Owner("local:mallory", "chat-1", exact=True))
-    assert told.startswith("Nothing is kept under ")
+    assert told.startswith("There is no stored result ")
 
 
 def test_every_tool_is_called_here() -> None:

@@ -3,6 +3,7 @@ import fcntl
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from pydantic import SecretStr
 
 from tests.support.clock import FakeClock, still_clock
 from tp_mcp.redaction import Redactor
-from tp_mcp.results import kept_logs, log_room
+from tp_mcp.results import kept_logs
 from tp_mcp.results.kept_logs import KeptLogs, LogLimits, Tail
+from tp_mcp.storage import blobs as blob_files
+from tp_mcp.storage.blobs import LOGS_LIMITS, BlobDirectory, BlobLimits
 
 SERVER = "http://tp.example:8000"
 SECRET = "correct-horse-battery"
@@ -30,9 +33,10 @@ def clock() -> FakeClock:
 def new_logs(tmp_path: Path, clock: FakeClock) -> Callable[..., KeptLogs]:
     """Open the one directory as another process does."""
 
-    def opened(server: str = SERVER, **limits: Any) -> KeptLogs:
+    def opened(server: str = SERVER, *, all_bytes: int = LOGS_LIMITS.all_bytes, **limits: Any) -> KeptLogs:
         redactor = Redactor((SecretStr(SECRET),))
-        return KeptLogs(tmp_path / "logs", server, clock, redactor.safe, LogLimits(**limits))
+        blobs = BlobDirectory(tmp_path / "logs", clock, replace(LOGS_LIMITS, all_bytes=all_bytes))
+        return KeptLogs(blobs, server, redactor.safe, LogLimits(**limits))
 
     return opened
 
@@ -172,7 +176,8 @@ async def test_a_secret_that_is_learnt_while_a_log_grows_does_not_tear_it_apart(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     secrets: list[SecretStr] = []
-    logs = KeptLogs(tmp_path / "logs", SERVER, clock, Redactor(secrets).safe)
+    blobs = BlobDirectory(tmp_path / "logs", clock, LOGS_LIMITS)
+    logs = KeptLogs(blobs, SERVER, Redactor(secrets).safe)
     data = f"a token {SECRET} here\n" * 400
     await logs.take_in(446, tail(data, 3_000))
     secrets.append(SecretStr(SECRET))
@@ -217,7 +222,7 @@ async def test_a_disk_that_is_full_breaks_nothing_and_the_next_tail_is_tried_aga
 
     logs = new_logs()
     with monkeypatch.context() as patched:
-        patched.setattr(kept_logs, "write_whole", full)
+        patched.setattr("tp_mcp.storage.blobs.os.utime", full)
         await logs.take_in(446, tail(lines(0, 200)))
     assert "The log of execution 446 could not be kept" in caplog.text
     assert await logs.get(446) is None
@@ -228,7 +233,7 @@ async def test_a_disk_that_is_full_breaks_nothing_and_the_next_tail_is_tried_aga
 async def test_a_process_that_does_not_let_the_lock_go_is_not_waited_for(
     new_logs: Callable[..., KeptLogs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_logs, "LOCK_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(blob_files, "LOCK_PAUSE_SECONDS", 0.0)
     logs = new_logs()
     await logs.take_in(446, tail(lines(0, 200)))
     lock = os.open(next((tmp_path / "logs").rglob(".lock")), os.O_RDWR)
@@ -268,12 +273,12 @@ async def test_the_files_are_not_looked_through_for_each_log(
         looks.append(path)
         return scandir(path)
 
-    monkeypatch.setattr("tp_mcp.results.log_room.os.scandir", counted)
+    monkeypatch.setattr("tp_mcp.storage.blobs.os.scandir", counted)
     logs = new_logs()
     for exec_id in range(1, 101):
         await logs.take_in(exec_id, tail(lines(0, 100), final=True))
     assert len(looks) == 1
-    clock.time += log_room.LOOK_SECONDS
+    clock.time += blob_files.LOOK_SECONDS
     await logs.take_in(446, tail(lines(0, 100), final=True))
     assert len(looks) == 2
 
@@ -284,6 +289,5 @@ async def test_a_file_that_goes_away_meanwhile_counts_as_nothing(
     await new_logs().take_in(446, tail(lines(0, 300), final=True))
     [state] = (tmp_path / "logs").rglob("446.json")
     (state.parent / "447.json").symlink_to("gone")
-    room = log_room.LogRoom(tmp_path / "logs", clock, all_bytes=10, age_seconds=DAY)
-    room.make()
+    BlobDirectory(tmp_path / "logs", clock, BlobLimits(all_bytes=10, age_seconds=DAY)).make_room(SERVER, 0)
     assert files(tmp_path) == []

@@ -15,10 +15,11 @@ from tp_mcp.errors import StoreFullError
 from tp_mcp.redaction import Redactor, SafeText
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.limits import MINIMUM_LIMIT, RESULT_MAX_BYTES
-from tp_mcp.results.shelf import Shelf
+from tp_mcp.results.stored_results import StoredResults
 from tp_mcp.results.text import Size
 from tp_mcp.results.text_pages import page
 from tp_mcp.server.rendering import CUT_MAX_CHARACTERS, kept_text
+from tp_mcp.storage.blobs import STORED_RESULTS_LIMITS, BlobDirectory
 
 TELLS = re.compile(
     r"\n\n\[Shown: ([\d,]+) of ([\d,]+) characters\. read_result\(handle=\"(r_\w{16})\"\) has the whole\.\]$"
@@ -55,21 +56,21 @@ def pages_of(text: str) -> str:
 async def cut_and_read(document: Document, budget: int, directory: Path) -> tuple[str, str, str]:
     """Return a result, what was to be kept of it, and what the handle that it tells leads to."""
     redactor = Redactor()
-    shelf = Shelf(directory, SystemClock(), redactor.safe)
+    stored = StoredResults(BlobDirectory(directory, SystemClock(), STORED_RESULTS_LIMITS), redactor.safe)
     wholes = [""]
 
     async def keep(whole: str) -> str:
         wholes.append(whole)
-        return await shelf.keep("alice", whole, what="a result")
+        return await stored.keep("alice", whole, what="a result")
 
     text = await kept_text(document, SafeText(""), redactor, max_characters=budget, keep=keep)
     told = TELLS.search(text)
-    return text, wholes[-1], "" if told is None else (await shelf.get("alice", told[3])).text
+    return text, wholes[-1], "" if told is None else (await stored.get("alice", told[3])).text
 
 
 @settings(max_examples=150, deadline=None)
 @given(DOCUMENTS, st.integers(MINIMUM_LIMIT + CUT_MAX_CHARACTERS, 4_000))
-def test_any_document_within_any_budget_and_the_whole_of_it_from_the_shelf(document: Document, budget: int) -> None:
+def test_any_document_within_any_budget_and_the_whole_of_it_stored(document: Document, budget: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         text, whole, read = asyncio.run(cut_and_read(document, budget, Path(directory)))
     assert len(text) <= budget

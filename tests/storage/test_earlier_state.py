@@ -160,7 +160,7 @@ async def test_its_confirmations_tokens_logins_and_audit_entries_are_found(house
 
 async def test_its_stored_result_and_its_kept_log_are_found_by_their_owner_only(house: House) -> None:
     async with house.process() as process:
-        stored = await process.services.shelf.get(ALICE.principal, RESULT)
+        stored = await process.services.stored_results.get(ALICE.principal, RESULT)
         assert (stored.what, stored.text) == ("a list of labs", "the whole of a result\n" * 50)
         log = await process.services.logs.get(446)
         assert log is not None
@@ -170,7 +170,7 @@ async def test_its_stored_result_and_its_kept_log_are_found_by_their_owner_only(
 
 
 async def test_its_history_is_found(house: House) -> None:
-    async with await open_storage(house.state) as storage:
+    async with await open_storage(house.state, clock=house.clock) as storage:
         history = storage.history
         past = await history.one(BASE_URL, 446, ALICE.principal)
         assert past is not None

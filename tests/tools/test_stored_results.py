@@ -18,7 +18,7 @@ BOB = Owner("local:bob", "environment:one", exact=True)
 
 
 async def keep(world: World, text: str = TEXT) -> str:
-    return await world.services.shelf.keep(ALICE.principal, text, what="a result of get_execution")
+    return await world.services.stored_results.keep(ALICE.principal, text, what="a result of get_execution")
 
 
 def body(text: str) -> str:
@@ -120,7 +120,7 @@ async def test_what_is_not_there_and_what_is_another_principals_are_told_alike(w
     told = await world.refused("read_result", handle=handle, owner=BOB)
     never = await world.refused("read_result", handle="r_0000000000000000")
     assert told.replace(handle, "...") == never.replace("r_0000000000000000", "...")
-    assert told.startswith("Nothing is kept under '")
+    assert told.startswith("There is no stored result '")
     assert "Make that call again." in told
 
 
@@ -163,20 +163,20 @@ async def test_a_log_that_nobody_watched_has_gaps_that_are_said(world: World) ->
 
 async def test_a_log_is_read_by_who_watched_or_saw_the_run_and_by_nobody_else(world: World) -> None:
     world.answers("get_execution", running(TEXT, 3_000, "Failed"))
-    assert "Nothing is kept under 'log-7'." in await world.refused("read_result", handle="log-7")
+    assert "There is no stored result 'log-7'." in await world.refused("read_result", handle="log-7")
     await world.call("get_execution", exec_id=7)
-    assert "Nothing is kept under 'log-7'." in await world.refused("read_result", handle="log-7", owner=BOB)
+    assert "There is no stored result 'log-7'." in await world.refused("read_result", handle="log-7", owner=BOB)
     assert "00001 all is well" in await world.call("read_result", handle="log-7")
     exec_id = world.rival_runs("Tests_CLI")
     watched = running(TEXT, 3_000, "Failed") | {"exec_id": exec_id}
     world.answers("get_execution", watched)
-    assert "Nothing is kept" in await world.refused("read_result", handle=f"log-{exec_id}", owner=BOB)
+    assert "There is no stored result" in await world.refused("read_result", handle=f"log-{exec_id}", owner=BOB)
     await world.call("start_watch", tool="get_execution", args={"exec_id": exec_id}, owner=BOB)
     assert "00001 all is well" in await world.call("read_result", handle=f"log-{exec_id}", owner=BOB)
 
 
 async def test_a_cursor_of_a_log_whose_middle_was_dropped_since_begins_anew(world: World) -> None:
-    logs = KeptLogs(world.services.logs._root, BASE_URL, world.services.clock, str, LogLimits(5_000, 5_000, 1_000))
+    logs = KeptLogs(world.services.logs._blobs, BASE_URL, str, LogLimits(5_000, 5_000, 1_000))
     for size in range(0, len(TEXT), 3_000):
         await logs.take_in(7, Tail(TEXT[max(0, size - 4_096) : size], size, final=False), reader=ALICE.principal)
     text = await world.call("read_result", handle="log-7")
@@ -195,7 +195,7 @@ async def test_somebody_who_watches_a_run_may_read_its_log_without_having_looked
     exec_id = int(re.findall(r"execution (\d+)", watch)[0])
     await world.run_to_its_end(exec_id)
     assert "test session starts" in await world.call("read_result", handle=f"log-{exec_id}", owner=BOB)
-    assert "Nothing is kept" in await world.refused("read_result", handle=f"log-{exec_id}")
+    assert "There is no stored result" in await world.refused("read_result", handle=f"log-{exec_id}")
 
 
 @pytest.mark.parametrize("pattern", ["(.*)*x", "(a|aa)+$", ".{0,50}z"])

@@ -268,7 +268,7 @@ async def test_evidence_that_cannot_be_kept_is_pointed_to_elsewhere(
     async def full(*_: object, **__: object) -> None:
         raise StoreError("no room")
 
-    monkeypatch.setattr(type(world.services.shelf), "keep", full)
+    monkeypatch.setattr(type(world.services.stored_results), "keep", full)
     text = await world.call("triage_execution", exec_id=bad)
     assert f"Every failed test with its line: get_execution(exec_id={bad})." in text
 

@@ -221,7 +221,7 @@ async def open_world(
             simulator._tree = asyncio.create_task(_returned(tree))
         clock, timer = simulator.state.clock, FakeTimer()
         login = PasswordLogin("demo", SecretStr(simulator.state.users["demo"].password))
-        storage = await open_storage(state_dir)
+        storage = await open_storage(state_dir, clock=clock)
         async with (
             TpClient(
                 base_url=BASE_URL,

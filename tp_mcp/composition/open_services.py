@@ -81,6 +81,7 @@ async def open_services(
         await open_storage(
             state_dir,
             events_of_end=(events := Events(settings.webhooks, redactor.knowing(client.secrets), clock)).of_end,
+            clock=clock,
         ) as storage,
         anyio.create_task_group() as tasks,
     ):

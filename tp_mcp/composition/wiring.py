@@ -22,7 +22,7 @@ from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.jobs.tp_reader import KeepingReader, TpReader
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.kept_logs import KeptLogs
-from tp_mcp.results.shelf import Shelf
+from tp_mcp.results.stored_results import StoredResults
 from tp_mcp.server.toolset import CHAINED_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.storage.opening import Storage
@@ -42,9 +42,6 @@ from tp_mcp.watch.model.watch import Watch
 from tp_mcp.watch.polling.lease_holder import Leases
 from tp_mcp.watch.polling.poller import Poller, Timer
 from tp_mcp.watch.registry import WatchRegistry
-
-SHELF_DIRECTORY = "shelf"
-LOGS_DIRECTORY = "logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
 
     # The client goes on learning, such as the password of a command.
     redactor = Redactor(ground.secrets).knowing(ground.client.secrets)
-    logs = KeptLogs(ground.storage.directory / LOGS_DIRECTORY, ground.server, ground.clock, redactor.safe)
+    logs = KeptLogs(ground.storage.logs, ground.server, redactor.safe)
     principals = ground.principals
     executions = EndedExecutions(
         client=ground.client,
@@ -169,7 +166,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         executions=executions,
         recorder=recorder,
         manifest=ground.manifest,
-        shelf=Shelf(ground.storage.directory / SHELF_DIRECTORY, ground.clock, redactor.safe),
+        stored_results=StoredResults(ground.storage.stored_results, redactor.safe),
         logs=logs,
         clock=ground.clock,
         allowed_pytest_options=settings.allowed_pytest_options,

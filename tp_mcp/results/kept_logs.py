@@ -1,28 +1,22 @@
-"""The logs of executions, as far as they were seen: one growing file per execution.
+"""Logs of executions, as far as TP showed them: one growing blob per execution; its group is the TP.
 
-    <directory>/446.json    how far it reaches, and who may read it
-    <directory>/446.3.txt   the log itself; the number goes up when its middle is dropped
+    446.json    how far it reaches, and who may read it
+    446.3.txt   the log itself; the number goes up when its middle is dropped
 
-Several processes may add to one log: a lock on the directory lets one at a time. What was appended counts once the
-first file says so, so that a process that dies in between leaves nothing half said.
+Several processes may add to one log, one at a time: they lock the group. Appended text counts once the first file says
+so, so that a process that dies in between leaves no half-written line.
 """
 
-import fcntl
 import logging
-import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import anyio.to_thread
 from pydantic import TypeAdapter, ValidationError
 
-from tp_mcp.clock import Clock
-from tp_mcp.results.log_room import LogRoom
-from tp_mcp.results.shelf import DIRECTORY_MODE, FILE_MODE, digest_of, write_whole
+from tp_mcp.errors import StoreError
+from tp_mcp.results.blobs import Blobs, digest_of
 from tp_mcp.results.stitching import ANEW, KNOWN_MAX_CHARACTERS, Known, stitch
 
 logger = logging.getLogger(__name__)
@@ -34,29 +28,23 @@ REMEMBERED_MAX = 10_000
 """Executions of which a process remembers how far their logs reach."""
 
 READERS_MAX = 200
-LOCK_TRIES = 20
-LOCK_PAUSE_SECONDS = 0.01
-_LOCK = ".lock"
+"""Principals who may read one log; the earliest are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """How much is kept of logs, and for how long.
+    """How much is kept of one log.
 
     Attributes:
-        head_bytes: how much of a log's beginning is kept.
+        head_bytes: how much of its beginning is kept.
         tail_bytes: how much of its end is kept at least.
         slack_bytes: by how much it may grow beyond both before its middle is dropped.
-        all_bytes: most bytes of all logs.
-        age_seconds: how long a log is kept that does not grow any more.
 
     """
 
     head_bytes: int = 500_000
     tail_bytes: int = 1_500_000
     slack_bytes: int = 500_000
-    all_bytes: int = 512_000_000
-    age_seconds: float = 14 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,25 +111,20 @@ class _Remembered(NamedTuple):
 class KeptLogs:
     """Keeps the logs of one TP's executions."""
 
-    def __init__(
-        self, directory: Path, server: str, clock: Clock, mask: Callable[[str], str], limits: LogLimits | None = None
-    ) -> None:
-        """Prepare; the directory is made when something is first kept.
+    def __init__(self, blobs: Blobs, server: str, mask: Callable[[str], str], limits: LogLimits | None = None) -> None:
+        """Prepare.
 
         Args:
-            directory: where the logs of all TPs lie.
-            server: the base URL of this one.
-            clock: the time.
-            mask: takes secrets, and what no reader sees, out of what is written.
-            limits: how much is kept.
+            blobs: stores the files of all TPs.
+            server: the base URL of this TP.
+            mask: removes secrets and invisible characters from texts that are stored.
+            limits: how much is kept of one log.
 
         """
-        self._root = directory
-        self._directory = directory / digest_of(server)
-        self._clock = clock
+        self._blobs = blobs
+        self._group = server
         self._mask = mask
         self._limits = limits or LogLimits()
-        self._room = LogRoom(directory, clock, all_bytes=self._limits.all_bytes, age_seconds=self._limits.age_seconds)
         self._remembered: dict[int, _Remembered] = {}
         # Threads of one process that try for one lock would only keep each other, and the rest of it, from working.
         self._writing = anyio.CapacityLimiter(1)
@@ -159,7 +142,7 @@ class KeptLogs:
             return
         try:
             await anyio.to_thread.run_sync(self._take_in, exec_id, tail, reader, limiter=self._writing)
-        except OSError as error:
+        except StoreError as error:
             logger.warning("The log of execution %d could not be kept: %s", exec_id, error)
 
     async def get(self, exec_id: int) -> KeptLog | None:
@@ -183,11 +166,10 @@ class KeptLogs:
         return tail.final or tail.size is None or not before.end <= tail.size <= before.end + WAITS_BYTES
 
     def _take_in(self, exec_id: int, tail: Tail, reader: str) -> None:
-        self._directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-        with _locked(self._directory / _LOCK) as locked:
+        with self._blobs.locked(self._group) as locked:
             if not locked:
-                return
-            self._room.make()
+                return  # what is skipped comes with a later tail
+            self._blobs.make_room(self._group, len(tail.text.encode("utf-8", "replace")))
             before = self._load(exec_id)
             state = self._stitched(exec_id, before or _State(), tail)
             who = digest_of(reader) if reader else ""
@@ -195,15 +177,14 @@ class KeptLogs:
                 state = replace(state, readers=(*state.readers, who)[-READERS_MAX:])
             if state != before and (before is not None or state.length or who):
                 self._save(exec_id, state, before)
-                self._room.added(state.length - (0 if before is None else before.length))
         self._remembered.pop(exec_id, None)
         self._remembered[exec_id] = _Remembered(state.end, state.final, hash(tail.text))
         if len(self._remembered) > REMEMBERED_MAX:
             del self._remembered[next(iter(self._remembered))]
 
     def _stitched(self, exec_id: int, state: _State, tail: Tail) -> _State:
-        path = self._text_path(exec_id, state.generation)
-        last = _read(path, state.length, last=KNOWN_MAX_CHARACTERS).decode("utf-8", "replace")
+        begin = max(state.length - KNOWN_MAX_CHARACTERS, 0)
+        last = self._text(exec_id, state, begin=begin).decode("utf-8", "replace")
         known = Known(end=state.end, last=last, whole_line=state.whole_line)
         added = stitch(known, tail.text, tail.size, self._mask, final=tail.final)
         if added is not None and added.text.startswith(ANEW):
@@ -214,7 +195,8 @@ class KeptLogs:
             return replace(state, final=state.final or (tail.final and tail.size == state.end))
         data = added.text.encode("utf-8", "replace")
         if data:
-            _append(path, state.length, data)
+            # What a process that died left behind that is overwritten.
+            self._blobs.append(self._group, _text_name(exec_id, state), data, at=state.length)
         state = replace(
             state,
             end=added.end,
@@ -226,7 +208,7 @@ class KeptLogs:
         limits = self._limits
         if state.length <= limits.head_bytes + limits.tail_bytes + limits.slack_bytes:
             return state
-        return self._without_middle(exec_id, state, _read(path, state.length))
+        return self._without_middle(exec_id, state, self._text(exec_id, state))
 
     def _without_middle(self, exec_id: int, state: _State, data: bytes) -> _State:
         head = state.head or data.rfind(b"\n", 0, self._limits.head_bytes) + 1
@@ -234,8 +216,7 @@ class KeptLogs:
         dropped = state.dropped + begin - head - state.mark
         mark = f"[... {dropped:,} bytes were dropped here: only so much of a log is kept ...]\n".encode()
         text = data[:head] + mark + data[begin:]
-        write_whole(self._text_path(exec_id, state.generation + 1), text, at=self._clock.now())
-        return replace(
+        state = replace(
             state,
             generation=state.generation + 1,
             length=len(text),
@@ -243,22 +224,21 @@ class KeptLogs:
             mark=len(mark),
             dropped=dropped,
         )
+        self._blobs.write(self._group, _text_name(exec_id, state), text)
+        return state
 
     def _save(self, exec_id: int, state: _State, before: _State | None) -> None:
-        write_whole(self._state_path(exec_id), _STATE.dump_json(state), at=self._clock.now())
-        if before is None or state.generation == before.generation:
-            return
-        for path in self._directory.glob(f"{exec_id}.*.txt"):
-            if path != self._text_path(exec_id, state.generation):
-                path.unlink(missing_ok=True)
+        self._blobs.write(self._group, f"{exec_id}.json", _STATE.dump_json(state))
+        if before is not None and state.generation != before.generation:
+            names = frozenset({f"{exec_id}.json", _text_name(exec_id, state)})
+            self._blobs.remove_others(self._group, f"{exec_id}.json", but_for=names)
 
     def _load(self, exec_id: int) -> _State | None:
         try:
-            return _STATE.validate_json(self._state_path(exec_id).read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError):
-            logger.warning("What is kept of the log of execution %d cannot be read", exec_id, exc_info=True)
+            data = self._blobs.read(self._group, f"{exec_id}.json")
+            return None if data is None else _STATE.validate_json(data)
+        except (StoreError, ValidationError):
+            logger.warning("The kept log of execution %d cannot be read", exec_id, exc_info=True)
             return None
 
     def _get(self, exec_id: int) -> KeptLog | None:
@@ -267,51 +247,16 @@ class KeptLogs:
             state = self._load(exec_id)
             if state is None or not state.length:
                 return None
-            data = _read(self._text_path(exec_id, state.generation), state.length)
+            data = self._text(exec_id, state)
             if data:
                 text = data.decode("utf-8", "replace")
                 return KeptLog(text, state.generation, state.end, state.missing, state.dropped)
         return None
 
-    def _state_path(self, exec_id: int) -> Path:
-        return self._directory / f"{exec_id}.json"
-
-    def _text_path(self, exec_id: int, generation: int) -> Path:
-        return self._directory / f"{exec_id}.{generation}.txt"
+    def _text(self, exec_id: int, state: _State, *, begin: int = 0) -> bytes:
+        """Return the part of the text that counts, from a byte on."""
+        return self._blobs.read(self._group, _text_name(exec_id, state), begin=begin, end=state.length) or b""
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Hold a lock on a file; False where another process keeps it: what is skipped comes with a later tail."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
-    try:
-        for _ in range(LOCK_TRIES):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(LOCK_PAUSE_SECONDS)
-            else:
-                yield True
-                return
-        yield False
-    finally:
-        os.close(file)
-
-
-def _append(path: Path, length: int, data: bytes) -> None:
-    """Write behind the part that counts; what a process that died left behind that is overwritten."""
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE), "r+b") as file:
-        file.truncate(length)
-        file.seek(length)
-        file.write(data)
-
-
-def _read(path: Path, length: int, *, last: int | None = None) -> bytes:
-    """Return the part that counts, or the last bytes of it."""
-    begin = 0 if last is None else max(length - last, 0)
-    try:
-        with path.open("rb") as file:
-            file.seek(begin)
-            return file.read(length - begin)
-    except FileNotFoundError:
-        return b""
+def _text_name(exec_id: int, state: _State) -> str:
+    return f"{exec_id}.{state.generation}.txt"

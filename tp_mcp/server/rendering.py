@@ -20,7 +20,7 @@ from tp_mcp.results.limits import (
     RESULT_MAX_BYTES,
     RESULT_MAX_CHARACTERS,
 )
-from tp_mcp.results.shelf import ENTRY_MAX_BYTES
+from tp_mcp.results.stored_results import ENTRY_MAX_BYTES
 from tp_mcp.results.text import Size, shorten, size_of
 from tp_mcp.watch.model.watch import InboxEntry
 

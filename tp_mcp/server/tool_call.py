@@ -79,7 +79,7 @@ async def call_tool(
     inbox, shown = (NOTHING, ()) if backend.closing else await _inbox(services, visit)
 
     async def keep(whole: str) -> str:
-        return await services.shelf.keep(owner.principal, whole, what=f"a result of {name}")
+        return await services.stored_results.keep(owner.principal, whole, what=f"a result of {name}")
 
     room = TYPICAL_CHARACTERS if definition is None else definition.typical_characters
     text = await kept_text(outcome, inbox, redactor, max_characters=room, keep=keep)

@@ -15,7 +15,7 @@ from tp_mcp.jobs.pytest_run.execution_rule import execution_job
 from tp_mcp.jobs.tp_reader import execution_of
 from tp_mcp.results import text_pages
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
-from tp_mcp.results.shelf import Kept, no_such_handle
+from tp_mcp.results.stored_results import StoredResult, no_such_result
 from tp_mcp.results.text import Size, count_of
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
@@ -67,7 +67,7 @@ async def read_result(arguments: ReadResultArguments, call: Call) -> Document:
     return await anyio.to_thread.run_sync(partial(_page, arguments, kept, begin))
 
 
-async def kept_under(handle: str, owner: Owner, services: Services) -> Kept:
+async def kept_under(handle: str, owner: Owner, services: Services) -> StoredResult:
     """Return what an owner may read under a handle.
 
     Raises:
@@ -76,13 +76,13 @@ async def kept_under(handle: str, owner: Owner, services: Services) -> Kept:
     """
     exec_id = execution_of(handle)
     if exec_id is None:
-        return await services.shelf.get(owner.principal, handle)
+        return await services.stored_results.get(owner.principal, handle)
     log = await services.logs.get(exec_id) if await _may_read(exec_id, owner, services) else None
     if log is None:
-        raise no_such_handle(handle)
+        raise no_such_result(handle)
     lost = [f"{log.missing:,} never shown" if log.missing else "", f"{log.dropped:,} not kept" if log.dropped else ""]
     words = "".join(f", {each}" for each in lost if each)
-    return Kept(f"the log of execution {exec_id}, {log.size:,} bytes seen{words}", log.text, log.generation)
+    return StoredResult(f"the log of execution {exec_id}, {log.size:,} bytes seen{words}", log.text, log.generation)
 
 
 async def _may_read(exec_id: int, owner: Owner, services: Services) -> bool:
@@ -94,12 +94,12 @@ async def _may_read(exec_id: int, owner: Owner, services: Services) -> bool:
     return any(watch.job == job for watch in watches)
 
 
-def first_page(handle: str, kept: Kept) -> Document:
+def first_page(handle: str, kept: StoredResult) -> Document:
     """Return the first page of what is kept."""
     return _page(ReadResultArguments(handle=handle), kept, 0)
 
 
-def _page(arguments: ReadResultArguments, kept: Kept, begin: int) -> Document:
+def _page(arguments: ReadResultArguments, kept: StoredResult, begin: int) -> Document:
     if arguments.head:
         shown = text_pages.head(kept.text, arguments.head, PAGE_MAX)
     elif arguments.tail:
@@ -121,7 +121,7 @@ def _page(arguments: ReadResultArguments, kept: Kept, begin: int) -> Document:
     return Document(where, (_excerpt(shown.text),), step)
 
 
-def _searched(arguments: ReadResultArguments, kept: Kept, begin: int, goes_on: Callable[[], bool]) -> Document:
+def _searched(arguments: ReadResultArguments, kept: StoredResult, begin: int, goes_on: Callable[[], bool]) -> Document:
     found = text_pages.search(
         kept.text, begin, finder(arguments.search), PAGE_MAX, context=arguments.context, goes_on=goes_on
     )
@@ -133,7 +133,7 @@ def _searched(arguments: ReadResultArguments, kept: Kept, begin: int, goes_on: C
     return Document(f"{matching} {arguments.search!r} {where}.", sections, step)
 
 
-def _begin(cursor: str, kept: Kept) -> int:
+def _begin(cursor: str, kept: StoredResult) -> int:
     if not cursor:
         return 0
     given = _CURSOR.fullmatch(cursor)
@@ -150,7 +150,7 @@ def _excerpt(text: str) -> LogExcerpt | Paragraph:
     return LogExcerpt("", body, source="what was kept", exact=True) if text else Paragraph("It is empty.")
 
 
-def _call(arguments: ReadResultArguments, kept: Kept, begin: int) -> str:
+def _call(arguments: ReadResultArguments, kept: StoredResult, begin: int) -> str:
     cursor = f"{begin}-{kept.version}" if kept.version else str(begin)
     search: dict[str, JsonValue] = {"search": arguments.search} if arguments.search else {}
     if arguments.search and arguments.context != CONTEXT:

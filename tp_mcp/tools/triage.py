@@ -178,7 +178,8 @@ async def _evidence(analysis: Analysis, call: Call) -> str:
     exec_id = analysis.run.exec_id
     try:
         text = await anyio.to_thread.run_sync(evidence, analysis)
-        handle = await call.services.shelf.keep(call.owner.principal, text, what=f"the failures of execution {exec_id}")
+        what = f"the failures of execution {exec_id}"
+        handle = await call.services.stored_results.keep(call.owner.principal, text, what=what)
     except StoreError as error:
         logger.warning("The failures of execution %d could not be stored: %s", exec_id, error)
         return f"Every failed test with its line: {watch_documents.call_words('get_execution', exec_id=exec_id)}."

@@ -70,7 +70,8 @@ async def read_resource(uri: str, *, backend: Backend, owner: Owner) -> list[Rea
         raise ResourceError("It could not be read for an internal reason; see the server's log.") from None
 
     async def keep(whole: str) -> str:
-        return await services.shelf.keep(owner.principal, whole, what=f"the resource {uri[:URI_SHOWN_CHARACTERS]}")
+        what = f"the resource {uri[:URI_SHOWN_CHARACTERS]}"
+        return await services.stored_results.keep(owner.principal, whole, what=what)
 
     text = await kept_text(document, NOTHING, redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
     return [resource_contents(text)]

@@ -106,7 +106,7 @@ async def completed(task: WatchTask, watches: tuple[Watch, ...], services: Servi
 
 async def _text(document: Document, task: WatchTask, services: Services) -> SafeText:
     async def keep(whole: str) -> str:
-        return await services.shelf.keep(task.owner.principal, whole, what="a task's result")
+        return await services.stored_results.keep(task.owner.principal, whole, what="a task's result")
 
     return await kept_text(document, NOTHING, services.redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
 

@@ -16,7 +16,7 @@ from tp_mcp.history.analysis import EndedExecutions
 from tp_mcp.history.recorder import Recorder
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.kept_logs import KeptLogs
-from tp_mcp.results.shelf import Shelf
+from tp_mcp.results.stored_results import StoredResults
 from tp_mcp.settings import DEFAULT_MAX_WAIT_SECONDS
 from tp_mcp.tools.framework.tp_catalogue import Catalogue
 from tp_mcp.tools.framework.tp_identities import Acting, Principals
@@ -50,7 +50,7 @@ class Services:
         executions: reads ended executions, and keeps what they came to.
         recorder: does so in the background.
         manifest: how jobs are watched.
-        shelf: keeps what did not fit into a result.
+        stored_results: results that were too large to show.
         logs: keeps the logs of executions.
         clock: the time.
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
@@ -78,7 +78,7 @@ class Services:
     executions: EndedExecutions
     recorder: Recorder
     manifest: Manifest
-    shelf: Shelf
+    stored_results: StoredResults
     logs: KeptLogs
     clock: Clock
     allowed_pytest_options: frozenset[str]
