@@ -31,9 +31,10 @@ from tp_mcp.jobs.tp_reader import TpReader
 from tp_mcp.storage.opening import STORE_FILE, open_storage
 from tp_mcp.storage.watch_rows import watch_to_row
 from tp_mcp.storage.watches import WatchStore
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
-from tp_mcp.watch.polling.interpretation import Reader
+from tp_mcp.watch.polling.interpretation import Interpreter, Reader
 from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.polling.timer import ApschedulerTimer
 
@@ -143,9 +144,8 @@ async def ours(port: int, watches: int, targets: int) -> dict[str, float]:
             rule = ExecutionRule()
             poller = Poller(
                 store=store,
-                reader=noted,
-                rules={EXECUTION_RULE: rule},
-                settlers={EXECUTION_RULE: rule},
+                feed=ChangeFeed(store=store, clock=SystemClock(), task_group=tasks),
+                interpreter=Interpreter(noted, {EXECUTION_RULE: rule}, {EXECUTION_RULE: rule}),
                 clock=SystemClock(),
                 timer=ApschedulerTimer(),
                 task_group=tasks,
@@ -229,9 +229,8 @@ async def bytes_each(_port: int, watches: int, targets: int) -> dict[str, float]
             noted = Noted(Same())
             poller = Poller(
                 store=store,
-                reader=noted,
-                rules={EXECUTION_RULE: rule},
-                settlers={EXECUTION_RULE: rule},
+                feed=ChangeFeed(store=store, clock=clock, task_group=tasks),
+                interpreter=Interpreter(noted, {EXECUTION_RULE: rule}, {EXECUTION_RULE: rule}),
                 clock=clock,
                 timer=Never(),
                 task_group=tasks,

@@ -11,6 +11,7 @@ from typing import Any
 
 from tp_mcp.storage.opening import STORE_FILE
 from tp_mcp.storage.watch_rows import row_to_entry, row_to_watch
+from tp_mcp.watch.delivery.messages import reason_text
 from tp_mcp.watch.model.watch import Advisory, InboxEntry, Watch, WatchState
 
 RUN_MARK = "chaos_"
@@ -154,7 +155,7 @@ def _wrong_end(watch: Watch, write: Row | None) -> str:
         return "its job has not ended on TP"
     good = end["status"] in {"Done", "SUCCESS"}
     if watch.state is not (WatchState.DONE if good else WatchState.FAILED):
-        return f"TP ended its job with {end['status']}, the watch says: {watch.reason}"
+        return f"TP ended its job with {end['status']}, the watch says: {reason_text(watch)}"
     return "" if write["exec_id"] is None else _wrong_run(watch, write, good=good)
 
 

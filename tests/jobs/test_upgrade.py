@@ -18,6 +18,7 @@ from tp_mcp.jobs.upgrade.upgrade_rule import (
     upgrade_job,
 )
 from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.delivery.messages import reason_text
 from tp_mcp.watch.model.reading import Verdict
 from tp_mcp.watch.model.watch import Advisory, Watch, WatchState
 
@@ -61,7 +62,7 @@ def test_an_upgrade_that_nobody_picks_up_is_advised_of_and_ends_by_time(
     assert {each.state for each in walked[:179]} == {WatchState.ACTIVE}
     ended = walked[179]
     assert (ended.state, walked[-1]) == (WatchState.TIMED_OUT, ended)
-    assert "Nothing has picked it up for 45 min." in ended.reason
+    assert "Nothing has picked it up for 45 min." in reason_text(ended)
     assert "TP still showed the job before it" in messages.end_message(ended)
 
 

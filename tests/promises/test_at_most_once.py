@@ -10,6 +10,7 @@ import pytest
 
 from tests.promises.house import ALICE, LAB, TEST, House, Process, open_house
 from tp_mcp.errors import StoreError, TpBusyError, TpError
+from tp_mcp.watch.delivery.messages import reason_text
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import WatchState
 
@@ -77,7 +78,7 @@ async def test_a_run_that_never_reached_tp_is_said_to_be_unknown_and_not_sent_ag
         await house.advance(600)
         [watch] = await process.watches()
         assert (watch.state, watch.outcome) == (WatchState.FAILED, Outcome.UNKNOWN)
-        assert "not sent again" in watch.reason
+        assert "not sent again" in reason_text(watch)
         assert house.tp.count(RUN) == 1
 
 

@@ -27,7 +27,7 @@ from tp_mcp.server.notifications import publisher as pushes_module
 from tp_mcp.server.notifications.handshake_sessions import HandshakeSessions
 from tp_mcp.server.notifications.listen_streams import ListenStreams
 from tp_mcp.server.notifications.publisher import Pushes
-from tp_mcp.watch.delivery.throttle import Throttle
+from tp_mcp.watch.delivery.change_feed import Throttle
 from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
@@ -244,7 +244,7 @@ async def test_ends_that_are_noticed_again_are_told_once_and_remembered_within_l
                 await chat.world.advance(400)
             await until(lambda: len(reader.taken) == 3)
             (newest, *_) = await services.registry.list(IDENTITY.owner(None), all_conversations=True)
-            services.registry._changes.tell(newest)
+            services.feed.publish(newest)
             await chat.world.advance(5)
             assert len(reader.taken) == 3
             assert len(pushes._told) == 2

@@ -8,6 +8,7 @@ import pytest
 
 from tp_mcp.errors import StoreError, WatchLimitError
 from tp_mcp.storage import watches as sqlite_store
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.chain import Chain, Link
 from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict
@@ -28,9 +29,10 @@ def done(watch: Watch, at: float = NOW + 60) -> Step:
 async def end(store: Store, watch: Watch, at: float = NOW + 60) -> InboxEntry:
     await store.add(watch)
     step = done(watch, at)
-    assert step.entry is not None
-    assert await store.save(step.watch, step.entry) is not None
-    return step.entry
+    entry = inbox_entry(step)
+    assert entry is not None
+    assert await store.save(step.watch, entry) is not None
+    return entry
 
 
 def full(make_watch: MakeWatch) -> Watch:
@@ -93,7 +95,7 @@ async def test_each_write_counts_the_revision_and_an_outdated_one_writes_nothing
     assert first is not None
     assert (first.revision, first.polls) == (1, 1)
     step = done(watch)
-    assert await store.save(step.watch, step.entry) is None
+    assert await store.save(step.watch, inbox_entry(step)) is None
     assert await store.get(watch.id) == first
     assert await store.unseen(watch.owner) == ()
     assert await store.save(make_watch()) is None
@@ -104,9 +106,10 @@ async def test_an_end_and_its_entry_are_written_together_or_not_at_all(store: St
     await end(store, watch)
     await store.add(other)
     step = done(other)
-    assert step.entry is not None
+    entry = inbox_entry(step)
+    assert entry is not None
     with pytest.raises(StoreError):
-        await store.save(step.watch, replace(step.entry, watch_id=watch.id))
+        await store.save(step.watch, replace(entry, watch_id=watch.id))
     assert await store.get(other.id) == other
     assert [entry.watch_id for entry in await store.unseen(watch.owner)] == [watch.id]
 
@@ -278,7 +281,9 @@ async def test_two_processes_writing_one_watch_make_one_end(open_store: OpenStor
     for watch in watches:
         await one.add(watch)
     steps = [done(watch) for watch in watches]
-    written = await asyncio.gather(*(store.save(step.watch, step.entry) for step in steps for store in (one, two)))
+    written = await asyncio.gather(
+        *(store.save(step.watch, inbox_entry(step)) for step in steps for store in (one, two))
+    )
     assert sum(saved is not None for saved in written) == len(watches)
     assert len(await two.unseen(watches[0].owner)) == len(watches)
 
@@ -345,10 +350,10 @@ async def test_nothing_is_written_under_the_epoch_of_a_lease_that_is_gone(
     (old,) = await one.beat("one", TP, ["a"], at=NOW, lifetime=10.0)
     (new,) = await two.beat("two", TP, ["a"], at=NOW + 10, lifetime=10.0)
     step = done(watch)
-    assert await one.save(step.watch, step.entry, epoch=old.epoch) is None
+    assert await one.save(step.watch, inbox_entry(step), epoch=old.epoch) is None
     assert await one.get(watch.id) == watch
     assert await one.unseen(watch.owner) == ()
-    assert await two.save(step.watch, step.entry, epoch=new.epoch) is not None
+    assert await two.save(step.watch, inbox_entry(step), epoch=new.epoch) is not None
 
 
 async def test_what_is_wanted_no_longer_and_the_dead_are_forgotten(open_store: OpenStore) -> None:

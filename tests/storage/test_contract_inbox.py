@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tp_mcp.watch.delivery.inbox import LeastShown
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch
@@ -16,9 +17,10 @@ async def end(store: Store, watch: Watch, at: float) -> InboxEntry:
     await store.add(watch)
     interpretation = Interpretation(Reading(Verdict.DONE, "Done", outcome=Outcome.PASSED), memory=None)
     step = state_machine.observe_answer(watch, interpretation, {"status": "Done"}, now=at)
-    assert step.entry is not None
-    assert await store.save(step.watch, step.entry) is not None
-    return step.entry
+    entry = inbox_entry(step)
+    assert entry is not None
+    assert await store.save(step.watch, entry) is not None
+    return entry
 
 
 async def test_the_least_shown_of_the_newest_come_first_however_many_there_are(

@@ -7,6 +7,7 @@ import pytest
 
 from tp_mcp.storage import watches
 from tp_mcp.storage.watches import WatchStore
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
 from tp_mcp.watch.model.usual_duration import Usual
@@ -22,7 +23,7 @@ async def end(store: Store, watch: Watch, took: float | None, *, verdict: Verdic
     await store.add(watch)
     reading = Reading(verdict, "Done", took_seconds=took)
     step = state_machine.observe_answer(watch, Interpretation(reading, None), {}, now=NOW + 9000)
-    return await store.save(step.watch, step.entry)
+    return await store.save(step.watch, inbox_entry(step))
 
 
 async def end_each(store: Store, make_watch: MakeWatch, *seconds: float, group: str = "g") -> None:
@@ -66,7 +67,7 @@ async def test_what_says_no_duration_is_not_kept(store: Store, make_watch: MakeW
     assert await end_again(store, stale) is None
     gone = state_machine.refuse(make_watch(reading=None), reason="busy", now=NOW)
     await store.add(replace(gone.watch, state=late.state, ended_at=None))
-    await store.save(gone.watch, gone.entry)
+    await store.save(gone.watch, inbox_entry(gone))
     assert await store.usual(server, ("g",)) is None
 
 
@@ -75,7 +76,7 @@ async def end_again(store: Store, watch: Watch) -> Watch | None:
     step = state_machine.observe_answer(
         watch, Interpretation(Reading(Verdict.DONE, "Done", took_seconds=5.0), None), {}, now=NOW
     )
-    return await store.save(step.watch, step.entry)
+    return await store.save(step.watch, inbox_entry(step))
 
 
 async def test_the_history_outlives_the_watches(store: Store, make_watch: MakeWatch) -> None:

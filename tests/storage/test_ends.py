@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tp_mcp.storage import inbox
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.watch import Watch
 from tp_mcp.watch.store import Store
@@ -16,7 +17,7 @@ MakeWatch = Callable[..., Watch]
 async def ended(store: Store, watch: Watch) -> str:
     await store.add(watch)
     step = state_machine.refuse(watch, reason="It was refused.", now=NOW)
-    assert await store.save(step.watch, step.entry) is not None
+    assert await store.save(step.watch, inbox_entry(step)) is not None
     return watch.id
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tests.storage.test_contract import NOW, done, end
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.model.watch import Owner, Watch
 from tp_mcp.watch.store import Store
 
@@ -57,10 +58,10 @@ async def test_whoever_knew_the_watch_before_it_went_cannot_write_its_end_for_th
     await store.add(watch)
     moved = await store.hand_over(watch.id, THREAD)
     step = done(watch)
-    assert await store.save(step.watch, step.entry) is None
+    assert await store.save(step.watch, inbox_entry(step)) is None
     assert moved is not None
     step = done(moved)
-    assert await store.save(step.watch, step.entry) is not None
+    assert await store.save(step.watch, inbox_entry(step)) is not None
     assert [entry.owner for entry in await store.unseen(THREAD)] == [THREAD]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tp_mcp.errors import StoreError
 from tp_mcp.storage.opening import Storage, open_storage
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.delivery.outbox import EventKind, Outgoing, new_event_id
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
@@ -41,7 +42,7 @@ async def ended(store: Storage, watch: Watch) -> Watch:
     await store.watches.add(watch)
     interpretation = Interpretation(Reading(Verdict.DONE, "Done"), memory=None)
     step = state_machine.observe_answer(watch, interpretation, {}, now=NOW)
-    assert await store.watches.save(step.watch, step.entry) is not None
+    assert await store.watches.save(step.watch, inbox_entry(step)) is not None
     return step.watch
 
 

@@ -18,12 +18,12 @@ from tp_mcp.errors import StoreError, TpNotJsonError
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.storage.watches import WatchStore
-from tp_mcp.watch.delivery.change_events import Changes
-from tp_mcp.watch.delivery.change_feed import Elsewhere
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.delivery.inbox import Inbox
 from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Settlement, Verdict
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState, new_watch_id
+from tp_mcp.watch.polling.interpretation import Interpreter
 from tp_mcp.watch.polling.lease_holder import Leases
 from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.registry import Intent, WatchRegistry
@@ -146,7 +146,7 @@ class World:
     reader: FakeReader
     store: SpyStore
     poller: Poller
-    changes: Changes
+    feed: ChangeFeed
     registry: WatchRegistry
     inbox: Inbox
     tasks: Any
@@ -271,21 +271,21 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
     ) -> AsyncIterator[World]:
         clock = clock or FakeClock()
         store = SpyStore((await open_storage(tmp_path / "state")).watches)
-        timer, reader, changes, step = FakeTimer(), FakeReader(clock), Changes(), StepRule()
+        timer, reader, step = FakeTimer(), FakeReader(clock), StepRule()
         try:
             async with anyio.create_task_group() as tasks:
                 changed: list[Watch] = []
+                feed = ChangeFeed(store=store, clock=clock, task_group=tasks)
 
                 def on_change(watch: Watch) -> None:
                     changed.append(watch)
-                    changes.tell(watch)
+                    feed.publish(watch)
 
                 leases = Leases(store=store, clock=clock, server=SERVER) if shared else None
                 poller = Poller(
                     store=store,
-                    reader=reader,
-                    rules={"step": step, MATCH_RULE: MatchRule()},
-                    settlers={"step": step},
+                    feed=feed,
+                    interpreter=Interpreter(reader, {"step": step, MATCH_RULE: MatchRule()}, {"step": step}),
                     clock=clock,
                     timer=timer,
                     task_group=tasks,
@@ -294,21 +294,13 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
                     leases=leases,
                     **options,
                 )
-                elsewhere = Elsewhere(
-                    store=store,
-                    changes=changes,
-                    clock=clock,
-                    task_group=tasks,
-                    on_written=poller.written_elsewhere,
-                )
                 registry = WatchRegistry(
                     store=store,
                     poller=poller,
-                    changes=changes,
+                    feed=feed,
                     clock=clock,
                     server=SERVER,
                     task_group=tasks,
-                    elsewhere=elsewhere if shared else None,
                 )
                 world = World(
                     clock=clock,
@@ -316,7 +308,7 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
                     reader=reader,
                     store=store,
                     poller=poller,
-                    changes=changes,
+                    feed=feed,
                     registry=registry,
                     inbox=Inbox(store=store, clock=clock),
                     tasks=tasks,

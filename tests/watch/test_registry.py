@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tp_mcp.errors import StoreBusyError, StoreError, WatchLimitError, WatchNotFoundError
-from tp_mcp.watch.delivery.change_events import HEARTBEAT_SECONDS
+from tp_mcp.watch.delivery.waiting import PROGRESS_SECONDS
 from tp_mcp.watch.model.watch import Owner, Watch, WatchState
 from tp_mcp.watch.registry import Intent
 
@@ -167,8 +167,8 @@ async def test_who_waits_is_told_at_once_every_ten_seconds_and_at_each_poll(
         assert call.done()
         at_once, first, *later = [at - began for at, _ in reports.told]
         assert at_once == 0.0
-        assert HEARTBEAT_SECONDS / 2 <= first < HEARTBEAT_SECONDS, "not all who began together in one moment"
-        assert later == [*(first + beats * HEARTBEAT_SECONDS for beats in range(1, len(later))), 35.0]
+        assert PROGRESS_SECONDS / 2 <= first < PROGRESS_SECONDS, "not all who began together in one moment"
+        assert later == [*(first + beats * PROGRESS_SECONDS for beats in range(1, len(later))), 35.0]
         polled = await world.add(make_watch("2"))
         reports.told.clear()
         call = await waiting(world, polled, 30, reports)
@@ -183,7 +183,7 @@ async def test_a_watch_that_another_process_follows_is_seen_to_end(open_world: A
         call = await waiting(two, watch, 600)
         one.reader.on("1", {"status": "done"})
         await one.advance(16)
-        await two.advance(HEARTBEAT_SECONDS)
+        await two.advance(PROGRESS_SECONDS)
         assert call.done()
         assert (await call).state is WatchState.DONE
 

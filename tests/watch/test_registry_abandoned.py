@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.storage.watches import WatchStore
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
 from tp_mcp.watch.registry import end_abandoned
@@ -37,7 +38,7 @@ async def test_one_that_another_process_ends_first_is_ended_once(
             self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None
         ) -> Watch | None:
             quicker = state_machine.lose(replace(watch, state=WatchState.ACTIVE), reason=REASON, now=watch.created_at)
-            await super().save(quicker.watch, quicker.entry)
+            await super().save(quicker.watch, inbox_entry(quicker))
             return await super().save(watch, entry, epoch=epoch)
 
     store = Slow((await open_storage(tmp_path)).watches._database)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -17,8 +17,7 @@ from tp_mcp.errors import StoreError
 from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Webhook
 from tp_mcp.storage.opening import Storage, open_storage
-from tp_mcp.watch.delivery.change_events import Changes
-from tp_mcp.watch.delivery.change_feed import News
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.delivery.delivery_log import Deliveries
 from tp_mcp.watch.delivery.outbox import EventKind, Outgoing
 from tp_mcp.watch.model.reading import Counts, Reading, Verdict
@@ -56,7 +55,7 @@ class World:
 
     store: Storage
     clock: FakeClock
-    changes: Changes
+    feed: ChangeFeed
     polled: set[str] = field(default_factory=set)
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -82,7 +81,9 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     store = await open_storage(tmp_path / "state")
-    yield World(store, FakeClock(), Changes())
+    clock = FakeClock()
+    # The courier listens only to its own process, so the feed starts no task.
+    yield World(store, clock, ChangeFeed(store=store.watches, clock=clock, task_group=cast("Any", None)))
     await store.close()
 
 
@@ -97,9 +98,8 @@ async def sending(world: World, outbox: Any = None, **endpoints: Webhook) -> Asy
         clock=world.clock,
         rng=random.Random(0),
     )
-    news = News(store=world.store.watches, changes=world.changes, clock=world.clock, on_written=world.changes.tell)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(courier.run, news, world.polled.__contains__)
+        tasks.start_soon(courier.run, world.feed, world.polled.__contains__)
         await asyncio.sleep(0.02)
         yield
         tasks.cancel_scope.cancel()
@@ -209,9 +209,8 @@ async def test_an_endpoint_that_hangs_holds_up_no_other(
         clock=world.clock,
         make_sender=lambda webhook: Hanging() if "hangs" in webhook.url else Sender(webhook),  # type: ignore[arg-type, return-value]
     )
-    news = News(store=world.store.watches, changes=world.changes, clock=world.clock, on_written=world.changes.tell)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(courier.run, news, world.polled.__contains__)
+        tasks.start_soon(courier.run, world.feed, world.polled.__contains__)
         await world.until(lambda: [received.headers["webhook-id"] for received in receiver.received] == ["evt_2"])
         tasks.cancel_scope.cancel()
 
@@ -221,7 +220,7 @@ async def test_an_end_wakes_the_courier(
 ) -> None:
     async with sending(world, chat=make_webhook(receiver.url())):
         await world.store.outbox.queue([make_event()])
-        world.changes.tell(make_watch(state=WatchState.DONE, ended_at=NOW))
+        world.feed.publish(make_watch(state=WatchState.DONE, ended_at=NOW))
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not receiver.received:
                 await asyncio.sleep(0.005)
@@ -241,8 +240,8 @@ async def test_progress_is_told_by_the_process_that_polls_paced_and_only_to_who_
     ends = make_webhook(receiver.url("127.0.0.1", "/ends"))
     async with sending(world, both=both, ends=ends):
         for passed in range(int(3 * PROGRESS_SECONDS)):
-            world.changes.tell(going_on(mine, passed))
-            world.changes.tell(going_on(others, passed))
+            world.feed.publish(going_on(mine, passed))
+            world.feed.publish(going_on(others, passed))
             await world.pass_time(1)
         await world.until(lambda: len(receiver.received) >= 3)
     assert {received.path for received in receiver.received} == {"/both"}
@@ -256,7 +255,7 @@ async def test_where_nobody_asked_for_progress_none_is_queued(
 ) -> None:
     world.polled.add("w_00000001")
     async with sending(world, ends=make_webhook(receiver.url())):
-        world.changes.tell(going_on(make_watch(), 1))
+        world.feed.publish(going_on(make_watch(), 1))
         await world.pass_time(40)
     assert receiver.received == []
 
@@ -274,7 +273,7 @@ async def test_a_store_that_fails_delays_and_loses_nothing(
     outbox = FailingOutbox(world.store.outbox, drop_forgotten=1, claim=1, arrived=1, queue=1)
     world.polled.add("w_00000001")
     async with sending(world, outbox, chat=make_webhook(receiver.url(), events=["end", "progress"])):
-        world.changes.tell(going_on(make_watch(), 1))
+        world.feed.publish(going_on(make_watch(), 1))
         await world.until(lambda: len(receiver.received) == 2)
         await world.pass_time(10)
     # Its claim had to run out, because that it arrived could not be written.

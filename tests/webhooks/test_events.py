@@ -11,6 +11,7 @@ from tests.support.clock import still_clock
 from tests.webhooks.conftest import NOW, SECRET
 from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Webhook
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.delivery.outbox import EventKind, Outgoing, no_events
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.chain import Chain
@@ -37,8 +38,9 @@ def done(watch: Watch) -> tuple[Watch, InboxEntry]:
         report_url="http://tp.example/report.html",
     )
     step = state_machine.observe_answer(watch, Interpretation(reading, memory=None), {"status": "Done"}, now=NOW)
-    assert step.entry is not None
-    return step.watch, step.entry
+    entry = inbox_entry(step)
+    assert entry is not None
+    return step.watch, entry
 
 
 def only(sent: Any) -> Outgoing:
@@ -152,8 +154,9 @@ def test_what_the_conversation_was_told_by_its_own_call_is_no_event(
     def told(**changes: Any) -> int:
         starting = make_watch(state=WatchState.STARTING, started_at=None, **changes)
         step = state_machine.refuse(starting, reason="TP refused.", now=NOW)
-        assert step.entry is not None
-        return len(made.of_end(step.watch, step.entry))
+        entry = inbox_entry(step)
+        assert entry is not None
+        return len(made.of_end(step.watch, entry))
 
     assert told() == 0
     step_of_a_chain = Chain(step=2, parent="w_00000000")

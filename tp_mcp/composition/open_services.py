@@ -118,7 +118,7 @@ async def open_services(
                     clock=clock,
                     claim_seconds=webhook_claim_seconds,
                 )
-                tasks.start_soon(courier.run, assembly.services.news, assembly.poller.polls)
+                tasks.start_soon(courier.run, assembly.services.feed, assembly.poller.polls)
             tasks.start_soon(assembly.recorder.keep_looking)
             yield assembly.services
         finally:

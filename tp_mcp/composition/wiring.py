@@ -32,13 +32,13 @@ from tp_mcp.tools.framework.tp_identities import Principals
 from tp_mcp.tools.starts.chain_arguments import ToolStarter
 from tp_mcp.watch.conversations import Conversations
 from tp_mcp.watch.delivery.catch_up import CatchingUp
-from tp_mcp.watch.delivery.change_events import Changes
-from tp_mcp.watch.delivery.change_feed import Elsewhere, News
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.delivery.delivery_log import Deliveries
 from tp_mcp.watch.delivery.inbox import Inbox
 from tp_mcp.watch.delivery.tasks import Tasks
 from tp_mcp.watch.lifecycle.chain_runner import Chains
 from tp_mcp.watch.model.watch import Watch
+from tp_mcp.watch.polling.interpretation import Interpreter
 from tp_mcp.watch.polling.lease_holder import Leases
 from tp_mcp.watch.polling.poller import Poller, Timer
 from tp_mcp.watch.registry import WatchRegistry
@@ -101,7 +101,7 @@ class Assembly:
 
 def assemble(settings: Settings, ground: Ground) -> Assembly:
     """Join the parts; nothing is polled before the registry resumes and the poller is started."""
-    changes = Changes()
+    feed = ChangeFeed(store=ground.storage.watches, clock=ground.clock, task_group=ground.tasks)
     chains = Chains(store=ground.storage.watches, clock=ground.clock, server=ground.server, task_group=ground.polls)
 
     # The client goes on learning, such as the password of a command.
@@ -124,16 +124,19 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
     def on_change(watch: Watch) -> None:
         # First: who is waked by the end waits for its brief.
         recorder.notice(watch)
-        changes.tell(watch)
+        feed.publish(watch)
         chains.notice(watch)
 
     polled = TpReader(ground.client, None if principals is None else principals.polling)
     poller = Poller(
         store=ground.storage.watches,
-        reader=KeepingReader(polled, logs, ground.polls),
+        feed=feed,
+        interpreter=Interpreter(
+            KeepingReader(polled, logs, ground.polls),
+            rules={MATCH_RULE: MatchRule(), **{kind.name: kind.rule for kind in KINDS.values()}},
+            settlers={kind.name: kind.rule for kind in KINDS.values()},
+        ),
         identity_of=None if principals is None else principals.identity,
-        rules={MATCH_RULE: MatchRule(), **{kind.name: kind.rule for kind in KINDS.values()}},
-        settlers={kind.name: kind.rule for kind in KINDS.values()},
         clock=ground.clock,
         timer=ground.timer,
         task_group=ground.polls,
@@ -145,21 +148,18 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
     registry = WatchRegistry(
         store=ground.storage.watches,
         poller=poller,
-        changes=changes,
+        feed=feed,
         clock=ground.clock,
         server=ground.server,
         task_group=ground.tasks,
-        elsewhere=_elsewhere(ground, changes, poller),
     )
     services = Services(
         client=ground.client,
         catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
         registry=registry,
         inbox=Inbox(store=ground.storage.watches, clock=ground.clock),
-        news=News(
-            store=ground.storage.watches, changes=changes, clock=ground.clock, on_written=poller.written_elsewhere
-        ),
-        catching_up=CatchingUp(registry=registry, changes=changes, clock=ground.clock),
+        feed=feed,
+        catching_up=CatchingUp(registry=registry, feed=feed, clock=ground.clock),
         conversations=Conversations(store=ground.storage.watches, poller=poller),
         deliveries=Deliveries(store=ground.storage.watches, clock=ground.clock),
         tasks=Tasks(store=ground.storage.tasks, registry=registry, clock=ground.clock),
@@ -211,16 +211,4 @@ def _leases(ground: Ground) -> Leases | None:
         clock=ground.clock,
         server=ground.server,
         heartbeat_seconds=ground.heartbeat_seconds,
-    )
-
-
-def _elsewhere(ground: Ground, changes: Changes, poller: Poller) -> Elsewhere | None:
-    if ground.heartbeat_seconds is None:
-        return None
-    return Elsewhere(
-        store=ground.storage.watches,
-        changes=changes,
-        clock=ground.clock,
-        task_group=ground.tasks,
-        on_written=poller.written_elsewhere,
     )

@@ -11,7 +11,7 @@ from tp_mcp.storage.watch_rows import owner_columns, owner_of
 from tp_mcp.watch.delivery.delivery_log import Delivery
 from tp_mcp.watch.delivery.outbox import EventKind, Outgoing
 from tp_mcp.watch.delivery.tasks import MAX_TASKS, TaskEnd, TaskState, WatchTask
-from tp_mcp.watch.model.until import Until
+from tp_mcp.watch.delivery.waiting import Until
 
 _QUEUE = """
     INSERT INTO outgoing (id, endpoint, event, watch_id, body, created_at, attempts, due_at)

@@ -8,6 +8,7 @@ from pydantic import JsonValue, TypeAdapter
 from tp_mcp.errors import StoreCorruptError
 from tp_mcp.storage.table import Row
 from tp_mcp.watch.model.chain import Chain
+from tp_mcp.watch.model.fact import Fact
 from tp_mcp.watch.model.reading import Outcome, Reading
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.usual_duration import Usual
@@ -32,6 +33,7 @@ class _Record:
     settled: bool = False
     usual: Usual | None = None
     brief: str = ""
+    fact: Fact | None = None
 
 
 _ORIGIN = TypeAdapter(Origin)
@@ -57,6 +59,7 @@ def watch_to_row(watch: Watch) -> dict[str, Any]:
         silent_since=watch.silent_since,
         usual=watch.usual,
         brief=watch.brief,
+        fact=watch.fact,
     )
     return {
         "id": watch.id,
@@ -130,6 +133,7 @@ def _row_to_watch(row: Row) -> Watch:
         silent_since=record.silent_since,
         usual=record.usual,
         brief=record.brief,
+        fact=record.fact,
         polls=row["polls"],
         chain=None if row["chain"] is None else _CHAIN.validate_json(row["chain"]),
         revision=row["revision"],

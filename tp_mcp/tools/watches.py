@@ -15,7 +15,7 @@ from tp_mcp.tools.framework.wait import waited_to_begin
 from tp_mcp.tools.framework.watch_documents import how_told
 from tp_mcp.tools.starts.chain_arguments import begun
 from tp_mcp.watch.delivery import messages
-from tp_mcp.watch.model.until import Awaited, Until, stand_of
+from tp_mcp.watch.delivery.waiting import Awaited, Until, fingerprint_of
 from tp_mcp.watch.model.watch import Watch, WatchState
 from tp_mcp.watch.registry import LIST_LIMIT
 
@@ -129,7 +129,7 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
     waited = await services.registry.wait_for_first(here, call.owner, seconds=seconds, until=until, report=call.report)
     after = {watch.id: watch for watch in await services.recorder.briefed(waited)}
     stand = [after.get(watch.id, watch) for watch in before]
-    return wait.told([stand_of(watch) for watch in before], stand, call, seconds=seconds, until=until)
+    return wait.told([fingerprint_of(watch) for watch in before], stand, call, seconds=seconds, until=until)
 
 
 async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -11,12 +10,12 @@ from pydantic import JsonValue
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError, TpError, TpMcpError, WatchError, WatchNotFoundError
-from tp_mcp.watch.delivery.change_events import Changes, Report, wait_for_first
-from tp_mcp.watch.delivery.change_feed import Elsewhere
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
+from tp_mcp.watch.delivery.messages import inbox_entry
+from tp_mcp.watch.delivery.waiting import Report, Until, wait_for_first
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.chain import Chain
 from tp_mcp.watch.model.spec import WatchSpec
-from tp_mcp.watch.model.until import Until
 from tp_mcp.watch.model.watch import Origin, Owner, Step, Watch, WatchState, new_watch_id
 from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.store import Store
@@ -86,31 +85,28 @@ class WatchRegistry:
         *,
         store: Store,
         poller: Poller,
-        changes: Changes,
+        feed: ChangeFeed,
         clock: Clock,
         server: str,
         task_group: TaskGroup,
-        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Prepare.
 
         Args:
             store: where watches are kept.
             poller: polls them.
-            changes: tells who waits that a watch changed.
+            feed: passes changes on to waiting calls.
             clock: the time.
             server: the base URL of the TP that this process watches.
             task_group: where starts run, so that they outlive the call that asked for them.
-            elsewhere: notices what other processes write; None where there are none.
 
         """
         self._store = store
         self._poller = poller
-        self._changes = changes
+        self._feed = feed
         self._clock = clock
         self._server = server
         self._task_group = task_group
-        self._elsewhere = elsewhere
         self._under_way: set[anyio.Event] = set()  # starts that were not answered yet
 
     def looks_at(self, watch: Watch) -> bool:
@@ -229,7 +225,7 @@ class WatchRegistry:
         self._poller.remove(watch_id)
         if watch is None:
             raise _not_found(watch_id)
-        self._changes.tell(watch)
+        self._feed.publish(watch)
         return watch
 
     async def wait(self, watch_id: str, owner: Owner, *, seconds: float, report: Report | None = None) -> Watch:
@@ -255,9 +251,8 @@ class WatchRegistry:
         return await wait_for_first(
             watch_ids,
             lambda watch_id: self.get(watch_id, owner),
-            changes=self._changes,
+            feed=self._feed,
             clock=self._clock,
-            looked_at=nullcontext if self._elsewhere is None else self._elsewhere.looked_at,
             seconds=seconds,
             until=until,
             report=report,
@@ -348,7 +343,7 @@ class WatchRegistry:
         try:
             # Another process that shares the store may have settled it by reading: what TP answered here counts for
             # more. Only an end, such as a cancellation, stays.
-            while (saved := await self._store.save(watch, step.entry)) is None:
+            while (saved := await self._store.save(watch, inbox_entry(step))) is None:
                 stored = await self._store.get(watch.id)
                 if stored is None or stored.state.ended:
                     return stored or watch
@@ -364,7 +359,7 @@ class WatchRegistry:
                 self._poller.add(watch)
             return watch
         self._poller.add(saved)
-        self._changes.tell(saved)
+        self._feed.publish(saved)
         return saved
 
     async def _purge(self) -> None:
@@ -420,5 +415,5 @@ async def end_abandoned(store: Store, is_gone: Callable[[str], bool], *, reason:
         if is_gone(watch.server):
             step = state_machine.lose(watch, reason=reason, now=now)
             # Where another process was quicker there is nothing left to write.
-            ended += await store.save(step.watch, step.entry) is not None
+            ended += await store.save(step.watch, inbox_entry(step)) is not None
     return ended

@@ -80,6 +80,10 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
         """
         ...
 
+    async def version(self) -> int:
+        """Return a number that differs from the one before if another process wrote in between."""
+        ...
+
     async def amend(self, watch_id: str, brief: str) -> Watch | None:
         """Add what a report says to an ended watch, and to its entry; return the watch, None where there is none."""
         ...

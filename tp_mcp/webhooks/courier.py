@@ -10,11 +10,9 @@ from anyio.abc import TaskGroup
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
 from tp_mcp.settings import Webhook
-from tp_mcp.watch.delivery.change_events import Change
-from tp_mcp.watch.delivery.change_feed import News
+from tp_mcp.watch.delivery.change_feed import Change, ChangeFeed, Throttle, appearance_of
 from tp_mcp.watch.delivery.delivery_log import Channel, Deliveries
 from tp_mcp.watch.delivery.outbox import EventKind, Outbox, Outgoing
-from tp_mcp.watch.delivery.throttle import Throttle, looks_of
 from tp_mcp.watch.model.watch import Watch
 from tp_mcp.webhooks.events import Events
 from tp_mcp.webhooks.sender import Attempt, Sender
@@ -84,11 +82,11 @@ class Courier:
         self._make_sender = make_sender
         self._woken = {name: Change() for name in endpoints}
 
-    async def run(self, news: News, polled_here: Callable[[str], bool]) -> None:
+    async def run(self, feed: ChangeFeed, polled_here: Callable[[str], bool]) -> None:
         """Send what is due, and queue progress, until it is cancelled.
 
         Args:
-            news: tells what happens to watches.
+            feed: passes on changes of watches.
             polled_here: whether this process polls a watch; its progress is this process's to tell.
 
         """
@@ -102,9 +100,9 @@ class Courier:
                     throttle.forget(watch.id)
                     self._wake()
                 elif tells_progress and polled_here(watch.id):
-                    throttle.offer(watch.id, looks_of(watch), lambda: tasks.start_soon(self._queue, watch))
+                    throttle.offer(watch.id, appearance_of(watch), lambda: tasks.start_soon(self._queue, watch))
 
-            stop = news.listen(changed)
+            stop = feed.listen(changed)
             try:
                 self._serve_all(tasks)
                 await anyio.sleep_forever()

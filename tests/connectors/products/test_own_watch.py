@@ -25,9 +25,10 @@ from tp_mcp.errors import ConnectorError, TpUnreachableError
 from tp_mcp.jobs.kind import poll_args, spec_of
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
 from tp_mcp.storage.opening import open_storage
-from tp_mcp.watch.delivery.change_events import Changes
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.delivery.inbox import Inbox
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
+from tp_mcp.watch.polling.interpretation import Interpreter
 from tp_mcp.watch.polling.poller import Poller
 from tp_mcp.watch.registry import Accepted, Intent, WatchRegistry
 
@@ -92,24 +93,24 @@ class Watching:
 
 @asynccontextmanager
 async def watching(product: str, settings: dict[str, Any], directory: Path) -> AsyncIterator[Watching]:
-    clock, timer, changes = step_clock(), FakeTimer(), Changes()
+    clock, timer = step_clock(), FakeTimer()
     store = (await open_storage(directory)).watches
     manifest = load_manifest(HERE / f"{product}.yaml").manifest
     async with ConnectorRunner(manifest, settings, clock=clock) as runner, anyio.create_task_group() as group:
         tasks = CountedTasks(group)
+        feed = ChangeFeed(store=store, clock=clock, task_group=group)
         reader = Reader(runner)
         poller = Poller(
             store=store,
-            reader=reader,
-            rules={MATCH_RULE: MatchRule()},
-            settlers={},
+            feed=feed,
+            interpreter=Interpreter(reader, {MATCH_RULE: MatchRule()}, {}),
             clock=clock,
             timer=timer,
             task_group=cast(TaskGroup, tasks),
-            on_change=changes.tell,
+            on_change=feed.publish,
         )
         registry = WatchRegistry(
-            store=store, poller=poller, changes=changes, clock=clock, server="http://product", task_group=group
+            store=store, poller=poller, feed=feed, clock=clock, server="http://product", task_group=group
         )
         await registry.resume()
         poller.start()

@@ -22,7 +22,8 @@ from tp_mcp.server.notifications import publisher as pushes_module
 from tp_mcp.server.notifications.publisher import PROGRESS_SECONDS
 from tp_mcp.server.rendering import INBOX_HEADING
 from tp_mcp.storage.opening import open_storage
-from tp_mcp.watch.delivery.change_feed import LOOK_SECONDS
+from tp_mcp.watch.delivery.change_feed import SUBSCRIBED_SECONDS
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
@@ -166,18 +167,18 @@ async def test_an_end_that_another_process_wrote_is_pushed_too(connect: Connect,
     async with told(connect, mode) as client:
         watch_id = await started(client.chat)
         await client.subscribe(INBOX)
-        await client.chat.world.advance(2 * LOOK_SECONDS)
+        await client.chat.world.advance(2 * SUBSCRIBED_SECONDS)
         elsewhere = (await open_storage(tmp_path)).watches
         watch = await elsewhere.get(watch_id)
         assert watch is not None
         step = state_machine.refuse(
             watch, reason="Another process saw its end.", now=client.chat.world.services.clock.now()
         )
-        assert await elsewhere.save(step.watch, step.entry) is not None
+        assert await elsewhere.save(step.watch, inbox_entry(step)) is not None
         await elsewhere.close()
         async with asyncio.timeout(PATIENCE_SECONDS):
             while INBOX not in client.updates:
-                await client.chat.world.advance(LOOK_SECONDS / 4)
+                await client.chat.world.advance(SUBSCRIBED_SECONDS / 4)
                 await asyncio.sleep(0.005)
         await client.quiet()
         assert client.updates == [INBOX]

@@ -16,7 +16,7 @@ OTHER = Owner("local:alice", "thread:2", exact=True)
 
 
 def catching_up(world: Any) -> CatchingUp:
-    return CatchingUp(registry=world.registry, changes=world.changes, clock=world.clock)
+    return CatchingUp(registry=world.registry, feed=world.feed, clock=world.clock)
 
 
 async def left(world: Any, make_watch: MakeWatch, **changes: Any) -> Watch:
@@ -39,7 +39,7 @@ async def test_a_call_waits_for_the_poll_that_finds_the_end(open_world: Any, mak
         world.reader.on("1", {"status": "done"})
         task = await begun(world, catching_up(world), watch.owner)
         assert not task.done()
-        world.changes.tell(watch)
+        world.feed.publish(watch)
         await world.settle()
         assert not task.done(), "something was told of it, but it was not polled"
         await world.registry.resume()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from tp_mcp.watch.delivery.change_feed import LOOK_SECONDS, News
+from tp_mcp.watch.delivery.change_feed import SUBSCRIBED_SECONDS
 from tp_mcp.watch.model.watch import Watch, WatchState
 
 Open = Callable[..., AbstractAsyncContextManager[Any]]
@@ -15,16 +15,14 @@ class Listener:
     """Listens to the news of one process, and says what it wants to know of other processes' watches."""
 
     def __init__(self, world: Any, *wanted: str, present: bool = True) -> None:
-        self.told: list[tuple[str, WatchState]] = []
-        self.wanted: set[str] | None = set(wanted) if present else None
-        news = News(
-            store=world.store, changes=world.changes, clock=world.clock, on_written=world.poller.written_elsewhere
+        self.changes: list[tuple[str, WatchState]] = []
+        self.subscribed: set[str] | None = set(wanted) if present else None
+        self.stop = world.feed.listen(
+            lambda watch: self.changes.append((watch.id, watch.state)), lambda: self.subscribed
         )
-        self.stop = news.listen(lambda watch: self.told.append((watch.id, watch.state)))
-        world.tasks.start_soon(news.look, lambda: self.wanted)
 
     def ends(self) -> list[str]:
-        return [watch_id for watch_id, state in self.told if state.ended]
+        return [watch_id for watch_id, state in self.changes if state.ended]
 
 
 async def test_what_happens_here_is_told_at_once_until_nobody_listens(open_world: Open, make_watch: MakeWatch) -> None:
@@ -53,7 +51,7 @@ async def test_an_end_that_another_process_wrote_is_told_within_two_looks(
         watch = await there.add(make_watch("2"))
         there.reader.on("2", {"status": "done"})
         await there.advance(30)
-        await here.advance(2 * LOOK_SECONDS)
+        await here.advance(2 * SUBSCRIBED_SECONDS)
         assert listener.ends() == [watch.id]
         assert before.id not in listener.ends()
 
@@ -65,15 +63,15 @@ async def test_changes_of_another_processs_watch_are_told_where_they_are_wanted(
         wanted, other = await there.add(make_watch("1")), await there.add(make_watch("2"))
         listener = Listener(here, wanted.id)
         await there.advance(40)
-        await here.advance(2 * LOOK_SECONDS)
-        told = len(listener.told)
-        assert {watch_id for watch_id, _ in listener.told} == {wanted.id}
+        await here.advance(2 * SUBSCRIBED_SECONDS)
+        told = len(listener.changes)
+        assert {watch_id for watch_id, _ in listener.changes} == {wanted.id}
         await here.advance(5)
-        assert len(listener.told) == told
+        assert len(listener.changes) == told
         await there.advance(40)
-        await here.advance(2 * LOOK_SECONDS)
-        assert len(listener.told) > told
-        assert other.id not in {watch_id for watch_id, _ in listener.told}
+        await here.advance(2 * SUBSCRIBED_SECONDS)
+        assert len(listener.changes) > told
+        assert other.id not in {watch_id for watch_id, _ in listener.changes}
 
 
 async def test_nothing_is_looked_at_while_nobody_wants_it_and_what_ended_then_is_no_news(
@@ -86,9 +84,9 @@ async def test_nothing_is_looked_at_while_nobody_wants_it_and_what_ended_then_is
         await there.advance(30)
         await here.advance(5)
         assert here.store.calls == []
-        listener.wanted = set()
+        listener.subscribed = set()
         await here.advance(5)
-        assert listener.told == []
+        assert listener.changes == []
 
 
 async def test_a_store_that_cannot_be_looked_at_is_looked_at_again(open_world: Open, make_watch: MakeWatch) -> None:
@@ -100,7 +98,7 @@ async def test_a_store_that_cannot_be_looked_at_is_looked_at_again(open_world: O
         there.reader.on("1", {"status": "done"})
         await there.advance(30)
         await here.advance(5)
-        assert listener.told == []
+        assert listener.changes == []
         here.store.fail("ends_after")
         await here.advance(2)
         assert listener.ends() == [watch.id]

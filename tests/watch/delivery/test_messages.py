@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tp_mcp.errors import TpNotFoundError, TpServerFaultError
 from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.spec import WatchSpec
@@ -342,11 +343,12 @@ def test_an_end_message_is_short_and_shows_no_control_character_whatever_tp_sent
         state_machine.refuse(watch, reason=detail, now=NOW),
     ]
     for step in steps:
-        assert step.entry is not None
-        assert 0 < len(step.entry.text) <= messages.END_MAX_CHARACTERS
-        assert not survivors(step.entry.text)
-        assert step.entry.text.startswith("[w_00000000]")
-        step.entry.text.encode()
+        entry = inbox_entry(step)
+        assert entry is not None
+        assert 0 < len(entry.text) <= messages.END_MAX_CHARACTERS
+        assert not survivors(entry.text)
+        assert entry.text.startswith("[w_00000000]")
+        entry.text.encode()
     silent = state_machine.observe_failure(watch, TpServerFaultError(detail), now=NOW + 5).watch
     underway = state_machine.observe_answer(
         watch, Interpretation(replace(reading, verdict=Verdict.UNDERWAY), None), answer, now=NOW + 5

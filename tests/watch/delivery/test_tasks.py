@@ -6,7 +6,7 @@ from typing import Any
 
 from tp_mcp.storage.delivery import TaskTable
 from tp_mcp.watch.delivery.tasks import KEPT_SECONDS, Tasks, TaskState, WatchTask, is_over
-from tp_mcp.watch.model.until import Awaited, Until
+from tp_mcp.watch.delivery.waiting import Awaited, Until
 from tp_mcp.watch.model.watch import Owner, Watch, WatchState
 
 MakeWatch = Callable[..., Watch]

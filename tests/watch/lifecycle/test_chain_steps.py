@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tp_mcp.errors import WatchSpecError
-from tp_mcp.watch.delivery.messages import chain_lines, end_line
+from tp_mcp.watch.delivery.messages import chain_lines, end_line, inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.lifecycle.answer_retention import kept
 from tp_mcp.watch.lifecycle.chain_steps import followed, next_chain
@@ -25,8 +25,9 @@ def observed(watch: Watch, verdict: Verdict, **answer: Any) -> Step:
 
 
 def text_of(step: Step) -> str:
-    assert step.entry is not None
-    return step.entry.text
+    entry = inbox_entry(step)
+    assert entry is not None
+    return entry.text
 
 
 def test_a_good_end_is_followed_by_on_done_with_its_templates_filled(make_watch: MakeWatch) -> None:
@@ -70,7 +71,7 @@ def test_an_end_that_nothing_follows_says_what_is_not_called(make_watch: MakeWat
     ("answer", "why"),
     [
         ({}, "args.argument: The template {poll.build} has no value."),
-        ({"build": "x" * 2_000}, "what was to fill argument is too long to be kept whole. Call run_pytest yourself."),
+        ({"build": "x" * 2_000}, "the value for argument is too long to be kept whole. Call run_pytest yourself."),
     ],
 )
 def test_arguments_that_cannot_be_filled_whole_stop_the_chain_and_say_why(

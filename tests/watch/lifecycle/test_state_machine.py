@@ -7,9 +7,11 @@ import pytest
 from pydantic import JsonValue
 
 from tp_mcp.errors import TpError, TpNotFoundError, TpServerFaultError, TpUnreachableError
+from tp_mcp.watch.delivery.messages import inbox_entry, note_text, reason_text
 from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.fact import Fact, FactKind
 from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Settlement, Verdict
-from tp_mcp.watch.model.watch import Advisory, Step, Watch, WatchState
+from tp_mcp.watch.model.watch import Advisory, AdvisoryBegan, AdvisoryEnded, StartFound, Step, Watch, WatchState
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]
@@ -42,21 +44,23 @@ def test_each_verdict_has_its_state_and_only_an_end_has_an_entry(
 ) -> None:
     step = answered(make_watch(), read(verdict, detail="why"), 15, {"status": "x"})
     assert step.watch.state is state
-    assert (step.entry is not None) is state.ended
+    assert (inbox_entry(step) is not None) is state.ended
     assert step.watch.polls == 1
     assert step.watch.polled_at == NOW + 15
-    if step.entry is not None:
+    entry = inbox_entry(step)
+    if entry is not None:
         assert step.durable
-        assert step.entry.watch_id == step.watch.id
-        assert step.entry.created_at == step.watch.ended_at == NOW + 15
+        assert entry.watch_id == step.watch.id
+        assert entry.created_at == step.watch.ended_at == NOW + 15
         assert step.watch.reason == "why"
 
 
 def test_an_outcome_comes_with_the_end(make_watch: MakeWatch) -> None:
     step = answered(make_watch(), read(Verdict.DONE, outcome=Outcome.NO_TEST_RAN), 15)
     assert step.watch.outcome is Outcome.NO_TEST_RAN
-    assert step.entry is not None
-    assert "no test ran" in step.entry.text
+    entry = inbox_entry(step)
+    assert entry is not None
+    assert "no test ran" in entry.text
 
 
 def test_what_a_foreign_job_says_is_not_taken_for_this_ones(make_watch: MakeWatch) -> None:
@@ -82,14 +86,14 @@ def test_a_job_that_nothing_picks_up_is_advised_of_and_then_taken_back(make_watc
     assert early.watch.advisory is None
     late = answered(early.watch, read(Verdict.STALE), 300)
     assert late.watch.advisory is Advisory.NOT_STARTED
-    assert "picked it up for 5 min" in late.watch.reason
-    assert late.notes == (f"{watch.id}: not_started: Nothing has picked it up for 5 min.",)
+    assert late.watch.fact == Fact(FactKind.NOT_PICKED_UP, seconds=300.0)
+    assert late.notes == (AdvisoryBegan(Advisory.NOT_STARTED),)
     assert answered(late.watch, read(Verdict.STALE), 315).notes == ()
     picked_up = answered(late.watch, read(sign_of_life="a"), 330)
     assert picked_up.watch.advisory is None
-    assert picked_up.watch.reason == ""
+    assert (picked_up.watch.reason, picked_up.watch.fact) == ("", None)
     assert picked_up.durable
-    assert picked_up.notes == (f"{watch.id}: no longer not_started",)
+    assert picked_up.notes == (AdvisoryEnded(Advisory.NOT_STARTED),)
 
 
 def test_signs_of_life_that_stand_still_are_advised_of_and_taken_back(make_watch: MakeWatch) -> None:
@@ -114,14 +118,15 @@ def test_one_advisory_gives_way_to_another(make_watch: MakeWatch) -> None:
     silent = failed(make_watch(), TpUnreachableError("No route."), 15).watch
     step = answered(silent, read(Verdict.STALE), 400)
     assert step.watch.advisory is Advisory.NOT_STARTED
-    assert [note.split(": ")[1] for note in step.notes] == ["no longer unreachable", "not_started"]
+    assert (step.watch.reason, step.watch.fact) == ("", Fact(FactKind.NOT_PICKED_UP, seconds=400.0))
+    assert step.notes == (AdvisoryEnded(Advisory.UNREACHABLE), AdvisoryBegan(Advisory.NOT_STARTED))
 
 
 def test_tps_words_are_kept_on_one_line_and_short(make_watch: MakeWatch) -> None:
     step = failed(make_watch(), TpServerFaultError("\x1b[31mred\x07\n" + "x" * 5000), 15)
     assert step.watch.reason.startswith("red x")
     assert len(step.watch.reason) <= state_machine.REASON_KEPT_CHARACTERS
-    assert "\n" not in step.notes[0]
+    assert "\n" not in note_text(step.notes[0], step.watch)
 
 
 def test_a_job_is_lost_after_three_404s_over_two_minutes(make_watch: MakeWatch) -> None:
@@ -133,8 +138,9 @@ def test_a_job_is_lost_after_three_404s_over_two_minutes(make_watch: MakeWatch) 
     assert all(step.durable for step in (one, two, three))
     four = failed(three.watch, gone, 135)
     assert four.watch.state is WatchState.LOST
-    assert four.entry is not None
-    assert "TP no longer knows this job" in four.entry.text
+    entry = inbox_entry(four)
+    assert entry is not None
+    assert "TP no longer knows this job" in entry.text
 
 
 def test_two_404s_are_not_enough_however_far_apart(make_watch: MakeWatch) -> None:
@@ -165,9 +171,10 @@ def test_an_answer_at_the_limit_still_counts_and_only_then_the_time_is_over(make
     assert answered(watch, read(Verdict.DONE), 9000).watch.state is WatchState.DONE
     step = answered(watch, read(phase="Running", sign_of_life="a"), 600)
     assert step.watch.state is WatchState.TIMED_OUT
-    assert step.entry is not None
-    assert "limit of 10 min" in step.entry.text
-    assert "may still be going on" in step.entry.text
+    entry = inbox_entry(step)
+    assert entry is not None
+    assert "limit of 10 min" in entry.text
+    assert "may still be going on" in entry.text
 
 
 def test_a_number_of_polls_is_a_limit_too(make_watch: MakeWatch) -> None:
@@ -175,14 +182,14 @@ def test_a_number_of_polls_is_a_limit_too(make_watch: MakeWatch) -> None:
     assert watch.state is WatchState.ACTIVE
     step = answered(watch, read(), 30)
     assert step.watch.state is WatchState.TIMED_OUT
-    assert "2 polls" in step.watch.reason
+    assert step.watch.fact == Fact(FactKind.LIMIT_REACHED, polls=2)
 
 
 def test_the_end_by_time_says_what_is_worth_knowing_now_and_not_before(make_watch: MakeWatch) -> None:
     silent = make_watch(advisory=Advisory.UNREACHABLE, reason="No route.", spec={"timeout_seconds": 600})
     step = answered(silent, read(Verdict.STALE), 600)
-    assert "Nothing has picked it up" in step.watch.reason
-    assert "No route" not in step.watch.reason
+    assert "Nothing has picked it up" in reason_text(step.watch)
+    assert "No route" not in reason_text(step.watch)
 
 
 def test_a_404_at_the_limit_ends_by_time(make_watch: MakeWatch) -> None:
@@ -202,13 +209,14 @@ def test_accepting_makes_a_watch_active_from_that_time(make_watch: MakeWatch) ->
 def test_a_refusal_ends_it_with_its_reason(make_watch: MakeWatch) -> None:
     step = state_machine.refuse(make_watch(state=WatchState.STARTING), reason="The lab is busy.", now=NOW + 2)
     assert step.watch.state is WatchState.FAILED
-    assert step.entry is not None
-    assert "The lab is busy." in step.entry.text
+    entry = inbox_entry(step)
+    assert entry is not None
+    assert "The lab is busy." in entry.text
 
 
 def test_a_start_without_an_answer_stays_open(make_watch: MakeWatch) -> None:
     step = state_machine.leave_open(make_watch(state=WatchState.STARTING), TpError("No answer."))
-    assert (step.watch.state, step.watch.reason, step.entry) == (WatchState.STARTING, "No answer.", None)
+    assert (step.watch.state, step.watch.reason, inbox_entry(step)) == (WatchState.STARTING, "No answer.", None)
 
 
 def test_reading_that_finds_the_job_makes_the_start_good(make_watch: MakeWatch) -> None:
@@ -219,7 +227,7 @@ def test_reading_that_finds_the_job_makes_the_start_good(make_watch: MakeWatch) 
     assert step.watch.spec.args == {"job": "7"}
     assert (step.watch.job, step.watch.answer) == ("job:7", {"id": 7})
     assert (step.watch.since, step.watch.lively_at) == (NOW, NOW + 30)
-    assert step.notes == (f"{watch.id}: TP has the job: 7 is new.",)
+    assert step.notes == (StartFound("7 is new."),)
     plain = state_machine.observe_settlement(watch, Settlement(started=True), now=NOW + 30).watch
     assert (plain.spec, plain.job) == (watch.spec, watch.job)
 
@@ -230,8 +238,9 @@ def test_reading_that_finds_nothing_waits_and_then_says_that_it_is_not_known(mak
     assert state_machine.observe_settlement(watch, nothing, now=NOW + 299).watch is watch
     step = state_machine.observe_settlement(watch, nothing, now=NOW + 300)
     assert (step.watch.state, step.watch.outcome) == (WatchState.FAILED, Outcome.UNKNOWN)
-    assert step.entry is not None
-    assert "nothing new. It was sent once and is not sent again by itself." in step.entry.text
+    entry = inbox_entry(step)
+    assert entry is not None
+    assert "nothing new. It was sent once and is not sent again by itself." in entry.text
 
 
 def test_a_start_that_can_be_read_again_is_no_longer_unreachable(make_watch: MakeWatch) -> None:
@@ -245,7 +254,8 @@ def test_a_start_that_can_never_be_read_ends_by_time_and_says_so(make_watch: Mak
     watch = make_watch(state=WatchState.STARTING, silent_since=NOW, spec={"timeout_seconds": 600})
     step = failed(watch, TpUnreachableError("No route."), 600)
     assert step.watch.state is WatchState.TIMED_OUT
-    assert "whether TP ever started the job is not known" in step.watch.reason
+    assert "whether TP ever started the job is not known" in reason_text(step.watch)
+    assert "No route." in reason_text(step.watch)
 
 
 def test_a_settlement_changes_only_a_watch_that_is_starting(make_watch: MakeWatch) -> None:
@@ -255,7 +265,7 @@ def test_a_settlement_changes_only_a_watch_that_is_starting(make_watch: MakeWatc
 
 def test_cancelling_ends_the_watch_without_an_entry(make_watch: MakeWatch) -> None:
     step = state_machine.cancel(make_watch(), reason="Asked to.", now=NOW + 30)
-    assert (step.watch.state, step.watch.reason, step.entry) == (WatchState.CANCELLED, "Asked to.", None)
+    assert (step.watch.state, step.watch.reason, inbox_entry(step)) == (WatchState.CANCELLED, "Asked to.", None)
     assert step.durable
 
 
@@ -283,7 +293,8 @@ def test_a_missing_read_says_nothing_of_a_start_that_was_never_answered(make_wat
         assert watch.state is WatchState.STARTING
     step = failed(watch, TpNotFoundError("no such page"), 301)
     assert (step.watch.state, step.watch.outcome) == (WatchState.FAILED, Outcome.UNKNOWN)
-    assert "sent once and is not sent again" in step.watch.reason
+    assert step.watch.fact == Fact(FactKind.START_UNSETTLED)
+    assert "sent once and is not sent again" in reason_text(step.watch)
 
 
 def test_an_end_that_was_found_by_reading_is_only_probably_its_own(make_watch: MakeWatch) -> None:
@@ -292,6 +303,7 @@ def test_an_end_that_was_found_by_reading_is_only_probably_its_own(make_watch: M
         starting, Settlement(started=True, evidence="it moved."), now=NOW + 5
     ).watch
     step = answered(found, read(Verdict.DONE, outcome=Outcome.PASSED), 60)
-    assert step.entry is not None
-    assert "is probably done" in step.entry.text
-    assert "found by reading" in step.entry.text
+    entry = inbox_entry(step)
+    assert entry is not None
+    assert "is probably done" in entry.text
+    assert "found by reading" in entry.text

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError, TpServerFaultError, TpUnreachableError
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Settlement, Verdict
 from tp_mcp.watch.model.spec import WatchSpec
@@ -83,15 +84,15 @@ def test_in_any_order_there_is_at_most_one_end_and_nothing_after_it(
             assert step == Step(before), "a watch that ended never changes"
             continue
         ends += watch.state.ended
-        entries += step.entry is not None
-        assert watch.state.ended or step.entry is None
+        entries += inbox_entry(step) is not None
+        assert watch.state.ended or inbox_entry(step) is None
         assert not (watch.state.ended and watch.advisory)
         assert watch.state is not WatchState.STARTING or before.state is WatchState.STARTING
         assert step.durable or (watch.state is before.state and watch.memory == before.memory)
         assert watch.polls - before.polls in {0, 1}
         if watch.state.ended:
             assert watch.ended_at == max(times_of(watch))
-            assert (step.entry is None) is (watch.state is WatchState.CANCELLED)
+            assert (inbox_entry(step) is None) is (watch.state is WatchState.CANCELLED)
         for at in ("polled_at", "lively_at", "started_at"):
             earlier, later = getattr(before, at), getattr(watch, at)
             assert earlier is None or later >= earlier, f"{at} went back"

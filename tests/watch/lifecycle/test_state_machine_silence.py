@@ -17,8 +17,9 @@ from tp_mcp.errors import (
 )
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.fact import Fact, FactKind
 from tp_mcp.watch.model.reading import Interpretation, Reading, Verdict
-from tp_mcp.watch.model.watch import Advisory, Step, Watch, WatchState
+from tp_mcp.watch.model.watch import Advisory, AdvisoryBegan, AdvisoryEnded, Step, Watch, WatchState
 
 NOW = 1_780_000_000.0
 MakeWatch = Callable[..., Watch]
@@ -42,7 +43,8 @@ def test_silence_is_advised_of_once_and_its_end_too(make_watch: MakeWatch) -> No
     assert first.watch.advisory is Advisory.UNREACHABLE
     assert first.watch.silent_since == NOW + 15
     assert first.durable
-    assert first.notes == (f"{watch.id}: cannot reach TP: No route.",)
+    assert first.notes == (AdvisoryBegan(Advisory.UNREACHABLE),)
+    assert messages.note_text(first.notes[0], first.watch) == f"{watch.id}: unreachable: No route."
     second = failed(first.watch, TpUnreachableError("No route."), 30)
     assert (second.durable, second.notes) == (False, ())
     other = failed(second.watch, TpServerFaultError("TP failed."), 45)
@@ -50,12 +52,13 @@ def test_silence_is_advised_of_once_and_its_end_too(make_watch: MakeWatch) -> No
     assert other.watch.silent_since == NOW + 15
     back = answered(other.watch, read(), 60)
     assert (back.watch.advisory, back.watch.silent_since) == (None, None)
-    assert back.notes == (f"{watch.id}: no longer unreachable",)
+    assert back.notes == (AdvisoryEnded(Advisory.UNREACHABLE),)
+    assert messages.note_text(back.notes[0], back.watch) == f"{watch.id}: no longer unreachable"
 
 
 def test_a_login_that_does_not_work_is_said_in_its_own_words(make_watch: MakeWatch) -> None:
     step = failed(make_watch(), TpNotAuthenticatedError("The token expired.", remedy="Log in."), 15)
-    assert "cannot log in to TP: The token expired. Log in." in step.notes[0]
+    assert step.notes == (AdvisoryBegan(Advisory.UNREACHABLE),)
     assert step.watch.reason == "The token expired. Log in."
 
 
@@ -67,7 +70,8 @@ def test_no_time_is_over_before_tp_answered_or_was_silent_for_long(make_watch: M
     assert second.watch.state is WatchState.ACTIVE
     third = failed(second.watch, TpUnreachableError("No route."), 90_600)
     assert third.watch.state is WatchState.TIMED_OUT
-    assert "No route." in third.watch.reason
+    assert third.watch.fact == Fact(FactKind.LIMIT_REACHED, seconds=600.0)
+    assert "No route." in messages.reason_text(third.watch)
 
 
 def test_long_silence_alone_ends_nothing(make_watch: MakeWatch) -> None:
@@ -89,14 +93,16 @@ def test_a_tp_that_answers_with_something_else_is_not_called_unreachable(
     watch = make_watch()
     first = failed(watch, failure, 15)
     assert first.watch.advisory is Advisory.NO_STATUS
-    assert first.notes == (f"{watch.id}: TP answers, but not with how the job stands: {failure.message}",)
+    assert first.notes == (AdvisoryBegan(Advisory.NO_STATUS),)
+    line = f"{watch.id}: TP answers, but without the job's status: {failure.message}"
+    assert messages.note_text(first.notes[0], first.watch) == line
     assert messages.progress_line(first.watch, NOW + 15) == f"no status: {failure.message} (15 s)"
     away = failed(first.watch, TpUnreachableError("No route."), 30)
     assert (away.watch.advisory, away.durable) == (Advisory.UNREACHABLE, True)
     gone = failed(first.watch, TpNotFoundError("gone"), 30)
     assert (gone.watch.advisory, gone.watch.reason) == (None, "")
     back = answered(first.watch, read(), 30)
-    assert back.notes == (f"{watch.id}: no longer no_status",)
+    assert back.notes == (AdvisoryEnded(Advisory.NO_STATUS),)
 
 
 def test_an_outage_is_not_standing_still(make_watch: MakeWatch) -> None:
@@ -108,7 +114,8 @@ def test_an_outage_is_not_standing_still(make_watch: MakeWatch) -> None:
     assert answered(back, read(sign_of_life="a"), 8_099).watch.advisory is None
     still = answered(back, read(sign_of_life="a"), 8_100).watch
     assert still.advisory is Advisory.STALLED
-    assert still.reason == "Its signs of life have stood still for 15 min."
+    assert still.fact == Fact(FactKind.NO_SIGN_OF_LIFE, seconds=900.0)
+    assert messages.reason_text(still) == "Its signs of life have stood still for 15 min."
 
 
 def test_polls_dropped_now_and_then_do_not_hide_a_job_that_stands_still(make_watch: MakeWatch) -> None:

@@ -238,8 +238,8 @@ async def test_a_store_that_cannot_be_written_keeps_nobody_from_polling_what_is_
         await advance(2 * HEARTBEAT_SECONDS, one, two)
         one.store.fail("release", StoreError("The disk is gone."))
         await one.poller.close()
-        assert "they run out by themselves" in caplog.text
-        assert caplog.text.count("What other processes wrote could not be read") == 2 * unreadable
+        assert "they expire by themselves" in caplog.text
+        assert caplog.text.count("The watches that other processes saved could not be read") == 2 * unreadable
 
 
 async def take_over(world: Any, watch: Watch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tp_mcp.errors import TpNotFoundError, TpServerFaultError, TpUnreachableError
 from tp_mcp.watch.model.watch import Advisory, Watch, WatchState
 from tp_mcp.watch.polling.outage import BACKOFF_MAX_SECONDS
-from tp_mcp.watch.polling.target import RESUME_SECONDS_PER_TARGET, RESUME_SPREAD_SECONDS
+from tp_mcp.watch.polling.watch_table import RESUME_SECONDS_PER_TARGET, RESUME_SPREAD_SECONDS
 
 MakeWatch = Callable[..., Watch]
 JOBS = [str(number) for number in range(60)]

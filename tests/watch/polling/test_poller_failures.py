@@ -11,6 +11,7 @@ import pytest
 
 from tp_mcp.errors import ConfigurationError, StoreBusyError, TpNotFoundError, TpServerFaultError
 from tp_mcp.jobs.match_rule import MATCH_RULE
+from tp_mcp.watch.delivery.messages import reason_text
 from tp_mcp.watch.model.watch import Advisory, Watch, WatchState
 from tp_mcp.watch.polling import interpretation
 
@@ -68,8 +69,7 @@ async def test_an_answer_that_cannot_be_read_ends_nothing(
         world.reader.on("1", {"status": status} if status else ["no object"])
         world.reader.on("2", {"status": "done"})
         await world.advance(40)
-        advisory = Advisory.UNREACHABLE if status else Advisory.NO_STATUS
-        assert (await world.stored(broken)).advisory is advisory
+        assert (await world.stored(broken)).advisory is Advisory.NO_STATUS
         assert (await world.stored(sound)).state is WatchState.DONE
 
 
@@ -195,7 +195,7 @@ async def test_an_open_start_that_reading_cannot_tell_writes_nothing_until_it_is
         await world.advance(30)
         stored = await world.stored(watch)
         assert stored.state is WatchState.FAILED
-        assert "not sent again" in stored.reason
+        assert "not sent again" in reason_text(stored)
         assert await world.unseen() == [watch.id]
 
 
@@ -217,7 +217,7 @@ async def test_notes_go_to_the_log_once(
         watch = await world.add(make_watch(spec={"timeout_seconds": 1e6}))
         world.reader.on("1", {"status": "broken rule"})
         await world.advance(1000)
-        assert caplog.text.count(f"{watch.id}: cannot reach TP: ") == 1
+        assert caplog.text.count(f"{watch.id}: TP answers, but without the job's status: ") == 1
         world.reader.on("1", {"status": "running"})
         await world.advance(1000)
-        assert caplog.text.count(f"{watch.id}: no longer unreachable") == 1
+        assert caplog.text.count(f"{watch.id}: no longer no_status") == 1

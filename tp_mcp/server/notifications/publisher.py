@@ -14,9 +14,8 @@ from tp_mcp.server.outgoing import EndLevel
 from tp_mcp.server.resources.watch_resources import INBOX_URI, watch_uri
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.delivery import messages
-from tp_mcp.watch.delivery.change_feed import is_news
+from tp_mcp.watch.delivery.change_feed import Throttle, appearance_of, is_news
 from tp_mcp.watch.delivery.delivery_log import Channel
-from tp_mcp.watch.delivery.throttle import Throttle, looks_of
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Owner, Watch, WatchState
 
@@ -45,8 +44,7 @@ class Pushes:
         """Follow what happens to watches, here and in other processes of the same store."""
         async with anyio.create_task_group() as tasks:
             throttle = Throttle(seconds=PROGRESS_SECONDS, clock=self._clock, tasks=tasks)
-            stop = services.news.listen(lambda watch: self._changed(watch, services, throttle, tasks))
-            tasks.start_soon(services.news.look, self._wanted)
+            stop = services.feed.listen(lambda watch: self._changed(watch, services, throttle, tasks), self._wanted)
             try:
                 yield
             finally:
@@ -71,7 +69,7 @@ class Pushes:
                     del self._told[next(iter(self._told))]
                 tasks.start_soon(self._tell_end, watch, services, tasks)
         elif self._streams.wants(uri) or self._sessions.wants(uri):
-            throttle.offer(uri, looks_of(watch), lambda: tasks.start_soon(self._tell_change, watch, tasks))
+            throttle.offer(uri, appearance_of(watch), lambda: tasks.start_soon(self._tell_change, watch, tasks))
 
     async def _tell_change(self, watch: Watch, tasks: TaskGroup) -> int:
         return await self._updated(watch_uri(watch.id), _same_principal(watch.owner), tasks)

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
 from mcp.types import INTERNAL_ERROR
@@ -151,13 +150,10 @@ class WatchTasks:
             for task_id in tasks_of.get(watch.id, ()):
                 changed.tell(task_id)
 
-        stop = services.news.listen(noticed)
+        stop = services.feed.listen(noticed, tasks_of.keys)
         self._followed.add(changed)
         try:
-            async with anyio.create_task_group() as looking:
-                looking.start_soon(services.news.look, tasks_of.keys)
-                yield changed
-                looking.cancel_scope.cancel()
+            yield changed
         finally:
             self._followed.discard(changed)
             stop()

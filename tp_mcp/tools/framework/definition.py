@@ -14,9 +14,8 @@ from tp_mcp.tools.framework.argument_errors import argument_error
 from tp_mcp.tools.framework.audit_trail import audited
 from tp_mcp.tools.framework.questions import Asker
 from tp_mcp.tools.framework.services import Services
-from tp_mcp.watch.delivery.change_events import Report
 from tp_mcp.watch.delivery.inbox import Visit
-from tp_mcp.watch.model.until import Awaited
+from tp_mcp.watch.delivery.waiting import Awaited, Report
 from tp_mcp.watch.model.watch import Owner, Watch
 
 TEXT_MAX_CHARACTERS = 10_000

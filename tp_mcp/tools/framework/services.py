@@ -22,7 +22,7 @@ from tp_mcp.tools.framework.tp_catalogue import Catalogue
 from tp_mcp.tools.framework.tp_identities import Acting, Principals
 from tp_mcp.watch.conversations import Conversations
 from tp_mcp.watch.delivery.catch_up import CatchingUp
-from tp_mcp.watch.delivery.change_feed import News
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.delivery.delivery_log import Deliveries
 from tp_mcp.watch.delivery.inbox import Inbox
 from tp_mcp.watch.delivery.tasks import Tasks
@@ -42,7 +42,7 @@ class Services:
         catalogue: the labs and tests there are.
         registry: makes and finds watches.
         inbox: the ends that wait to be seen.
-        news: tells what happens to watches.
+        feed: passes on changes of watches.
         catching_up: waits for what an earlier process left to be looked at.
         conversations: which own watches, and watches that go from one to another.
         deliveries: what was done to tell of ends besides the inbox.
@@ -70,7 +70,7 @@ class Services:
     catalogue: Catalogue
     registry: WatchRegistry
     inbox: Inbox
-    news: News
+    feed: ChangeFeed
     catching_up: CatchingUp
     conversations: Conversations
     deliveries: Deliveries

@@ -12,7 +12,7 @@ from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.starts.chain_arguments import chains_with
 from tp_mcp.watch.delivery import messages
-from tp_mcp.watch.model.until import Awaited, Until, met, stand_of
+from tp_mcp.watch.delivery.waiting import Awaited, Until, fingerprint_of, met
 from tp_mcp.watch.model.watch import Watch
 
 MAX_TOLD_IN_FULL = 5
@@ -71,14 +71,14 @@ async def started(
         return watch_documents.started(watch, notes=notes, advice=advice)
     stands = await waited_for(watch, call, seconds)
     call.services.inbox.made(call.owner, watch.id, named=True)
-    document = told([stand_of(watch)], [stands], call, seconds=seconds, until=Until.TERMINAL)
+    document = told([fingerprint_of(watch)], [stands], call, seconds=seconds, until=Until.TERMINAL)
     # Once it has ended, what was to be known while it goes on is only in the way.
     more = () if stands.state.ended else (*watch_documents.chain_sections(stands), *(Paragraph(note) for note in notes))
     return Document(document.conclusion, (*document.sections, *more), document.next_step)
 
 
 def told(stood: Sequence[str], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until) -> Document:
-    """Tell how watches stand after a wait that began when they stood so, as `stand_of` tells it."""
+    """Tell how watches stand after a wait that began when they stood so, as `fingerprint_of` tells it."""
     if len(watches) > 1:
         return _several(stood, watches, call, seconds=seconds, until=until)
     [began], [watch] = stood, watches

@@ -52,7 +52,7 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
         return Document(
             conclusion=start_line(watch),
             sections=(
-                Paragraph(watch.reason),
+                Paragraph(messages.reason_text(watch)),
                 *chain_sections(watch),
                 Paragraph(
                     "It was sent once and is not sent again by itself. TP is being read to tell whether it started, "

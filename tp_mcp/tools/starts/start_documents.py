@@ -10,8 +10,8 @@ from tp_mcp.tools.framework.wait import started, waited_for
 from tp_mcp.tools.starts.confirmation import NeedsConfirmation, Planned, plan_document
 from tp_mcp.tools.starts.start_job import AlreadyStarted, Refused, Started, StartOutcome
 from tp_mcp.watch.delivery import messages
+from tp_mcp.watch.delivery.waiting import Awaited
 from tp_mcp.watch.model.idempotency import REPEAT_SECONDS
-from tp_mcp.watch.model.until import Awaited
 
 
 async def start_document(outcome: StartOutcome, call: Call, *, max_wait_seconds: float = 0.0) -> Document:

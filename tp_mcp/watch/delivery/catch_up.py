@@ -1,7 +1,7 @@
-"""A conversation that comes back right after a start is told first what ended while nobody looked.
+"""Catching up after a start: the first call of a conversation waits briefly for the first polls.
 
-What an earlier process left is polled within a second of a start. A call that comes before that waits for it, briefly
-and once, so that its result has the ends that were waiting to be found.
+The watches of an earlier process are polled within a second of a start. A call that comes sooner waits for that, once
+per conversation, so that its result has the ends that nobody has observed yet.
 """
 
 from contextlib import suppress
@@ -10,32 +10,32 @@ import anyio
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError, WatchNotFoundError
-from tp_mcp.watch.delivery.change_events import Changes
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.model.watch import Owner, WatchState
 from tp_mcp.watch.registry import WatchRegistry
 
 CATCH_UP_SECONDS = 1.5
-"""How long a call waits at most."""
+"""Longest wait of a call."""
 
 FRESH_SECONDS = 5.0
-"""How long after a start a call may have something to wait for."""
+"""Time after a start during which a call may have something to wait for."""
 
 
 class CatchingUp:
-    """Waits for the first polls of what an earlier process left."""
+    """Waits for the first polls of the watches of an earlier process."""
 
-    def __init__(self, *, registry: WatchRegistry, changes: Changes, clock: Clock) -> None:
+    def __init__(self, *, registry: WatchRegistry, feed: ChangeFeed, clock: Clock) -> None:
         self._registry = registry
-        self._changes = changes
+        self._feed = feed
         self._clock = clock
         self._opened_at = clock.now()
         self._waited: set[Owner] = set()
 
     async def wait_for(self, owner: Owner) -> None:
-        """Return once the watches that a conversation had before this process were polled, or after a short while.
+        """Return once a conversation's watches from before this process were polled, or after `CATCH_UP_SECONDS`.
 
         Raises:
-            StoreError: they cannot be read.
+            StoreError: the watches cannot be read.
 
         """
         if owner in self._waited or self._clock.now() - self._opened_at > FRESH_SECONDS:
@@ -49,12 +49,12 @@ class CatchingUp:
                     tasks.start_soon(self._first_poll, watch.id, owner)
 
     async def _first_poll(self, watch_id: str, owner: Owner) -> None:
-        # Where it cannot be read, there is nothing to wait for.
+        # A watch that cannot be read is not waited for.
         until = self._clock.now() + CATCH_UP_SECONDS
         with suppress(StoreError, WatchNotFoundError):
             while (left := until - self._clock.now()) > 0:
-                with self._changes.of(watch_id) as changed:
-                    stands = await self._registry.get(watch_id, owner)
-                    if stands.state.ended or (stands.polled_at or 0.0) >= self._opened_at:
+                with self._feed.changes_of(watch_id) as change:
+                    watch = await self._registry.get(watch_id, owner)
+                    if watch.state.ended or (watch.polled_at or 0.0) >= self._opened_at:
                         return
-                    await changed.wait(left, self._clock)
+                    await change.wait(left, self._clock)

@@ -2,17 +2,30 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import assert_never
 
 from pydantic import JsonValue
 
 from tp_mcp.connectors.template import render_text
 from tp_mcp.redaction import clean, one_line
-from tp_mcp.results.statuses import status_words
 from tp_mcp.results.text import count_of, format_duration, shorten
+from tp_mcp.watch.lifecycle.chain_steps import template_values
 from tp_mcp.watch.model.chain import Chain, Link
+from tp_mcp.watch.model.fact import Fact, FactKind
 from tp_mcp.watch.model.reading import Counts, Outcome, Reading, Verdict
 from tp_mcp.watch.model.usual_duration import about_words, left_words, usual_words
-from tp_mcp.watch.model.watch import Advisory, Origin, Watch, WatchState
+from tp_mcp.watch.model.watch import (
+    Advisory,
+    AdvisoryBegan,
+    AdvisoryEnded,
+    InboxEntry,
+    Note,
+    Origin,
+    StartFound,
+    Step,
+    Watch,
+    WatchState,
+)
 
 CALL_MAX_CHARACTERS = 300
 STOPPED_MAX_CHARACTERS = 400
@@ -170,10 +183,10 @@ def end_message(watch: Watch) -> str:
     if never_started(watch) or is_doubtful(watch):
         # The message tells of the job that was asked for, as a fact.
         template = ""
-    message = render_text(template, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS)
+    message = render_text(template, template_values(watch), max_characters=MESSAGE_MAX_CHARACTERS)
     lines = [f"{headline(watch)}, after {format_duration(watch.elapsed(watch.since))}."]
     if watch.state is not WatchState.DONE or (watch.reading is not None and watch.reading.probable):
-        lines.append(_line(watch.reason, REASON_MAX_CHARACTERS))
+        lines.append(_line(reason_text(watch), REASON_MAX_CHARACTERS))
     if watch.state in {WatchState.LOST, WatchState.TIMED_OUT}:
         lines.append(last_known(watch))
     if watch.settled:
@@ -183,6 +196,60 @@ def end_message(watch: Watch) -> str:
     lines.append(end_line(watch.chain))
     lines.append(message or f"Asked as: {request_words(watch.origin)}")
     return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
+
+
+def inbox_entry(step: Step) -> InboxEntry | None:
+    """Return the inbox entry to save with a transition; None unless it is an end for the inbox."""
+    ended = step.watch
+    if not step.to_inbox or ended.ended_at is None:
+        return None
+    return InboxEntry(
+        watch_id=ended.id, owner=ended.owner, text=end_message(ended), job=ended.job, created_at=ended.ended_at
+    )
+
+
+def reason_text(watch: Watch) -> str:
+    """Return why a watch ended or has its advisory, in one or a few sentences; empty if there is no reason."""
+    return watch.reason if watch.fact is None else _fact_text(watch.fact, watch)
+
+
+def _fact_text(fact: Fact, watch: Watch) -> str:
+    match fact.kind:
+        case FactKind.LIMIT_REACHED:
+            limit = f"{fact.polls} polls" if fact.seconds is None else format_duration(fact.seconds)
+            job = "whether TP ever started the job is not known"
+            if watch.started_at is not None:
+                job = "the job may still be going on"
+            advisory = watch.reason if fact.advisory is None else _fact_text(fact.advisory, watch)
+            return f"The watch's limit of {limit} is over; {job}. {advisory}".rstrip()
+        case FactKind.NOT_PICKED_UP:
+            return f"Nothing has picked it up for {format_duration(fact.seconds or 0.0)}."
+        case FactKind.NO_SIGN_OF_LIFE:
+            return f"Its signs of life have stood still for {format_duration(fact.seconds or 0.0)}."
+        case FactKind.UNKNOWN_TO_TP:
+            return "TP no longer knows this job."
+        case FactKind.START_UNSETTLED:
+            return (
+                "TP never answered the request, and reading does not tell whether it started: "
+                f"{watch.reason} It was sent once and is not sent again by itself."
+            )
+        case _:
+            assert_never(fact.kind)
+
+
+def note_text(note: Note, watch: Watch) -> str:
+    """Return the log line of a change; `watch` is the watch afterwards."""
+    match note:
+        case AdvisoryBegan(Advisory.NO_STATUS):
+            return f"{watch.id}: TP answers, but without the job's status: {reason_text(watch)}"
+        case AdvisoryBegan(advisory):
+            return f"{watch.id}: {advisory}: {reason_text(watch)}"
+        case AdvisoryEnded(advisory):
+            return f"{watch.id}: no longer {advisory}"
+        case StartFound(evidence):
+            return f"{watch.id}: TP has the job: {evidence}"
+        case _:
+            assert_never(note)
 
 
 def unwritten_end(ended: Watch, error: Exception | None) -> str:
@@ -237,7 +304,7 @@ def _trouble(watch: Watch, elapsed: str) -> str | None:
     if watch.missing_polls:
         return f"TP says it does not know this job ({count_of(watch.missing_polls, 'time')} in a row), {elapsed}"
     if watch.advisory is not None:
-        return f"{watch.advisory.replace('_', ' ')}: {_line(watch.reason, REASON_MAX_CHARACTERS)} ({elapsed})"
+        return f"{watch.advisory.replace('_', ' ')}: {_line(reason_text(watch), REASON_MAX_CHARACTERS)} ({elapsed})"
     return None
 
 
@@ -258,7 +325,7 @@ def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
     lines = [f"Now: {progress_line(watch, now)}."]
     wordless = watch.reading is not None and not _known(watch.reading)
     if watch.spec.progress and wordless and watch.advisory is None:
-        lines.append(render_text(watch.spec.progress, message_roots(watch), max_characters=MESSAGE_MAX_CHARACTERS))
+        lines.append(render_text(watch.spec.progress, template_values(watch), max_characters=MESSAGE_MAX_CHARACTERS))
     underway = watch.reading is not None and watch.reading.verdict is Verdict.UNDERWAY
     if watch.lively_at is not None and underway and watch.advisory is not Advisory.STALLED:
         lines.append(f"Last sign of life: {format_duration(max(now - watch.lively_at, 0.0))} ago.")
@@ -269,18 +336,6 @@ def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
     if watch.advisory is Advisory.STALLED:
         lines.append("If it stays so, the worker behind it has probably died; it is taken back if it moves again.")
     return tuple(lines)
-
-
-def message_roots(watch: Watch) -> dict[str, JsonValue]:
-    """Return what a message template may use."""
-    return {
-        "settings": {"base_url": watch.server},
-        "args": dict(watch.origin.arguments),
-        "result": _with_told_statuses(watch.answer),
-        "poll": _with_told_statuses(watch.last_answer),
-        "poll_count": watch.polls,
-        "max_polls": watch.spec.max_polls,
-    }
 
 
 def _counts_told(watch: Watch) -> str:
@@ -298,13 +353,3 @@ def _known(reading: Reading) -> str:
 
 def _line(text: str, max_characters: int) -> str:
     return shorten(one_line(text), max_characters)
-
-
-def _with_told_statuses(answer: JsonValue) -> JsonValue:
-    # What stands in a sentence of ours as a status is taken for one: a text that is none is quoted.
-    if isinstance(answer, dict):
-        return {
-            name: status_words(value) if name == "status" and isinstance(value, str) else _with_told_statuses(value)
-            for name, value in answer.items()
-        }
-    return [_with_told_statuses(value) for value in answer] if isinstance(answer, list) else answer

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import WatchNotFoundError
-from tp_mcp.watch.model.until import Awaited, Until, met, stand_of
+from tp_mcp.watch.delivery.waiting import Awaited, Until, fingerprint_of, met
 from tp_mcp.watch.model.watch import Owner, Watch
 from tp_mcp.watch.registry import WatchRegistry
 
@@ -41,7 +41,7 @@ class WatchTask:
         id: `t_...`, which cannot be guessed.
         owner: whose it is.
         watch_ids: what it is over.
-        stood: how each of them stood when it was made, as `stand_of` tells it.
+        stood: how each of them stood when it was made, as `fingerprint_of` tells it.
         until: what it waits for.
         created_at: when it was made.
         expires_at: when it may be dropped.
@@ -109,7 +109,7 @@ class Tasks:
             StoreError: it could not be written.
 
         """
-        stood = tuple(map(stand_of, awaited.watches))
+        stood = tuple(map(fingerprint_of, awaited.watches))
         if any(met(awaited.until, stand, watch) for stand, watch in zip(stood, awaited.watches, strict=True)):
             return None
         now = self._clock.now()

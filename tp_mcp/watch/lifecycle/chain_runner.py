@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError, TpMcpError, TpNotAuthenticatedError, TpUnreachableError, WatchError
 from tp_mcp.results.text import format_duration, shorten
+from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.lifecycle.chain_steps import next_chain
 from tp_mcp.watch.model.watch import Origin, Watch, WatchState
@@ -147,6 +148,6 @@ class Chains:
         )
         step = state_machine.refuse(unstarted, reason=f"It was not started: {error}", now=self._clock.now())
         try:
-            await self._store.add(step.watch, step.entry)
+            await self._store.add(step.watch, inbox_entry(step))
         except WatchError:
             logger.info("%s has begun already: %s", link.id, error)

@@ -12,10 +12,12 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeAlias
 
 from pydantic import JsonValue
 
 from tp_mcp.watch.model.chain import Chain
+from tp_mcp.watch.model.fact import Fact
 from tp_mcp.watch.model.reading import Outcome, Reading
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.usual_duration import Usual
@@ -128,7 +130,8 @@ class Watch:
         created_at: when its row was written.
         advisory: what is worth knowing of it now.
         outcome: what the job came to, once it ended.
-        reason: why it ended, or what the advisory rests on, in a sentence.
+        reason: why it ended or has its advisory, in a sentence of TP, a rule, a caller or an older version; see `fact`.
+        fact: the same, where the state machine found the reason itself.
         baseline: what the rule read before the job was started.
         memory: what the rule keeps between two readings.
         answer: TP's own answer to the start.
@@ -167,6 +170,7 @@ class Watch:
     advisory: Advisory | None = None
     outcome: Outcome | None = None
     reason: str = ""
+    fact: Fact | None = None
     baseline: JsonValue = None
     memory: JsonValue = None
     answer: JsonValue = None
@@ -226,27 +230,55 @@ class InboxEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AdvisoryBegan:
+    """A watch got an advisory; its reason is on the watch."""
+
+    advisory: Advisory
+
+
+@dataclass(frozen=True, slots=True)
+class AdvisoryEnded:
+    """A watch lost an advisory."""
+
+    advisory: Advisory
+
+
+@dataclass(frozen=True, slots=True)
+class StartFound:
+    """Reading found the job of an unanswered start.
+
+    Attributes:
+        evidence: the observation that shows it, in a sentence.
+
+    """
+
+    evidence: str
+
+
+Note: TypeAlias = AdvisoryBegan | AdvisoryEnded | StartFound
+"""A change that the log reports."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """What an observation made of a watch.
+    """A transition of a watch.
 
     Attributes:
         watch: the watch afterwards.
-        entry: the inbox entry that must be written with it; only at an end.
-        durable: whether it has to be written at once; otherwise only counters moved, and a later batch will do.
-        notes: what a log should say, e.g. that an advisory began or ended.
+        to_inbox: whether an inbox entry has to be saved with it; only at an end.
+        durable: whether it has to be saved at once; otherwise only counters changed, and a later batch will do.
+        notes: the changes that the log reports.
 
     """
 
     watch: Watch
-    entry: InboxEntry | None = None
+    to_inbox: bool = False
     durable: bool = False
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Note, ...] = ()
 
     def on(self, stored: Watch) -> "Step":
-        """Return this step to be written over a watch as somebody else wrote it, who may have handed it over."""
-        watch = replace(self.watch, revision=stored.revision, owner=stored.owner)
-        entry = None if self.entry is None else replace(self.entry, owner=stored.owner)
-        return replace(self, watch=watch, entry=entry)
+        """Return this transition over a watch that somebody else wrote and may have handed over."""
+        return replace(self, watch=replace(self.watch, revision=stored.revision, owner=stored.owner))
 
 
 def new_watch_id() -> str:

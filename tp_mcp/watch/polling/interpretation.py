@@ -1,4 +1,4 @@
-"""One look at a target, and what its answer makes of a watch; no failure in it ends more than that look."""
+"""One poll of a target and its effect on a watch. A failure here ends only the poll that it occurs in."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -18,37 +18,38 @@ from tp_mcp.watch.polling.target import Target
 logger = logging.getLogger(__name__)
 
 POLL_TIMEOUT_SECONDS = 30.0
-_INTERNAL_REASON = "The latest look at TP failed for an internal reason; see the server's log."
-_MOST_COMPARED = 4
+_INTERNAL_REASON = "The latest poll of TP failed for an internal reason; see the server's log."
+_MAX_INTERPRETATIONS = 4
+"""Interpretations that one answer remembers."""
 
 
 class Reader(Protocol):
     """Polls a tool by name."""
 
     async def read(self, tool: str, args: Mapping[str, JsonValue], identity: str, /) -> JsonValue:
-        """Return the tool's own JSON, asked for once, without retries.
+        """Return the tool's own JSON; sends one request, without retries.
 
         Args:
             tool: the tool.
             args: its arguments.
-            identity: whose login to ask with; empty for the configured one.
+            identity: the principal whose login is used; empty for the configured login.
 
         Raises:
-            TpError: there was no answer that could be read.
+            TpError: there was no readable answer.
 
         """
         ...
 
 
 class Rule(Protocol):
-    """Knows one kind of job. Pure: it is given everything and changes nothing.
+    """Interprets the answers for one kind of job. Pure.
 
-    Of a watch it looks at the server, the spec, the origin, the baseline, TP's answer to the start and its own memory
-    only: watches of one server that are alike in these share one interpretation.
+    A rule uses only these attributes of a watch: server, spec, origin, baseline, TP's answer to the start, and the
+    rule's own memory. Watches that are equal in these share one interpretation.
     """
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
-        """Tell what an answer of the watch's poll tool says of its job.
+        """Return the state of the watch's job according to an answer of its poll tool.
 
         Raises:
             TpNotJsonError: the answer does not have the shape that the contract promises.
@@ -58,43 +59,43 @@ class Rule(Protocol):
 
 
 class Settler(Protocol):
-    """Tells by reading whether a start that was never answered reached TP. Pure, like a rule."""
+    """Determines whether an unanswered start reached TP. Pure, like a rule."""
 
     def settling_read(self, watch: Watch, /) -> tuple[str, Mapping[str, JsonValue]]:
-        """Return the tool and arguments whose answer can settle a start that was never answered."""
+        """Return the tool and arguments whose answer can settle an unanswered start."""
         ...
 
     def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
-        """Tell from that answer whether TP has the job."""
+        """Return whether TP has the job according to that answer; `taken` are jobs of other watches."""
         ...
 
 
 @dataclass(slots=True)
 class Answer:
-    """One answer of TP's. What is made of it is made once for the watches that share it, as far as they are alike.
+    """One answer of TP, interpreted once for all equal watches that share it.
 
     Attributes:
         value: TP's own JSON.
-        kept: what is kept of it.
+        kept: the part of it that is stored.
 
     """
 
     value: JsonValue
     kept: JsonValue
-    _made: list[tuple[Watch, Interpretation]] = field(default_factory=list)
+    _interpretations: list[tuple[Watch, Interpretation]] = field(default_factory=list)
 
     def interpreted(self, watch: Watch, rule: Rule) -> Interpretation:
-        """Return what a rule makes of it for a watch."""
-        for like, interpretation in self._made:
-            if _alike(like, watch):
+        """Return the rule's interpretation of the answer for a watch."""
+        for other, interpretation in self._interpretations:
+            if _are_equal(other, watch):
                 return interpretation
         interpretation = rule.interpret(watch, self.value)
-        self._made = [(watch, interpretation), *self._made[: _MOST_COMPARED - 1]]
+        self._interpretations = [(watch, interpretation), *self._interpretations[: _MAX_INTERPRETATIONS - 1]]
         return interpretation
 
 
-def _alike(one: Watch, other: Watch) -> bool:
-    """Return whether a rule, which looks at nothing else of a watch, cannot tell two of them apart."""
+def _are_equal(one: Watch, other: Watch) -> bool:
+    """Return whether two watches are equal in all that a rule uses; targets of two servers are never shared."""
     return (
         one.memory == other.memory
         and one.baseline == other.baseline
@@ -104,30 +105,30 @@ def _alike(one: Watch, other: Watch) -> bool:
     )
 
 
-class Looking:
-    """Reads targets, and lets the rules tell what the answers mean."""
+class Interpreter:
+    """Reads targets and applies the rules to the answers."""
 
     def __init__(self, reader: Reader, rules: Mapping[str, Rule], settlers: Mapping[str, Settler]) -> None:
-        """Prepare.
+        """Create an interpreter.
 
         Args:
             reader: polls a tool by name.
-            rules: by name, what an answer means.
-            settlers: by name, how a start without an answer is settled.
+            rules: by name, the interpretation of answers.
+            settlers: by name, the settlement of unanswered starts.
 
         """
         self._reader = reader
         self._rules = rules
         self._settlers = settlers
 
-    def what_to_read(self, watch: Watch) -> tuple[str, Mapping[str, JsonValue]]:
-        """Return the tool and arguments that a watch is polled with as it stands."""
+    def request_of(self, watch: Watch) -> tuple[str, Mapping[str, JsonValue]]:
+        """Return the tool and arguments that a watch is polled with in its present state."""
         if watch.state is WatchState.STARTING:
             return self._settlers[watch.spec.rule].settling_read(watch)
         return watch.spec.tool, watch.spec.args
 
     async def read(self, target: Target) -> Answer | TpError:
-        """Return TP's answer, or why there is none."""
+        """Return TP's answer, or the reason why there is none."""
         try:
             with anyio.fail_after(POLL_TIMEOUT_SECONDS):
                 value = await self._reader.read(target.key.tool, target.args, target.key.identity)
@@ -135,19 +136,19 @@ class Looking:
         except TpError as error:
             return error
         except TpMcpError as error:
-            # What is not TP's refusal is a login that cannot be used: nothing was sent.
+            # Any other error is a login that cannot be used: nothing was sent.
             return TpNotAuthenticatedError(error.message, remedy=error.remedy)
         except TimeoutError:
             return TpTimeoutError(f"TP did not answer within {POLL_TIMEOUT_SECONDS:g} s.")
         except Exception:
-            # A fault of ours in one poll must not end every other watch of the process.
+            # A bug in one poll must not end the other watches of the process.
             logger.exception("Polling %s failed unexpectedly", target.key.tool)
             return TpServerFaultError(_INTERNAL_REASON)
 
     def step(
         self, watch: Watch, outcome: Answer | TpError, now: float, *, taken: Collection[str] = frozenset()
     ) -> Step:
-        """Return what an answer, or its absence, makes of a watch; `taken` are jobs that TP accepted for others."""
+        """Return the transition that a poll's outcome causes; `taken` are jobs that TP accepted for other watches."""
         if isinstance(outcome, TpError):
             return state_machine.observe_failure(watch, outcome, now=now)
         try:
@@ -158,7 +159,7 @@ class Looking:
         except TpError as error:
             return state_machine.observe_failure(watch, error, now=now)
         except Exception:
-            # A fault of ours over one answer must not end every other watch of the process.
-            logger.exception("Taking in an answer for %s failed unexpectedly", watch.id)
-            return state_machine.observe_failure(watch, TpServerFaultError(_INTERNAL_REASON), now=now)
+            # A bug in one rule must not end the other watches of the process.
+            logger.exception("Interpreting an answer for %s failed unexpectedly", watch.id)
+            return state_machine.observe_failure(watch, TpError(_INTERNAL_REASON), now=now)
         return state_machine.observe_answer(watch, interpretation, outcome.kept, now=now)

@@ -1,140 +1,131 @@
-"""Polling beside other processes: each heartbeat takes and loses targets, and takes up what the others wrote."""
+"""Polling beside other processes: each heartbeat gains and loses targets, and reads watches that others saved."""
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.model.lease import LEFT_TO_ITS_MAKER_SECONDS
 from tp_mcp.watch.model.watch import Watch, WatchState
 from tp_mcp.watch.polling.lease_holder import Leases
-from tp_mcp.watch.polling.target import Target, TargetKey
+from tp_mcp.watch.polling.observations import Observations
+from tp_mcp.watch.polling.target import Target
+from tp_mcp.watch.polling.watch_table import WatchTable
 from tp_mcp.watch.store import Store
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class PolledHere:
-    """A poller's targets and watches, as they stand at any time.
+class LeaseHandover:
+    """Keeps the targets of the table in step with this process's leases, and its watches in step with the store.
 
     Attributes:
-        targets: the targets.
-        watches: the watches, by id.
-        add: begins with a watch.
-        adopt: goes on with a watch as it stands in the store; None where its row is gone.
+        in_progress: whether a heartbeat is being made.
 
     """
-
-    targets: Mapping[TargetKey, Target]
-    watches: Mapping[str, Watch]
-    add: Callable[[Watch], None]
-    adopt: Callable[[str, Watch | None], None]
-
-
-class Sharing:
-    """Keeps a poller's targets in step with the leases of its process, and its watches in step with the store."""
 
     def __init__(
         self,
         *,
         leases: Leases,
         store: Store,
+        feed: ChangeFeed,
+        table: WatchTable,
+        observations: Observations,
         clock: Clock,
-        here: PolledHere,
     ) -> None:
-        """Prepare.
+        """Create a handover.
 
         Args:
-            leases: what this process may poll.
-            store: what other processes write to.
+            leases: the leases of this process.
+            store: shared with other processes.
+            feed: shows whether other processes wrote to the store.
+            table: the watches and targets of this process.
+            observations: adopts watches that other processes saved.
             clock: the time.
-            here: what the poller has, and how it begins with more.
 
         """
         self._leases = leases
         self._store = store
+        self._feed = feed
+        self._table = table
+        self._observations = observations
         self._clock = clock
-        self._targets = here.targets
-        self._watches = here.watches
-        self._add = here.add
-        self._adopt = here.adopt
-        self._behind = False
-        self.under_way = False
+        self._foreign_writes: int | None = None
+        self._is_behind = False
+        self.in_progress = False
 
-    @property
-    def next_at(self) -> float:
-        """Return when the next heartbeat is due."""
+    def next_beat(self) -> float:
+        """Return the time of the next heartbeat: at once, if the table has a new target without a lease."""
+        if self._table.needs_lease:
+            self._table.needs_lease = False
+            self._leases.beat_soon()
         return self._leases.next_at
 
-    def hurry(self) -> None:
-        """Let the next heartbeat be due now."""
-        self._leases.hurry()
-
-    def epoch(self, key: TargetKey) -> int | None:
-        """Return the epoch of a target's lease; None where this process may not poll it."""
-        return self._leases.epoch(key.text)
+    def beat_soon(self) -> None:
+        """Make the next heartbeat due now."""
+        self._leases.beat_soon()
 
     def lost(self, target: Target) -> None:
-        """Take in that the store refused what was written for a target: it is another process's now."""
+        """Stop polling a target: the store refused a write, so another process holds its lease."""
         self._leases.lost(target.key.text)
-        self._leases.hurry()
+        self._leases.beat_soon()
         target.leased = False
 
     async def give_up(self) -> None:
-        """Let go of every target, because TP does not let this process in."""
+        """Release every target, because TP refuses this process's login."""
         await self._leases.give_up()
-        for target in self._targets.values():
+        for target in self._table.targets:
             target.leased = False
 
-    async def close(self) -> None:
-        """Let go of every target for good, at once."""
-        await self._leases.close()
-
-    async def share(self) -> list[Target]:
-        """Beat once; return the targets that are polled here from now on."""
-        self.under_way = True
+    async def beat(self) -> list[Target]:
+        """Make one heartbeat; return the targets that are polled here from now on."""
+        self.in_progress = True
         try:
-            await self._leases.beat([target.key.text for target in self._targets.values() if target.watch_ids])
-            gained = {key for key, target in self._targets.items() if self.epoch(key) is not None and not target.leased}
-            await self._catch_up_where_needed(gained)
-            begun: list[Target] = []
-            for key, target in self._targets.items():
-                held = self.epoch(key) is not None
-                if held and not target.leased:
-                    begun.append(target)
-                target.leased = held
+            targets = self._table.targets
+            await self._leases.beat([target.key.text for target in targets if target.watch_ids])
+            gained = {id(target): target for target in targets if self._is_held(target) and not target.leased}
+            await self._catch_up_if_needed(list(gained.values()))
+            begun = [target for target in targets if self._is_held(target) and not target.leased]
+            for target in targets:
+                target.leased = self._is_held(target)
             return begun
         finally:
-            self.under_way = False
+            self.in_progress = False
 
-    async def _catch_up_where_needed(self, gained: set[TargetKey]) -> None:
+    def _is_held(self, target: Target) -> bool:
+        return self._leases.epoch(target.key.text) is not None
+
+    async def _catch_up_if_needed(self, gained: list[Target]) -> None:
         try:
-            if await self._leases.moved() or self._behind or gained:
+            before, self._foreign_writes = self._foreign_writes, await self._feed.foreign_writes()
+            if before != self._foreign_writes or self._is_behind or gained:
                 await self._catch_up(gained)
-            self._behind = False
+            self._is_behind = False
         except StoreError as error:
-            if not self._behind:
-                logger.warning("What other processes wrote could not be read: %s", error)
-            self._behind = True
+            if not self._is_behind:
+                logger.warning("The watches that other processes saved could not be read: %s", error)
+            self._is_behind = True
 
-    async def _catch_up(self, gained: set[TargetKey]) -> None:
-        known = dict(self._watches)
+    async def _catch_up(self, gained: list[Target]) -> None:
+        """Add watches that other processes made, drop those that ended, and refresh those of gained targets."""
+        watches = self._table.watches
+        before = dict(watches)
         stored = await self._store.unended_revisions(self._leases.server)
-        new = stored.keys() - known.keys()
-        gone = known.keys() - stored.keys()
-        inherited = {watch_id for key in gained if key in self._targets for watch_id in self._targets[key].watch_ids}
-        stale = {each for each in inherited & stored.keys() & known.keys() if stored[each] != known[each].revision}
+        new = stored.keys() - before.keys()
+        gone = before.keys() - stored.keys()
+        inherited = {watch_id for target in gained for watch_id in target.watch_ids}
+        stale = {each for each in inherited & stored.keys() & before.keys() if stored[each] != before[each].revision}
         found = {watch.id: watch for watch in await self._store.get_many(sorted(new | gone | stale))}
         for watch_id in sorted(gone | stale):
-            # What a poll or a call of this process wrote meanwhile is newer than what was read here.
-            if self._watches.get(watch_id) is known[watch_id]:
-                self._adopt(watch_id, found.get(watch_id))
-        for watch_id in sorted(new & found.keys() - self._watches.keys()):
+            # A poll or a call of this process may have saved a watch since: then that is newer than the row read here.
+            if watches.get(watch_id) is before[watch_id]:
+                self._observations.adopt(watch_id, found.get(watch_id))
+        for watch_id in sorted(new & found.keys() - watches.keys()):
             if not self._is_being_started(found[watch_id]):
-                self._add(replace(found[watch_id], silent_since=None))
+                self._table.add(replace(found[watch_id], silent_since=None), self._clock.now())
 
     def _is_being_started(self, watch: Watch) -> bool:
-        asked = self._clock.now() - watch.created_at
-        return watch.state is WatchState.STARTING and asked < LEFT_TO_ITS_MAKER_SECONDS
+        age = self._clock.now() - watch.created_at
+        return watch.state is WatchState.STARTING and age < LEFT_TO_ITS_MAKER_SECONDS

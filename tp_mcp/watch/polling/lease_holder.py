@@ -1,4 +1,4 @@
-"""The leases of this process: taken and kept with each heartbeat, given up where TP does not let us in."""
+"""The leases of this process: taken and renewed with each heartbeat, released while TP refuses the login."""
 
 import logging
 import math
@@ -16,15 +16,11 @@ from tp_mcp.watch.model.lease import HEARTBEAT_SECONDS, HEARTBEATS_TO_LIVE, RETA
 logger = logging.getLogger(__name__)
 
 _UNWRITTEN_EPOCH = 0
-"""No lease has it, so what is written under it is refused: what is polled without a written lease."""
+"""The epoch of a target that is polled without a written lease. No lease has it, so its writes are refused."""
 
 
 class LeaseStore(Protocol):
     """Keeps leases and heartbeats. Every method may raise StoreError."""
-
-    async def version(self) -> int:
-        """Return a number that differs from the one before if another process wrote in between."""
-        ...
 
     async def beat(
         self, process: str, server: str, wanted: Collection[str], *, at: float, lifetime: float
@@ -47,16 +43,16 @@ class LeaseStore(Protocol):
 
 
 class Leases:
-    """Says which targets this process may poll."""
+    """Decides which targets this process may poll."""
 
     def __init__(
         self, *, store: LeaseStore, clock: Clock, server: str, heartbeat_seconds: float = HEARTBEAT_SECONDS
     ) -> None:
-        """Prepare; the first `beat` takes what is wanted.
+        """Create a process without leases; the first `beat` takes some.
 
         Args:
-            store: where leases and heartbeats are.
-            clock: the time; every process that shares the store has to have the same.
+            store: keeps leases and heartbeats.
+            clock: the time; all processes that share the store need the same time.
             server: the base URL of the TP that this process polls.
             heartbeat_seconds: time between two heartbeats; the same in every process.
 
@@ -72,40 +68,34 @@ class Leases:
         self._beat_at: float | None = None
         self._refused_until = -math.inf
         self._wrote = False
-        self._seen_version: int | None = None
         self._one_at_a_time = anyio.Lock()
         self._closed = False
         self._failing = False
 
     def epoch(self, target: str) -> int | None:
-        """Return the epoch of a target's lease; None where this process may not poll it, or slept too long."""
+        """Return the epoch of a target's lease; None if this process may not poll it, or slept for too long."""
         if not lease.is_alive(self._beat_at, self._clock.now(), self._lifetime):
             return None
         return self._held.get(target)
 
-    def hurry(self) -> None:
-        """Let the next heartbeat be due now: there is something to take."""
+    def beat_soon(self) -> None:
+        """Make the next heartbeat due now: there is a target to take."""
         self.next_at = min(self.next_at, max(self._clock.now(), self._refused_until))
 
     def lost(self, target: str) -> None:
-        """Take in that the store refused what was written under a target's lease."""
+        """Drop a lease under which the store refused a write."""
         self._held.pop(target, None)
 
-    async def moved(self) -> bool:
-        """Return whether another process has written since this was asked last; True at first."""
-        before, self._seen_version = self._seen_version, await self._store.version()
-        return self._seen_version != before
-
     async def beat(self, wanted: Collection[str]) -> None:
-        """Show that this process lives; take those of `wanted` that nobody alive holds, drop what is not wanted."""
+        """Write a heartbeat; take the wanted targets that no live process holds, and drop the others."""
         async with self._one_at_a_time:
             now = self._clock.now()
-            # Set before anything can fail, so that a store that cannot be used is not asked without end.
+            # Set before anything can fail, so that a broken store is not called in a tight loop.
             self.next_at = now + self._heartbeat
             if now < self._refused_until:
                 wanted = [target for target in wanted if target in self._held]
             if not self._closed and (wanted or self._wrote):
-                # A process with nothing to poll keeps no disk busy.
+                # A process without targets does not write to the disk.
                 held = await self._written(wanted, now)
                 self.next_at = lease.next_beat(
                     held, process=self.process, at=now, heartbeat=self._heartbeat, lifetime=self._lifetime
@@ -113,13 +103,13 @@ class Leases:
             self._beat_at = now
 
     async def give_up(self) -> None:
-        """Let go of every target, because TP does not let this process in, and take none for `RETAKE_SECONDS`."""
+        """Release every target, because TP refuses this process's login, and take none for `RETAKE_SECONDS`."""
         async with self._one_at_a_time:
             self._refused_until = self._clock.now() + RETAKE_SECONDS
             await self._release()
 
     async def close(self) -> None:
-        """Let go of every target at once, so that other processes need not wait for this one to count as dead."""
+        """Release every target, so that other processes need not wait until this one counts as dead."""
         async with self._one_at_a_time:
             self._closed = True
             await self._release()
@@ -131,7 +121,7 @@ class Leases:
                 await self._store.release(self.process)
                 self._wrote = False
         except StoreError as error:
-            logger.warning("The leases could not be released; they run out by themselves: %s", error)
+            logger.warning("The leases could not be released; they expire by themselves: %s", error)
 
     async def _written(self, wanted: Collection[str], now: float) -> tuple[Lease, ...]:
         try:
@@ -147,12 +137,12 @@ class Leases:
         return held
 
     async def _unwritten(self, wanted: Collection[str], now: float) -> tuple[Lease, ...]:
-        # A full disk keeps nobody from reading TP. What another process surely polls is left to it.
+        # A full disk does not stop polling. Targets that another live process holds are left to it.
         try:
-            there = await self._store.leases(self.server)
+            leases = await self._store.leases(self.server)
         except StoreError:
             return ()
-        allowed = lease.may_poll(there, wanted, process=self.process, at=now, lifetime=self._lifetime)
-        mine = {lease.target: lease.epoch for lease in there if lease.owner == self.process}
+        allowed = lease.may_poll(leases, wanted, process=self.process, at=now, lifetime=self._lifetime)
+        mine = {lease.target: lease.epoch for lease in leases if lease.owner == self.process}
         self._held = {target: mine.get(target, _UNWRITTEN_EPOCH) for target in allowed}
-        return there
+        return leases

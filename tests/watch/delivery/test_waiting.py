@@ -2,15 +2,25 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tp_mcp.watch.delivery.change_events import Changes, wait_for_first
-from tp_mcp.watch.model.until import Until
+from tp_mcp.watch.delivery.change_feed import ChangeFeed
+from tp_mcp.watch.delivery.waiting import Until, wait_for_first
 from tp_mcp.watch.model.watch import Watch, WatchState
+
+
+class NoTasks:
+    """A task group for a feed whose store nobody reads."""
+
+    def start_soon(self, *_task: Any) -> None: ...
+
+
+@pytest.fixture
+def feed(clock: Any) -> ChangeFeed:
+    return ChangeFeed(store=cast("Any", None), clock=clock, task_group=cast("Any", NoTasks()))
 
 
 async def turns(number: int = 10) -> None:
@@ -18,18 +28,22 @@ async def turns(number: int = 10) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_change_before_the_wait_is_not_missed(make_watch: Callable[..., Watch], clock: Any) -> None:
-    changes, watch = Changes(), make_watch()
-    with changes.of(watch.id) as change:
-        changes.tell(watch)
+async def test_a_change_before_the_wait_is_not_missed(
+    make_watch: Callable[..., Watch], clock: Any, feed: ChangeFeed
+) -> None:
+    watch = make_watch()
+    with feed.changes_of(watch.id) as change:
+        feed.publish(watch)
         async with asyncio.timeout(5):
             await change.wait(10.0, clock)
     assert clock.sleepers == []
 
 
-async def test_a_wait_ends_in_time_when_nothing_happens(make_watch: Callable[..., Watch], clock: Any) -> None:
-    changes, watch = Changes(), make_watch()
-    with changes.of(watch.id) as change:
+async def test_a_wait_ends_in_time_when_nothing_happens(
+    make_watch: Callable[..., Watch], clock: Any, feed: ChangeFeed
+) -> None:
+    watch = make_watch()
+    with feed.changes_of(watch.id) as change:
         waiting = asyncio.create_task(change.wait(10.0, clock))
         await turns()
         clock.move_to(clock.time + 9.9)
@@ -41,13 +55,13 @@ async def test_a_wait_ends_in_time_when_nothing_happens(make_watch: Callable[...
 
 
 async def test_everyone_who_waits_for_a_watch_is_woken_and_nobody_else(
-    make_watch: Callable[..., Watch], clock: Any
+    make_watch: Callable[..., Watch], clock: Any, feed: ChangeFeed
 ) -> None:
-    changes, watch, other = Changes(), make_watch(), make_watch()
-    with changes.of(watch.id) as one, changes.of(watch.id) as two, changes.of(other.id) as three:
+    watch, other = make_watch(), make_watch()
+    with feed.changes_of(watch.id) as one, feed.changes_of(watch.id) as two, feed.changes_of(other.id) as three:
         waits = [asyncio.create_task(change.wait(10.0, clock)) for change in (one, two, three)]
         await turns()
-        changes.tell(watch)
+        feed.publish(watch)
         await turns()
         assert [wait.done() for wait in waits] == [True, True, False]
         waits[2].cancel()
@@ -57,32 +71,34 @@ async def test_everyone_who_waits_for_a_watch_is_woken_and_nobody_else(
 
 
 async def test_one_who_stops_waiting_takes_nothing_from_the_others(
-    make_watch: Callable[..., Watch], clock: Any
+    make_watch: Callable[..., Watch], clock: Any, feed: ChangeFeed
 ) -> None:
-    changes, watch = Changes(), make_watch()
-    with changes.of(watch.id) as stays:
-        with changes.of(watch.id):
+    watch = make_watch()
+    with feed.changes_of(watch.id) as stays:
+        with feed.changes_of(watch.id):
             pass
-        changes.tell(watch)
+        feed.publish(watch)
         async with asyncio.timeout(5):
             await stays.wait(10.0, clock)
-    changes.tell(watch)
+    feed.publish(watch)
 
 
-async def test_one_wait_may_be_for_several_watches(make_watch: Callable[..., Watch], clock: Any) -> None:
-    changes, one, two = Changes(), make_watch(), make_watch()
-    with changes.of(one.id, two.id) as either, changes.of(one.id):
-        assert changes.awaited() == {one.id, two.id}
-        changes.tell(two)
+async def test_one_wait_may_be_for_several_watches(
+    make_watch: Callable[..., Watch], clock: Any, feed: ChangeFeed
+) -> None:
+    one, two = make_watch(), make_watch()
+    with feed.changes_of(one.id, two.id) as either, feed.changes_of(one.id):
+        assert set(feed._changes_of) == {one.id, two.id}
+        feed.publish(two)
         async with asyncio.timeout(5):
             await either.wait(10.0, clock)
-    assert changes.awaited() == set()
+    assert set(feed._changes_of) == set()
 
 
 async def test_an_end_that_is_told_during_the_wait_is_not_read_again(
-    make_watch: Callable[..., Watch], clock: Any
+    make_watch: Callable[..., Watch], clock: Any, feed: ChangeFeed
 ) -> None:
-    changes, watch = Changes(), make_watch(state=WatchState.ACTIVE)
+    watch = make_watch(state=WatchState.ACTIVE)
     done = replace(watch, state=WatchState.DONE)
     looks: list[str] = []
 
@@ -94,9 +110,8 @@ async def test_an_end_that_is_told_during_the_wait_is_not_read_again(
         return await wait_for_first(
             [watch.id],
             look,
-            changes=changes,
+            feed=feed,
             clock=clock,
-            looked_at=nullcontext,
             seconds=10.0,
             until=Until.TERMINAL,
             report=None,
@@ -104,21 +119,21 @@ async def test_an_end_that_is_told_during_the_wait_is_not_read_again(
 
     waiting = asyncio.create_task(wait())
     await turns()
-    changes.tell(watch)
+    feed.publish(watch)
     await turns()
     assert not waiting.done()
-    changes.tell(done)
+    feed.publish(done)
     async with asyncio.timeout(5):
         assert await waiting == (done,)
     assert looks == [watch.id, watch.id]
 
 
 async def test_an_end_that_was_told_before_the_wait_is_read_with_what_was_added_since(
-    make_watch: Callable[..., Watch], clock: Any
+    make_watch: Callable[..., Watch], clock: Any, feed: ChangeFeed
 ) -> None:
-    changes, watch = Changes(), make_watch(state=WatchState.DONE)
-    with changes.of(watch.id) as change:
-        changes.tell(watch)
+    watch = make_watch(state=WatchState.DONE)
+    with feed.changes_of(watch.id) as change:
+        feed.publish(watch)
         async with asyncio.timeout(5):
             await change.wait(10.0, clock)
     assert change.ended == {}
