@@ -1,4 +1,4 @@
-"""How a run stands: what its execution says, and what came of it."""
+"""The reading of an execution: its progress, its outcome, its end."""
 
 from collections.abc import Callable
 from dataclasses import replace

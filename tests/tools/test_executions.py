@@ -80,7 +80,7 @@ async def test_a_listing_is_told_as_one(world: World) -> None:
     ("fields", "words"),
     [
         ({"counts": Counts(passed=3, failed=1, total=4)}, ["failed (3 passed, 1 failed)", "TP has no report of it at"]),
-        (NO_COUNTS, ["TP told no counts, so what came of it is not known", "TP has no report of it at"]),
+        (NO_COUNTS, ["TP sent no counts, so the outcome is unknown", "TP has no report of it at"]),
         (
             {"status": "Failed", "counts": Counts(passed=3, total=9), "log_tail": "usage: pytest", "log_size": 9_000},
             [
@@ -203,7 +203,7 @@ async def test_ending_a_run_that_has_ended_sends_nothing(world: World) -> None:
     exec_id = world.ended_execution(counts=Counts(passed=1, total=1))
     text = await world.call("cancel_execution", exec_id=exec_id)
     assert text.startswith(f"Execution {exec_id} on {LAB} had ended already (Done); nothing was sent.")
-    assert text.endswith(f"get_execution(exec_id={exec_id}) shows what came of it.")
+    assert text.endswith(f"get_execution(exec_id={exec_id}) shows its outcome.")
     assert world.written == []
 
 

@@ -206,5 +206,5 @@ async def test_intervals_and_limits_come_from_the_connector_unless_they_are_give
 async def test_a_match_on_an_idle_testbed_is_told_to_look_at_the_old_end(world: World) -> None:
     matched = {"path": "status", "equals": "FAILURE"}
     text = await world.call("start_watch", tool="get_upgrade", args={"testbed": LAB}, done_match=matched)
-    assert "None is under way now, and done_match looks at what TP shows" in text
+    assert "None is under way now. Until another begins, done_match is compared with the end of the latest one" in text
     assert "it waits for one to begin" not in text

@@ -119,7 +119,7 @@ async def test_just_after_a_start_the_old_end_is_not_told_as_the_new_one(world: 
     started = await world.call("start_upgrade", **BAD_BUILD)
     text = await world.call("get_upgrade", testbed=LAB)
     first, *_, last = text.splitlines()
-    assert first.startswith("Not picked up yet; what TP shows may be the upgrade before it:")
+    assert first.startswith("Not picked up yet; TP may still show the upgrade before it:")
     assert f"Watched as {watch_id(started)}: upgrade of {LAB} to build 6957." in text
     assert last == f'Do not start it again. wait_for_watch(watch_id="{watch_id(started)}") waits for its end.'
 

@@ -1,4 +1,4 @@
-"""Following a watch at a terminal or in a pipe, until it ends or somebody asks to stop."""
+"""Following a watch at a terminal or in a pipe, until it ends or the user stops the command."""
 
 import math
 import signal
@@ -21,7 +21,7 @@ _OF_OUTCOME = {None: PASSED, Outcome.PASSED: PASSED, Outcome.LISTING: PASSED, Ou
 
 
 def exit_code_of(watch: Watch) -> int:
-    """Return the exit code that tells how a watch ended."""
+    """Return the exit code for the end of a watch."""
     if is_doubtful(watch) or never_started(watch):
         return UNKNOWN
     if watch.state is WatchState.DONE:
@@ -36,28 +36,26 @@ BAR_WIDTH = 30
 
 @dataclass(slots=True)
 class Interrupt:
-    """Whether somebody asked to stop, by ^C or a signal. A request that is being sent is not interrupted."""
+    """Whether the user stopped the command, by ^C or a signal. A request that is being sent is not interrupted."""
 
-    asked: bool = False
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     async def listen(self) -> None:
-        """Take in signals; what runs in `scope` is cancelled by the first."""
+        """Wait for signals; the first cancels the work in `scope`."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
-                self.asked = True
                 self.scope.cancel()
 
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """Shows how a watch goes on, and tells its end.
+    """Shows the progress of a watch, and its end.
 
     Attributes:
-        services: what is behind the tools.
+        services: the services behind the tools.
         owner: who follows.
-        console: where it is shown; bars only where that is a terminal.
-        interrupt: tells when to stop.
+        console: shows it; with a progress bar only on a terminal.
+        interrupt: whether to stop.
 
     """
 
@@ -71,7 +69,7 @@ class Follower:
         self.console.print(self.shown(text), markup=False)
 
     async def follow(self, watch_id: str, *, seconds: float | None) -> int:
-        """Wait for a watch's end, tell it, and return the exit code.
+        """Wait for a watch's end, print it, and return the exit code.
 
         Args:
             watch_id: which watch.
@@ -123,12 +121,12 @@ class Follower:
     def _say_how_to_go_on(self, watch: Watch) -> None:
         self.say(f"{messages.headline(watch)} ({messages.progress_line(watch, self.services.clock.now())}).")
         self.say(
-            f"The job goes on on TP. Do not start it again: tp-mcp wait {watch.id} waits for its end; until then, or "
-            "until a server has its store open, nothing looks at it."
+            f"The job goes on on TP. Do not start it again: tp-mcp wait {watch.id} waits for its end. Nothing polls it "
+            "until then, unless a server has this store open."
         )
 
     async def _seen(self, watch: Watch) -> None:
-        # As a call that names the watch, and a later one, which shows that its result was read.
+        # As a call that names the watch does, and a later one, which proves that its result was read.
         inbox = self.services.inbox
         visit = await inbox.begin(self.owner)
         await inbox.name(visit, watch_ids=[watch.id])

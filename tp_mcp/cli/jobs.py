@@ -101,7 +101,7 @@ def start(
         command: `UPGRADE` or `RUN`.
         arguments: for its tool.
         following: how to follow the job.
-        yes: confirm whatever plan has to be confirmed.
+        yes: confirm the plan, if it has to be confirmed.
         confirm: the code of a plan that was shown before.
 
     """
@@ -182,7 +182,7 @@ async def _watch_of(job: str, follower: Follower) -> str:
     observe = StartWatchArguments(tool="get_execution", args={"exec_id": int(job)})
     outcome = await _unless_refused(watch_job)(observe, await _call(follower))
     if isinstance(outcome, NeedsConfirmation | Planned):
-        # Only what follows a watch has to be confirmed, and nothing follows this one.
+        # Only a chain after a watch has to be confirmed, and no chain follows this one.
         raise TpMcpError(f"Execution {job} could not be watched: {_line(outcome)}")
     return outcome.watch.id
 
@@ -211,7 +211,7 @@ def _agreed(plan: Unconfirmed) -> bool:
 
 
 def _with_services(work: Callable[[Follower], Awaitable[int | Unconfirmed]], profile: str | None) -> int | Unconfirmed:
-    """Return what the work comes to; the exit code for "could not say" where it fails."""
+    """Return the result of the work; the exit code for "could not say" if it fails."""
     try:
         return anyio.run(_opened, work, profile)
     except TpMcpError as error:

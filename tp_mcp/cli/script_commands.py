@@ -14,8 +14,8 @@ MaxWait = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Confirm the plan, where one has to be confirmed.")]
 Confirm = Annotated[str | None, typer.Option(help="The code of a plan that was shown before.")]
-DETACHING = "^C stops waiting, not the job; what is said then goes on waiting."
-"""Holds for whatever follows a job."""
+DETACHING = "^C stops the waiting, not the job, and prints the command that waits on."
+"""For every command that follows a job."""
 
 
 def upgrade(
@@ -60,7 +60,7 @@ def wait(
     max_wait: MaxWait = None,
     profile: Profile = None,
 ) -> None:
-    """Wait for the end of a watch, or of an execution whoever started it."""
+    """Wait for the end of a watch, or of an execution that anybody started."""
     from tp_mcp.cli.jobs import Following
     from tp_mcp.cli.jobs import wait as wait_for
 

@@ -1,11 +1,11 @@
-"""What scripts meet, apart from what does the work: the help needs nothing else."""
+"""Exit codes and formats of the commands for scripts. The help needs nothing else."""
 
 from enum import StrEnum
 
 PASSED = 0
 FAILED = 1
 UNKNOWN = 2
-"""Neither can be said: it was not started, is lost or cancelled, ran out of time, ran no test, or TP is away."""
+"""Neither is known: it was not started, is lost or cancelled, ran out of time, ran no test, or TP is away."""
 
 MEANING = "Exit codes: 0 passed, 1 failed, 2 could not say (not started, lost, cancelled, timed out, no test ran, ...)."
 

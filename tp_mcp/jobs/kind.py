@@ -23,7 +23,7 @@ from tp_mcp.watch.registry import Accepted
 Request = TypeVar("Request")
 
 POLL_ROOTS = frozenset({"args", "result"})
-"""What the arguments to poll with may be made of: the start's arguments and its answer."""
+"""The roots of the templates in `poll_args`: the arguments of the start, and TP's answer to it."""
 
 
 class JobRule(Rule, Settler, Protocol):
@@ -40,7 +40,7 @@ class JobKind(ABC, Generic[Request]):
         action: the change that the operator's policy decides over.
         rule: interprets the answers to polls. Pure.
         start_notes: sentences for the result of a start.
-        advice: what to do after a start that no chain follows.
+        advice: the next step after a start that no chain follows, in a sentence.
         usual: how long such a job usually takes, in a sentence, where no earlier job shows it.
 
     """
@@ -90,7 +90,7 @@ class JobKind(ABC, Generic[Request]):
         return ""
 
     def target(self, request: Request) -> str:  # noqa: ARG002 -- only an upgrade has one
-        """Return what the testbed will run afterwards, for the plan: "build 6957". Empty if the job changes nothing."""
+        """Return the image that the testbed runs afterwards: "build 6957". Empty if the job changes none."""
         return ""
 
     async def baseline(self, request: Request, client: TpClient) -> JsonValue:  # noqa: ARG002 -- a kind may need none
@@ -116,7 +116,7 @@ class JobKind(ABC, Generic[Request]):
         return spec_of(async_block(manifest, self.tool), rule=self.name, history=duration_groups)
 
     def accepted(self, request: Request, answer: JsonValue, manifest: Manifest) -> Accepted:
-        """Return what TP's answer to the start says of the job.
+        """Return the parts of a watch that only TP's answer to the start can tell.
 
         Raises:
             TpNotJsonError: the answer lacks what is needed to poll the job. TP may have started it all the same.
@@ -140,7 +140,7 @@ class JobKind(ABC, Generic[Request]):
 
     @abstractmethod
     def next_step(self, watch: Watch) -> str:
-        """Return what to do after the end of a job that TP accepted, in a sentence; may be empty."""
+        """Return the next step after the end of a job that TP accepted, in a sentence; may be empty."""
 
     def after_cancelled_watch(self, watch: Watch) -> str:  # noqa: ARG002 -- a kind may have nothing to say
         """Return how to end the job itself, once its watch is cancelled; may be empty."""
@@ -148,7 +148,7 @@ class JobKind(ABC, Generic[Request]):
 
 
 def async_block(manifest: Manifest, tool: str) -> AsyncBlock:
-    """Return the `async` block of a tool that starts something.
+    """Return the `async` block of a tool that starts a job.
 
     Raises:
         ManifestError: the manifest has no such tool, it has no `async` block, or one that cannot be used here.
@@ -160,7 +160,7 @@ def async_block(manifest: Manifest, tool: str) -> AsyncBlock:
             f"The connector {manifest.id!r} has no tool {tool!r} with an async block, so it cannot be watched.",
             remedy="Use the connector that comes with tp-mcp, or add the tool to yours.",
         )
-    # Said before anything is started: once TP has accepted the job it would be too late.
+    # Checked before anything is started: once TP has accepted the job, it would be too late.
     if surplus := template_roots(dict(entry.async_block.poll_args)) - POLL_ROOTS:
         raise ManifestError(
             f"The connector {manifest.id!r} takes {', '.join(sorted(surplus))} for the poll_args of {tool!r}.",
@@ -170,11 +170,11 @@ def async_block(manifest: Manifest, tool: str) -> AsyncBlock:
 
 
 def spec_of(block: AsyncBlock, *, rule: str, history: tuple[str, ...] = ()) -> WatchSpec:
-    """Return how the job of an `async` block is watched; what to poll with is filled in once TP has answered.
+    """Return how the job of an `async` block is watched. The arguments to poll with follow from TP's answer.
 
     Args:
         block: the tool's block.
-        rule: the name of the rule that tells what an answer means.
+        rule: the name of the rule that interprets the answers.
         history: the groups of jobs that take about as long, see `JobKind.duration_groups`.
 
     """
@@ -198,11 +198,11 @@ def poll_args(block: AsyncBlock, *, args: Mapping[str, JsonValue], result: JsonV
     """Return the arguments to poll with, once the start was answered.
 
     Raises:
-        WatchSpecError: the answer lacks what the manifest takes from it.
+        WatchSpecError: the answer lacks a value that the manifest takes from it.
 
     """
     rendered = render_mapping(block.poll_args, {"args": args, "result": result})
-    # What is filled from JSON is JSON.
+    # A template that is filled from JSON is JSON.
     return cast("dict[str, JsonValue]", rendered)
 
 

@@ -1,4 +1,4 @@
-"""The rule for a watch whose caller said what the end looks like."""
+"""The rule of a watch whose caller described the end."""
 
 import json
 
@@ -12,10 +12,10 @@ MATCH_RULE = "match"
 
 
 class MatchRule:
-    """Compares each answer with `done_match` and `fail_match`; the latter is looked at first."""
+    """Compares each answer with `fail_match` first, and then with `done_match`."""
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
-        """Tell what an answer says; any change of the answer is a sign of life."""
+        """Return the reading of an answer; any change of the answer is a sign of life."""
         verdict = Verdict.UNDERWAY
         if watch.spec.fail_match is not None and matches(watch.spec.fail_match, answer):
             verdict = Verdict.FAILED

@@ -1,4 +1,4 @@
-"""Keeping the logs of executions: TP shows only their ends, so whatever is read of one is added to what is kept."""
+"""Reading TP for polls, and keeping the logs of executions: TP shows only the end of a log, so each part is kept."""
 
 import logging
 import re
@@ -25,7 +25,7 @@ _LOG_HANDLE = re.compile(r"log-([1-9][0-9]{0,11})")
 class KeepingReader:
     """A reader that keeps the end of the log of each execution that is polled.
 
-    No answer waits for that: it may tell of an end, and who waits for the end is to be told at once.
+    No answer waits for it: an answer may hold the end of a job, and the end is reported at once.
     """
 
     def __init__(self, reader: Reader, logs: KeptLogs, task_group: TaskGroup) -> None:
@@ -60,7 +60,7 @@ class KeepingReader:
         return answer
 
     async def _keep_apart(self, exec_id: int, tail: Tail) -> None:
-        # A job's last tail is not seen again once its end was told.
+        # Once the end of a job is reported, its last tail is not read again.
         with anyio.CancelScope(shield=True):
             await self._keep(exec_id, tail)
         self._waiting -= 1
@@ -69,12 +69,12 @@ class KeepingReader:
         try:
             await self._logs.take_in(exec_id, tail)
         except Exception:
-            # A poll tells of a job's end: no fault over its log may keep that from being seen.
+            # A poll may hold the end of a job: a fault over the log must not hide it.
             logger.exception("The log of execution %d could not be kept", exec_id)
 
 
 async def read_execution(client: TpClient, logs: KeptLogs, exec_id: int, principal: str) -> Execution:
-    """Return an execution for a principal, who may read what is kept of its log from now on.
+    """Return an execution for a principal, who from now on may read the kept part of its log.
 
     Raises:
         TpError: it could not be read.
@@ -86,7 +86,7 @@ async def read_execution(client: TpClient, logs: KeptLogs, exec_id: int, princip
 
 
 def log_handle(exec_id: int) -> str:
-    """Return the handle of what is kept of an execution's log."""
+    """Return the handle of the kept log of an execution."""
     return f"log-{exec_id}"
 
 
@@ -115,7 +115,7 @@ def _is_final(status: str) -> bool:
 
 
 class TpReader:
-    """Asks TP once for what a read tool reads; the poller's next poll is its only retry."""
+    """Reads TP once, as a read tool does; the poller's next poll is its only retry."""
 
     def __init__(self, client: TpClient, client_of: Callable[[str], Awaitable[TpClient]] | None = None) -> None:
         """Prepare.

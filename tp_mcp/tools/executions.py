@@ -1,4 +1,4 @@
-"""How a pytest run stands, and ending one."""
+"""Showing a pytest run, and ending one."""
 
 from typing import Annotated, assert_never
 
@@ -27,29 +27,29 @@ EXECUTION_TYPICAL_CHARACTERS = 6_000
 
 
 class ExecutionArguments(ToolArguments):
-    """What the tools about one execution take."""
+    """The arguments of the tools for one execution."""
 
     exec_id: Annotated[int, Field(description="Execution id from run_pytest or TP's own page.", examples=[446], gt=0)]
 
 
 class CancelExecutionArguments(ExecutionArguments):
-    """What `cancel_execution` takes."""
+    """The arguments of `cancel_execution`."""
 
     confirm: Confirm = None
 
 
 async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
-    """Tell how a run stands; once it has ended, with what failed."""
+    """Show a run: its progress or, once it has ended, its failures."""
     execution = await _read(arguments.exec_id, call)
     job = execution_job(arguments.exec_id)
     await call.services.inbox.name(call.visit, job=job, job_is_one_watchs=True)
     watch = await _watch_of(call, job)
     where = _where(arguments.exec_id, execution)
     if _has_ended(execution):
-        told = await _ended(where, execution, watch, call, exec_id=arguments.exec_id)
-        # Where its failures were told, what was read of it is on its way already, and this adds nothing.
+        document = await _ended(where, execution, watch, call, exec_id=arguments.exec_id)
+        # Where the failures were read, the report is being kept already, and this adds nothing.
         call.services.recorder.saw(arguments.exec_id, call.owner.principal, execution)
-        return told
+        return document
     return await _going_on(where, execution, watch, call, exec_id=arguments.exec_id)
 
 
@@ -64,7 +64,7 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     if _has_ended(execution):
         return Document(
             f"{where} had ended already ({status_words(execution.status)}); nothing was sent.",
-            next_step=f"{look_at_execution(arguments.exec_id)} shows what came of it.",
+            next_step=f"{look_at_execution(arguments.exec_id)} shows its outcome.",
         )
     change = Change(
         action=Action.CANCEL,
@@ -146,7 +146,7 @@ def _outcome_words(outcome: Outcome, counts: str) -> str:
         case Outcome.LISTING:
             return "tests were listed, none was run"
         case Outcome.UNKNOWN:
-            return "TP told no counts, so what came of it is not known"
+            return "TP sent no counts, so the outcome is unknown"
         case Outcome.PASSED | Outcome.FAILED | Outcome.CANCELLED:
             return f"{outcome} ({counts})"
         case _:

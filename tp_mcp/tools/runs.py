@@ -29,7 +29,7 @@ MAX_TESTCASES = 500
 
 
 class RunPytestArguments(ToolArguments):
-    """What `run_pytest` takes."""
+    """The arguments of `run_pytest`."""
 
     lab: Annotated[str, Field(description="Lab (= testbed) name from list_labs.")]
     testcase: Annotated[
@@ -58,7 +58,7 @@ class RunPytestArguments(ToolArguments):
 
 
 class RerunArguments(ToolArguments):
-    """What `rerun_failed` takes."""
+    """The arguments of `rerun_failed`."""
 
     exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
     cluster: Annotated[str, Field(description="Id of one failure reason (s_...) from triage_execution.")] = ""
@@ -125,11 +125,11 @@ async def _remember_rerun(watch: Watch, exec_id: int, call: Call) -> None:
 
 
 async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozenset[str]) -> None:
-    """Check a run that is to follow something.
+    """Check a run that is a later step of a chain.
 
     Raises:
-        InputError: it would be refused.
-        PolicyError: the operator does not allow it.
+        InputError: the run would be refused.
+        PolicyError: the operator does not allow the run.
         TpError: TP could not be asked.
 
     """

@@ -47,7 +47,7 @@ DEFAULT_INTERVAL_SECONDS = 30.0
 DEFAULT_TIMEOUT_SECONDS = 6 * 3600.0
 MESSAGE_MAX_CHARACTERS = 300
 WATCH_ROOTS = frozenset({"args", "poll"})
-"""What follow-ups may use: nothing was started, so there is no answer to a start."""
+"""The roots that templates of a chain may use: nothing was started, so there is no answer to a start."""
 
 PATH_MAX_CHARACTERS = 300
 CONDITION_MAX_CHARACTERS = 90
@@ -94,7 +94,7 @@ class MatchArguments(BaseModel):
         return self
 
     def to_match(self) -> Match:
-        """Return it as a manifest's match.
+        """Return the condition as a manifest's match.
 
         Raises:
             WatchSpecError: its path or its pattern cannot be used.
@@ -105,7 +105,7 @@ class MatchArguments(BaseModel):
         return match
 
     def in_words(self) -> str:
-        """Return it as a reader would say it: `status = "Done"`."""
+        """Return the condition in words: `status = "Done"`."""
         [(operator, value)] = self._given().items()
         if operator == "exists":
             return self.path if value else f"no {self.path}"
@@ -119,7 +119,7 @@ class MatchArguments(BaseModel):
 
 
 class StartWatchArguments(ToolArguments):
-    """What `start_watch` takes."""
+    """The arguments of `start_watch`."""
 
     tool: Annotated[Literal["get_execution", "get_upgrade", "list_labs"], Field(description="Tool to poll.")]
     args: Annotated[
@@ -217,7 +217,7 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
     match arguments.tool:
         case "get_execution":
             exec_id = guard_execution_id(_only(args, "exec_id"))
-            # Read once now, so that a wrong number is told here and not at the end.
+            # Read once now, so that a wrong id is refused here and not found out at the end.
             services = call.services
             execution = await read_execution(services.client, services.logs, exec_id, call.owner.principal)
             return _Subject(
@@ -265,8 +265,8 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
 def _idle_note(status: str, *, custom: bool) -> str:
     if custom:
         return (
-            f"None is under way now, and done_match looks at what TP shows: the end of the latest one ({status}), "
-            "until another begins. Without done_match only the next one's end counts."
+            "None is under way now. Until another begins, done_match is compared with the end of the latest one "
+            f"({status}). Without done_match only the end of the next one counts."
         )
     return f"None is under way now ({status}); it waits for one to begin."
 
@@ -305,7 +305,7 @@ def _usual(subject: _Subject, call: Call) -> WatchSpec:
         try:
             return subject.kind.spec(call.services.manifest)
         except ManifestError as error:
-            # A connector of the user's own may lack the tool; what somebody else started can be watched all the same.
+            # A connector of the user's own may lack the tool. Jobs of others can be watched all the same.
             logger.info("%s is watched with default intervals: %s", subject.job, error)
     return WatchSpec(
         tool="",

@@ -1,4 +1,4 @@
-"""Upgrading a testbed, and how its latest upgrade stands."""
+"""Upgrading a testbed, and showing its latest upgrade."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -36,7 +36,7 @@ Testbed = Annotated[str, Field(description="Testbed (= lab) name from list_labs.
 
 
 class StartUpgradeArguments(ToolArguments):
-    """What `start_upgrade` takes."""
+    """The arguments of `start_upgrade`."""
 
     testbed: Testbed
     mode: Annotated[
@@ -71,7 +71,7 @@ class StartUpgradeArguments(ToolArguments):
 
 
 class GetUpgradeArguments(ToolArguments):
-    """What `get_upgrade` takes."""
+    """The arguments of `get_upgrade`."""
 
     testbed: Testbed
 
@@ -106,11 +106,11 @@ async def start_upgrade_job(arguments: StartUpgradeArguments, call: Call) -> Sta
 
 
 async def check_upgrade(arguments: StartUpgradeArguments, call: Call, unknown: frozenset[str]) -> None:
-    """Check an upgrade that is to follow something.
+    """Check an upgrade that is a later step of a chain.
 
     Raises:
-        InputError: it would be refused.
-        PolicyError: the operator does not allow it.
+        InputError: the upgrade would be refused.
+        PolicyError: the operator does not allow the upgrade.
         TpError: TP could not be asked.
 
     """
@@ -127,7 +127,7 @@ async def check_upgrade(arguments: StartUpgradeArguments, call: Call, unknown: f
 
 
 async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
-    """Tell how a testbed's latest upgrade stands."""
+    """Show a testbed's latest upgrade."""
     services = call.services
     await services.catalogue.require_lab("testbed", arguments.testbed)
     status = await services.client.get_upgrade(arguments.testbed)
@@ -146,11 +146,11 @@ async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
         for device in status.per_device
     )
     ends = tuple(_end_of(log, device) for log, device in zip(logs, status.per_device, strict=True))
-    stands = f"{arguments.testbed} {_status_words(status)}."
+    state = f"{arguments.testbed} {_status_words(status)}."
     if any(_not_picked_up(watch) for watch in mine):
-        conclusion = f"Not picked up yet; what TP shows may be the upgrade before it: the latest upgrade of {stands}"
+        conclusion = f"Not picked up yet; TP may still show the upgrade before it: the latest upgrade of {state}"
     else:
-        conclusion = f"The latest upgrade of {stands}"
+        conclusion = f"The latest upgrade of {state}"
     watched = tuple(Paragraph(f"Watched as {watch.id}: {watch.title}.") for watch in mine)
     step = _next_step(arguments.testbed, status, mine)
     full = None if ends == logs else Document(conclusion, (*watched, *logs), step)
@@ -185,7 +185,7 @@ def _device_line(device: DeviceUpgrade) -> str:
 def _end_of(log: LogExcerpt, device: DeviceUpgrade) -> LogExcerpt:
     if device.status in FAILED_STATUSES:
         return log
-    # All is well there: where it stands is enough.
+    # Nothing is wrong there: its last lines are enough.
     return replace(log, text="\n".join(log.text.splitlines()[-LINES_WHERE_ALL_IS_WELL:]))
 
 

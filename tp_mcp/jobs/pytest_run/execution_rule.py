@@ -1,7 +1,6 @@
 """The rule of executions.
 
-`Done` says only that pytest ended: what came of it is read from the counts, and a run in which nothing ran never
-passed.
+`Done` says only that pytest ended. The outcome is read from the counts, and a run in which no test ran never passed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -30,12 +29,12 @@ LAB_MAX_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class ExecutionBaseline:
-    """What was known before a run was started.
+    """The state of TP before a run was started.
 
     Attributes:
-        lab: where it runs; None where that is not known.
-        highest_exec_id: the highest number there was; a run started later has a higher one. None where TP did not tell.
-        only_collects: it lists tests, and is meant to run none.
+        lab: the lab that it runs on; None if unknown.
+        highest_exec_id: the highest execution id; a run that is started later has a higher one. None if unknown.
+        only_collects: the run lists tests and runs none.
 
     """
 
@@ -44,14 +43,14 @@ class ExecutionBaseline:
     only_collects: bool = False
 
     def to_json(self) -> JsonValue:
-        """Return it as it is kept with a watch."""
-        kept: JsonValue = _BASELINE.dump_python(replace(self, lab=self.lab and lab_words(self.lab)), mode="json")
-        return kept
+        """Return the baseline as JSON, to be kept with a watch."""
+        as_json: JsonValue = _BASELINE.dump_python(replace(self, lab=self.lab and lab_words(self.lab)), mode="json")
+        return as_json
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionMemory:
-    """The total of the last poll, and whether it is the planned number of tests rather than a running sum."""
+    """The total of the last poll, and whether it is the planned number of tests and not a running sum."""
 
     total: int | None = None
     planned: bool = False
@@ -72,14 +71,14 @@ def execution_job(exec_id: int) -> str:
 
 
 def execution_id(watch: Watch) -> int | None:
-    """Return the execution that is watched; None for another kind of job, and until TP has told the number."""
+    """Return the id of the watched execution; None for another kind of job, and before TP has answered the start."""
     exec_id = watch.spec.args.get("exec_id") if watch.kind == EXECUTION_RULE else None
     return exec_id if isinstance(exec_id, int) else None
 
 
-def run_title(what: str, exec_id: int) -> str:
-    """Return what is watched once its number is known."""
-    return f"{what} (execution {exec_id})"
+def run_title(title: str, exec_id: int) -> str:
+    """Return the title of a run whose execution id is known."""
+    return f"{title} (execution {exec_id})"
 
 
 def highest_exec_id(executions: Iterable[ExecutionSummary]) -> int:
@@ -88,7 +87,7 @@ def highest_exec_id(executions: Iterable[ExecutionSummary]) -> int:
 
 
 def outcome_of(execution: Execution, *, only_collects: bool) -> Outcome:
-    """Return what an execution came to whose status is `Done`."""
+    """Return the outcome of an execution whose status is `Done`."""
     if (execution.fail_count or 0) > 0 or (execution.error_count or 0) > 0:
         # Also of a listing: a file that cannot be collected is an error.
         return Outcome.FAILED
@@ -100,7 +99,7 @@ def outcome_of(execution: Execution, *, only_collects: bool) -> Outcome:
 
 
 def counts_of(execution: Execution, *, total_is_planned: bool) -> Counts:
-    """Return an execution's counts; the total only where it is known to be the planned number of tests."""
+    """Return an execution's counts; the total only if it is known to be the planned number of tests."""
     return Counts(
         passed=execution.pass_count,
         failed=execution.fail_count,
@@ -111,10 +110,10 @@ def counts_of(execution: Execution, *, total_is_planned: bool) -> Counts:
 
 
 class ExecutionRule:
-    """Tells how a pytest run stands from its execution."""
+    """Interprets the execution of a pytest run."""
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
-        """Tell what an execution says of the watched run.
+        """Return the reading of an execution.
 
         Raises:
             TpNotJsonError: the answer has not the shape that TP promises.
@@ -149,7 +148,7 @@ class ExecutionRule:
         return LIST_TOOL, {}
 
     def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
-        """Tell whether a run whose start was never answered exists after all: the first above the baseline on its lab.
+        """Look for a run whose start was never answered: the first execution above the baseline on its lab.
 
         Raises:
             TpNotJsonError: the answer has not the shape that TP promises.
@@ -206,7 +205,7 @@ def _outcome(execution: Execution, verdict: Verdict, *, only_collects: bool) -> 
 
 
 def _detail(execution: Execution, verdict: Verdict) -> str:
-    # That it was cancelled is its outcome, and need not be said twice.
+    # The outcome says that it was cancelled.
     failed = verdict is Verdict.FAILED and execution.status != CANCELLED
     return f"TP ended it with status {word(execution.status)}" if failed else ""
 
@@ -221,8 +220,8 @@ def _took(execution: Execution) -> float | None:
 def _with_total(before: ExecutionMemory, execution: Execution) -> ExecutionMemory:
     total = execution.total_count
     finished = counts_of(execution, total_is_planned=False).finished
-    # Mid-run it is not known whether the total is the planned number or a running sum: it is taken for the plan once
-    # it stood still over two polls and exceeded what had finished.
+    # During a run the total may be the planned number of tests or a running sum. It counts as planned once it is the
+    # same in two polls and exceeds the number of finished tests.
     planned = total is not None and total == before.total and (before.planned or total > finished)
     return ExecutionMemory(total, planned)
 

@@ -70,7 +70,7 @@ class PytestRuns(JobKind[RunRequest]):
         return f"run of {_tests_words(request.test_ids)} on {request.sent.lab}"
 
     def job(self, request: RunRequest) -> str:
-        """Return a key by the testbed: TP's answer has the number of the execution."""
+        """Return a key with the testbed; it is replaced once TP has answered with the id of the execution."""
         return f"run:{request.sent.lab}"
 
     def arguments(self, request: RunRequest) -> dict[str, JsonValue]:
@@ -112,7 +112,7 @@ class PytestRuns(JobKind[RunRequest]):
         return answer
 
     def accepted(self, request: RunRequest, answer: JsonValue, manifest: Manifest) -> Accepted:
-        """Return the number of the execution as well: the key and the title name it."""
+        """Return the key and the title with the id of the execution as well."""
         exec_id = ExecutionStarted.model_validate(answer).exec_id
         return replace(
             super().accepted(request, answer, manifest),
@@ -121,7 +121,7 @@ class PytestRuns(JobKind[RunRequest]):
         )
 
     def look_call(self, watch: Watch) -> str:
-        """Return the call that shows the execution; empty while its number is not known."""
+        """Return the call that shows the execution; empty while its id is unknown."""
         exec_id = execution_id(watch)
         return "" if exec_id is None else look_at_execution(exec_id)
 
@@ -158,6 +158,6 @@ async def _highest(client: TpClient) -> int | None:
 
 
 def _tests_words(test_ids: tuple[str, ...]) -> str:
-    shown = ", ".join(shorten(test_id, TEST_IN_TITLE_MAX_CHARACTERS) for test_id in test_ids[:TESTS_IN_TITLE])
+    first = ", ".join(shorten(test_id, TEST_IN_TITLE_MAX_CHARACTERS) for test_id in test_ids[:TESTS_IN_TITLE])
     more = len(test_ids) - TESTS_IN_TITLE
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{first} and {more} more" if more > 0 else first

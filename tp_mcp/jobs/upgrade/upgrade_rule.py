@@ -1,8 +1,8 @@
 """The rule of upgrades.
 
-A status belongs to the testbed, not to a dispatch: from the moment TP accepts an upgrade until a worker picks it up, it
-still shows the end of the one before. So what stood there before the start is kept as the baseline, and an end counts
-only when each device was seen under way since, or its `updated_at` moved from the baseline.
+A status belongs to the testbed, not to one upgrade: from the moment TP accepts an upgrade until a worker picks it up,
+the status still shows the end of the upgrade before it. So the status before the start is kept as the baseline, and an
+end counts only when each device was seen under way since, or its `updated_at` moved from the baseline.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,18 +24,18 @@ UNDER_WAY = "PROGRESS"
 SUCCEEDED = "SUCCESS"
 BROKEN = frozenset({"FAILURE", "TIMEOUT"})
 REMEMBERED_MAX_DEVICES = 200
-"""How many devices are remembered as they were, and to have been under way; a testbed has a few."""
+"""How many devices a baseline and the memory hold at most; a testbed has a few."""
 
 DETAIL_MAX_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeBaseline:
-    """What stood before the start.
+    """The status before the start.
 
     Attributes:
-        updated_at: when each device was last touched.
-        underway: devices that an upgrade was just being done on. Its end moves `updated_at` as well.
+        updated_at: when each device last changed.
+        underway: devices whose upgrade was still under way. Its end moves `updated_at` as well.
 
     """
 
@@ -45,7 +45,7 @@ class UpgradeBaseline:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeMemory:
-    """What was seen since the start: the devices that were under way."""
+    """The devices that were seen under way since the start."""
 
     underway: list[str] = field(default_factory=list)
 
@@ -60,21 +60,21 @@ def upgrade_job(testbed: str) -> str:
 
 
 def upgrade_baseline(status: UpgradeStatus) -> JsonValue:
-    """Return what has to be known of a testbed before it is upgraded."""
+    """Return the baseline of an upgrade, from the status of its testbed before the start."""
     devices = _devices(status)[:REMEMBERED_MAX_DEVICES]
     baseline = UpgradeBaseline(
         updated_at={device.ip: _touched(device) for device in devices},
         underway=[device.ip for device in devices if device.status == UNDER_WAY],
     )
-    kept: JsonValue = _BASELINE.dump_python(baseline, mode="json")
-    return kept
+    as_json: JsonValue = _BASELINE.dump_python(baseline, mode="json")
+    return as_json
 
 
 class UpgradeRule:
-    """Tells how an upgrade stands from the status of its testbed."""
+    """Interprets the status of a testbed."""
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
-        """Tell what a status says of the watched upgrade.
+        """Return the reading of a status.
 
         Raises:
             TpNotJsonError: the answer has not the shape that TP promises.
@@ -104,7 +104,7 @@ class UpgradeRule:
         return POLL_TOOL, {"testbed": watch.testbed}
 
     def settle(self, watch: Watch, answer: JsonValue, *, taken: Collection[str]) -> Settlement:
-        """Tell whether an upgrade whose start was never answered is under way after all.
+        """Look for an upgrade whose start was never answered.
 
         Raises:
             TpNotJsonError: the answer has not the shape that TP promises.
@@ -132,8 +132,8 @@ def _status(answer: JsonValue) -> UpgradeStatus:
 
 
 def _verdict(status: UpgradeStatus, touched: list[DeviceUpgrade], *, targets: int) -> Verdict:
-    # The aggregate also counts devices that this upgrade is not about, and the old end of one that no worker has picked
-    # up yet: only the devices' own statuses tell an end.
+    # The aggregate also counts devices that are no targets of this upgrade, and old ends of devices that no worker has
+    # picked up yet. Only the statuses of the devices show an end.
     states = {device.status for device in touched}
     if UNDER_WAY in states:
         return Verdict.UNDERWAY
@@ -143,7 +143,7 @@ def _verdict(status: UpgradeStatus, touched: list[DeviceUpgrade], *, targets: in
     if len(touched) < targets or not states <= {SUCCEEDED, *BROKEN}:
         return Verdict.UNDERWAY
     if status.status == UNDER_WAY and targets == len(status.per_device):
-        # All its devices have ended, but TP says that one has not: the next answer will be of one mind.
+        # All targets have ended, but the aggregate says that one has not: the next answer will agree with itself.
         return Verdict.UNDERWAY
     return Verdict.DONE if states == {SUCCEEDED} else Verdict.FAILED
 
@@ -151,7 +151,7 @@ def _verdict(status: UpgradeStatus, touched: list[DeviceUpgrade], *, targets: in
 def _doubts(watch: Watch, devices: list[DeviceUpgrade]) -> str:
     mode = watch.origin.arguments.get("mode")
     if mode is None:
-        # Somebody else's upgrade is watched: there is nothing that was asked for to compare with.
+        # It is somebody else's upgrade: this server sent no request to compare with.
         return ""
     build = _build(watch)
     underway = _memory(watch).underway
@@ -161,19 +161,18 @@ def _doubts(watch: Watch, devices: list[DeviceUpgrade]) -> str:
                 f"TP shows an upgrade by {word(device.last_task_type)}, not by {mode}: a later one may hide this one."
             )
         if build and device.last_build_number and device.last_build_number != build:
-            shown = word(device.last_build_number)
-            return f"TP shows build {shown}, not {word(build)}: a later upgrade may hide this one."
-        told = device.last_task_type and (device.last_build_number or not build)
-        if not told and device.ip not in underway:
-            return "It was never seen under way, and TP does not show what was upgraded last."
+            latest = word(device.last_build_number)
+            return f"TP shows build {latest}, not {word(build)}: a later upgrade may hide this one."
+        shows_latest = device.last_task_type and (device.last_build_number or not build)
+        if not shows_latest and device.ip not in underway:
+            return "It was never seen under way, and TP does not show the latest upgrade."
     return ""
 
 
 def _build(watch: Watch) -> str | None:
-    # In mode `ga` the server chooses the build and tells it in its answer.
-    told = watch.answer.get("build_number") if isinstance(watch.answer, dict) else None
-    asked = watch.origin.arguments.get("build_number")
-    build = told or asked
+    # In mode `ga` TP chooses the build and returns it in its answer.
+    answered = watch.answer.get("build_number") if isinstance(watch.answer, dict) else None
+    build = answered or watch.origin.arguments.get("build_number")
     return build if isinstance(build, str) else None
 
 
@@ -184,8 +183,8 @@ def _detail(devices: list[DeviceUpgrade]) -> str:
 
 
 def _targets(watch: Watch, status: UpgradeStatus) -> frozenset[str]:
-    told = watch.answer.get("target_ips") if isinstance(watch.answer, dict) else None
-    targets = frozenset(word(ip) for ip in told if isinstance(ip, str)) if isinstance(told, list) else frozenset()
+    ips = watch.answer.get("target_ips") if isinstance(watch.answer, dict) else None
+    targets = frozenset(word(ip) for ip in ips if isinstance(ip, str)) if isinstance(ips, list) else frozenset()
     return targets or frozenset(device.ip for device in _devices(status))
 
 

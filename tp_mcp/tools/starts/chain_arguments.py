@@ -1,4 +1,4 @@
-"""Chains as tools take them: what follows a start is read, checked before anything is sent, and shown."""
+"""Chains as arguments of tools: the steps after a start are read, checked before anything is sent, and shown."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Watch, new_watch_id
 
 Later: TypeAlias = tuple[Action, str | None]
-"""A change and its testbed; None where a template names that, so that it may be any."""
+"""A change and its testbed; None if a template names the testbed, which may then be any."""
 
 
 def later_changes(chain: Chain | None) -> tuple[Later, ...]:
@@ -51,7 +51,7 @@ Starts = Mapping[str, ToolDefinition[Any]]
 Follow = Link | str | None
 FOLLOW_UPS = ("on_done", "on_fail")
 NOT_OF_THE_REQUEST = frozenset({*FOLLOW_UPS, "max_wait_seconds", "dry_run", "confirm"})
-"""Arguments of a start that say nothing of what is sent."""
+"""Arguments of a start that are not part of the request."""
 
 NOT_IN_A_CHAIN = frozenset({"dry_run", "confirm"})
 KEYS = ("tool", "args", "message")
@@ -74,13 +74,13 @@ OnFail = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A further call that is to be checked.
+    """A step of a chain that is to be checked.
 
     Attributes:
-        where: where in the arguments it stands, as `on_done.on_fail`.
-        arguments: its arguments; stand-ins for those that are not known yet.
-        unknown: the names of those.
-        check: checks it; raises what refuses it.
+        where: its place in the arguments, as `on_done.on_fail`.
+        arguments: its arguments, with stand-ins for those whose values are not known yet.
+        unknown: the names of the arguments with stand-ins.
+        check: checks the step; raises the error that refuses it.
 
     """
 
@@ -92,24 +92,24 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class RequestedChain:
-    """What follows a start, and the place of its watch in the chain.
+    """The chain that a start asks for, and the place of its own watch in it.
 
     Attributes:
-        id: the id of the watch: a new one, or the one that was allotted when the chain was asked for.
-        chain: None where no call follows and it follows none.
+        id: the id of the watch: a new one or, for a later step, the one that the chain allotted to it.
+        chain: None if no call follows and this one follows none.
         messages: the caller's own messages by `on_done` and `on_fail`.
-        asked: what the caller gave, for the record.
+        given: `on_done` and `on_fail` as the caller gave them.
 
     """
 
     id: str = field(default_factory=new_watch_id)
     chain: Chain | None = None
     messages: Mapping[str, str] = field(default_factory=dict)
-    asked: Mapping[str, JsonValue] = field(default_factory=dict)
+    given: Mapping[str, JsonValue] = field(default_factory=dict)
     _steps: tuple[_Step, ...] = ()
 
     def with_messages(self, spec: WatchSpec) -> WatchSpec:
-        """Return how the start is watched, with the caller's own messages instead of the usual ones."""
+        """Return a spec with the caller's own messages instead of the manifest's."""
         return replace(
             spec,
             on_done=self.messages.get("on_done", spec.on_done),
@@ -118,8 +118,8 @@ class RequestedChain:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Return what follows as it was asked for, which is the same each time it is asked for."""
-        return tuple(f"{name}: {json.dumps(asked, ensure_ascii=False)}" for name, asked in self.asked.items())
+        """Return the chain in lines for a plan; the same chain has the same lines each time."""
+        return tuple(f"{name}: {json.dumps(follow, ensure_ascii=False)}" for name, follow in self.given.items())
 
     @property
     def later(self) -> tuple[Later, ...]:
@@ -127,11 +127,11 @@ class RequestedChain:
         return later_changes(self.chain)
 
     async def check(self, call: Call) -> None:
-        """Check each further call as a direct one would be, as far as its arguments are known.
+        """Check each step as a direct call would be, as far as its arguments are known.
 
         Raises:
-            InputError: one would be refused; says which and why.
-            PolicyError: the operator does not allow one.
+            InputError: a step would be refused; names the step and the reason.
+            PolicyError: the operator does not allow a step.
             TpError: TP could not be asked.
 
         """
@@ -151,19 +151,19 @@ def requested_chain(
     roots: frozenset[str] = CHAIN_ROOTS,
     polled: str | None = None,
 ) -> RequestedChain:
-    """Return what follows a start; everything that can be told without asking TP is checked.
+    """Return the chain that a start asks for, after every check that needs no answer of TP.
 
     Args:
         call: the call that starts it; one that carries a chain on takes the rest of that chain.
-        on_done: what the caller wants after a good end.
-        on_fail: what the caller wants after any other end.
+        on_done: the call or message after a good end.
+        on_fail: the call or message after any other end.
         known: the arguments of the start, secrets masked.
         roots: the roots that templates may use.
-        polled: the tool that is polled, where that is the caller's choice.
+        polled: the tool that is polled, if the caller chose it.
 
     Raises:
-        InvalidArgumentError: it cannot be used; says where and why.
-        PolicyError: nobody could go on with it once the call is over.
+        InvalidArgumentError: a step cannot be used; names the step and the reason.
+        PolicyError: no login could carry the chain on once the call is over.
 
     """
     if call.follows is not None:
@@ -182,13 +182,13 @@ def requested_chain(
     return RequestedChain(
         chain=chain if chain.links else None,
         messages=_messages(chain.on_done, chain.on_fail),
-        asked=given,
+        given=given,
         _steps=tuple(reading.steps),
     )
 
 
 class ToolStarter:
-    """Starts what follows an end as a call of its tool, with every check of a direct one."""
+    """Starts the next step of a chain as a call of its tool, with every check of a direct call."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -201,9 +201,9 @@ class ToolStarter:
 
         """
         link, _ = next_chain(parent)
-        # Nobody listens: the conversation is told by the inbox.
+        # No client waits for the result: the inbox reports the end.
         services = await self._services.for_principal(parent.owner.principal)
-        call = Call(parent.owner, Visit(parent.owner), services, _tell_nobody, follows=parent)
+        call = Call(parent.owner, Visit(parent.owner), services, _report_to_nobody, follows=parent)
         definition = self._services.starts.get(link.tool)
         if definition is None:
             raise WatchSpecError(f"There is no tool {link.tool!r} that a chain may call.")
@@ -217,10 +217,10 @@ async def chains_with(watch_id: str, call: Call) -> list[tuple[Watch, Chain]]:
 
 
 async def begun(watch_id: str, call: Call) -> Watch:
-    """Return a watch; for a later step of a chain, say what it waits for.
+    """Return a watch that has begun. A later step of a chain may not have.
 
     Raises:
-        WatchNotFoundError: there is no such watch, or it has not begun.
+        WatchNotFoundError: there is no such watch, or it has not begun; then the error names the watch it waits for.
 
     """
     try:
@@ -241,7 +241,7 @@ async def begun(watch_id: str, call: Call) -> Watch:
 
 
 class _Reading:
-    """Reads what follows a start, and collects the calls that are to be checked."""
+    """Reads the steps after a start, and collects them for the checks."""
 
     def __init__(self, starts: Starts, roots: frozenset[str]) -> None:
         self._starts = starts
@@ -254,11 +254,11 @@ class _Reading:
         """Return one follow-up.
 
         Args:
-            where: where in the arguments it stands.
-            given: what the caller gave.
+            where: its place in the arguments.
+            given: the follow-up as the caller gave it.
             before: the arguments of the call that it follows.
-            open_names: those of them whose value is not known yet.
-            depth: how many calls lie between the first one and this one's end.
+            open_names: the names of those whose values are not known yet.
+            depth: the number of calls between the first one and the end of this one.
 
         """
         if not isinstance(given, dict) or not _shape_is_right(given):
@@ -268,7 +268,7 @@ class _Reading:
         args = cast("dict[str, JsonValue]", dict(cast("dict[str, JsonValue]", given.get("args") or {})))
         if unfit := sorted(NOT_IN_A_CHAIN & args.keys()):
             raise InvalidArgumentError(
-                f"{where} has {' and '.join(unfit)}, which only the first call takes: it is asked for the whole chain.",
+                f"{where} has {' and '.join(unfit)}, which only the first call takes, for the whole chain.",
                 remedy="Leave it out there. Nothing was sent.",
             )
         nested = {name: args.pop(name) for name in FOLLOW_UPS if args.get(name) is not None}
@@ -293,7 +293,7 @@ class _Reading:
         definition = self._starts[follow_up.tool]
         step = _step(where, definition, filled)
         self.steps.append(step)
-        # What a nested template may name: also what has a value without having been given.
+        # A nested template may also name an argument that was not given and has a default.
         defaults = step.arguments.model_dump(mode="json", exclude_none=True, exclude=set(NOT_OF_THE_REQUEST))
         own = {**defaults, **filled}
         follows = {
@@ -328,7 +328,7 @@ def _step(where: str, definition: ToolDefinition[Any], args: Mapping[str, JsonVa
 
 
 def _filled(value: JsonValue, known: Mapping[str, JsonValue]) -> JsonValue:
-    """Return a value with its templates filled, where all of them have their values already."""
+    """Return a value with its templates filled, if the values of all of them are known already."""
     try:
         filled = cast("JsonValue", render_value(value, {"args": known}))
     except WatchSpecError:
@@ -347,5 +347,5 @@ def _messages(*follows: Follow) -> dict[str, str]:
     return {name: follow for name, follow in zip(FOLLOW_UPS, follows, strict=True) if isinstance(follow, str)}
 
 
-async def _tell_nobody(*_watches: Watch) -> None:
+async def _report_to_nobody(*_watches: Watch) -> None:
     """Take no part in progress."""

@@ -1,4 +1,4 @@
-"""Whether a change may be sent: the policy, and a confirmation of exactly this plan where one is needed."""
+"""Whether a change may be sent: the policy, and a confirmation of exactly this plan if one is needed."""
 
 import json
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ MAX_WATCHES_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a call would send. Attributes as of `Proposal`; `arguments` hold no secret.
+    """A change that a call asks for. Attributes as of `Proposal`; `arguments` hold no secret.
 
-    `later` is every change that may follow in its chain: who has to confirm one of them confirms it with the first.
+    `later` is every change that may follow in its chain: each of them is confirmed together with the first.
     """
 
     action: Action
@@ -95,9 +95,9 @@ def plan_document(outcome: NeedsConfirmation | Planned) -> Document:
 async def permitted(
     call: Call, change: Change, *, confirm: str | None = None, dry_run: bool = False
 ) -> NeedsConfirmation | Planned | None:
-    """Return None where a change is to be sent now, which is then in the audit log; otherwise its plan.
+    """Return None if a change may be sent now, after writing that to the audit log; otherwise return its plan.
 
-    What follows in a chain was confirmed with the chain as a whole: only the policy and the budget still count.
+    The later steps of a chain were confirmed together with the first: for them only the policy and the budget count.
 
     Raises:
         PolicyError: the operator does not allow it.
@@ -126,11 +126,11 @@ async def permitted(
 
 
 async def permitted_to_follow(call: Call, change: Change, *, confirm: str | None = None) -> NeedsConfirmation | None:
-    """Return None where a watch may be made that changes nothing itself; otherwise the plan of what follows.
+    """Return None if a watch may be made whose chain changes something; otherwise return the plan of the chain.
 
     Args:
         call: the call that would make it.
-        change: what may follow its end.
+        change: the change that may follow its end.
         confirm: the code of a plan that was shown.
 
     Raises:
@@ -147,7 +147,7 @@ async def permitted_to_follow(call: Call, change: Change, *, confirm: str | None
 
 
 async def proposed(call: Call, change: Change) -> Proposal:
-    """Return a change with everything that concerns it as it stands now.
+    """Return the plan of a change, with the present state of everything that concerns it.
 
     Raises:
         InvalidArgumentError: there is no such lab.
@@ -209,7 +209,7 @@ async def _confirmed(
 
 
 async def _asked(asker: Asker, call: Call, change: Change, trail: Trail) -> None:
-    """Have the client ask its user; return where they agree, and what they agreed to is still the plan."""
+    """Have the client ask its user; return if they agree, and the plan that they agreed to still holds."""
     control = call.services.access
     reply = asker.earlier
     if reply is None:
@@ -249,6 +249,6 @@ async def _executions(call: Call, testbed: str) -> tuple[int, ...]:
     try:
         rows = await call.services.client.list_executions()
     except TpError:
-        # A companion endpoint: where it does not answer, the plan is shown without.
+        # A companion endpoint: if it does not answer, the plan is shown without executions.
         return ()
     return tuple(sorted(row.exec_id for row in rows if row.lab == testbed and row.in_flight and row.exec_id))

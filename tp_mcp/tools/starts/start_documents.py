@@ -40,7 +40,7 @@ async def start_document(outcome: StartOutcome, call: Call, *, max_wait_seconds:
 
 
 def already_started_line(outcome: AlreadyStarted) -> str:
-    """Return that nothing was done a second time, and the state of the first, in a sentence without its full stop."""
+    """Return that nothing was done a second time, and the state of the first job. A sentence without a full stop."""
     done = (
         "This is watched already, and no second watch was made"
         if outcome.only_watched

@@ -34,12 +34,12 @@ Request = TypeVar("Request")
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """TP accepted the job, or has not answered yet: the watch's state tells. A watch of another's job was made.
+    """TP accepted the job, or has not answered yet (the watch is `starting`); or the watch of another's job was made.
 
     Attributes:
         watch: watches the job.
-        notes: sentences that the caller has to know while the job goes on.
-        advice: what to do next, in a sentence; may be empty.
+        notes: facts for the caller while the job goes on, each in a sentence.
+        advice: the next step, in a sentence; may be empty.
 
     """
 
@@ -54,7 +54,7 @@ class AlreadyStarted:
 
     Attributes:
         watch: the watch that the first call made.
-        only_watched: the calls ask for a watch of another's job, so that nothing would have been sent anyway.
+        only_watched: both calls ask for a watch of another's job, so there was nothing to send.
 
     """
 
@@ -67,7 +67,7 @@ class Refused:
     """The call was refused, by this server or by TP.
 
     Attributes:
-        error: why. Nothing was started, except where the error says that this is not known.
+        error: the reason. Nothing was started, unless the error says that this is not known.
 
     """
 
@@ -87,7 +87,7 @@ class ObservedJob:
         spec: how it is watched.
         kind: its kind; None for a state that is no job's.
         testbed: the testbed that it is on; empty for none.
-        baseline: what the kind's rule compares with.
+        baseline: the state before, which the kind's rule compares with.
         notes: sentences for the result.
 
     """
@@ -127,7 +127,7 @@ async def start_job(
         max_wait_seconds: how long the caller means to wait for the end. It is only checked here.
         dry_run: return the plan, and send nothing.
         confirm: the code of a plan that was shown before.
-        check: checks against TP what only this kind has; returns a sentence for the result, or nothing.
+        check: checks the arguments that only this kind has against TP; returns a sentence for the result, or nothing.
         note: a sentence for the result.
 
     Raises:
@@ -168,7 +168,7 @@ async def observe_job(
         tool: the tool that was called.
         arguments: its arguments.
         same: the arguments that decide whether two calls ask for the same watch.
-        chain: what follows the end.
+        chain: the chain that follows the end.
         confirm: the code of a plan that was shown before.
 
     Raises:
@@ -177,16 +177,16 @@ async def observe_job(
     """
     try:
         await chain.check(call)
-        if chain.later and (shown := await _permitted_to_follow(chain, call, tool, arguments, confirm)) is not None:
-            return shown
+        if chain.later and (plan := await _permitted_to_follow(chain, call, tool, arguments, confirm)) is not None:
+            return plan
         intent = Intent(
             owner=call.owner,
-            origin=Origin(tool, {**arguments, **chain.asked}),
+            origin=Origin(tool, {**arguments, **chain.given}),
             title=observed.title,
             job=observed.job,
             spec=chain.with_messages(observed.spec),
             baseline=observed.baseline,
-            idempotency_key=await _idempotency_key(call, tool, {**same, **chain.asked}),
+            idempotency_key=await _idempotency_key(call, tool, {**same, **chain.given}),
             chain=chain.chain,
             kind="" if observed.kind is None else observed.kind.name,
             testbed=observed.testbed,
@@ -219,7 +219,7 @@ async def _start(
     following = chain()
     arguments, testbed, title = kind.arguments(request), kind.testbed(request), kind.title(request)
     key = await _idempotency_key(
-        call, kind.tool, {**kind.same_arguments(request), **following.asked}, secret=kind.secret(request)
+        call, kind.tool, {**kind.same_arguments(request), **following.given}, secret=kind.secret(request)
     )
     if key and not dry_run and (same := await services.registry.repeated(call.owner, key)) is not None:
         return AlreadyStarted(same)
@@ -237,11 +237,11 @@ async def _start(
         chain=following.lines,
         later=following.later,
     )
-    if (shown := await permitted(call, change, confirm=confirm, dry_run=dry_run)) is not None:
-        return shown
+    if (plan := await permitted(call, change, confirm=confirm, dry_run=dry_run)) is not None:
+        return plan
     intent = Intent(
         owner=call.owner,
-        origin=Origin(kind.tool, {**arguments, **following.asked}),
+        origin=Origin(kind.tool, {**arguments, **following.given}),
         title=title,
         job=kind.job(request),
         spec=following.with_messages(spec),
@@ -274,20 +274,20 @@ async def _start(
 async def _idempotency_key(call: Call, tool: str, arguments: Mapping[str, JsonValue], *, secret: str = "") -> str:
     """Return the key by which a repetition of a call is recognized.
 
-    A later step of a chain has an empty key: it was asked for together with the call that it may look the same as.
+    A later step of a chain has an empty key: two steps of one chain may be the same call, and both are wanted.
     """
     if call.follows is not None:
         return ""
     if not secret:
         return idempotency_key(tool, arguments)
-    # A secret makes the key slow on purpose.
+    # A key with a secret is slow to compute, on purpose.
     return await to_thread.run_sync(lambda: idempotency_key(tool, arguments, secret=secret))
 
 
 async def _permitted_to_follow(
     chain: RequestedChain, call: Call, tool: str, arguments: Mapping[str, JsonValue], confirm: str | None
 ) -> NeedsConfirmation | None:
-    """Have what follows a watch confirmed, where the policy asks for it."""
+    """Have the chain after a watch confirmed, if the policy asks for it."""
     policy = call.services.access.policy
     need = policy.need_of_all(Need.NOBODY, chain.later)
     action, testbed = next(later for later in chain.later if policy.need_of_all(Need.NOBODY, (later,)) is need)
