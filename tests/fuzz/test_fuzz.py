@@ -11,7 +11,7 @@ from tests.tools.world import collected_tree
 from tp_mcp.jobs.pytest_run.pytest_runs import RunRequest
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.tools import labs, runs
-from tp_mcp.tools.framework import argument_errors
+from tp_mcp.tools.framework import arguments
 from tp_mcp.tools.framework.definition import Call
 
 TOLD = "told at the end"
@@ -38,7 +38,7 @@ async def test_hostile_arguments_crash_nothing_send_nothing_refused_and_show_no_
 async def test_a_secret_that_is_shown_logged_or_kept_is_found(
     tmp_path: Path, tree: JsonValue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(argument_errors, "_given", lambda value: str(value)[-60:])
+    monkeypatch.setattr(arguments, "_given", lambda value: str(value)[-60:])
     wrong = "\n".join((await fuzz.run(0, 250, tmp_path, tree=tree)).wrong)
     assert "was answered with the secret" in wrong
     assert "the log has the secret" in wrong

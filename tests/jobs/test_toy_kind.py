@@ -23,7 +23,8 @@ from tp_mcp.jobs.kinds import KINDS
 from tp_mcp.results.document import Document
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.starts.confirmation import NeedsConfirmation, Planned
 from tp_mcp.tools.starts.start_documents import start_document
 from tp_mcp.tools.starts.start_job import AlreadyStarted, Started, StartOutcome, start_job

@@ -15,7 +15,8 @@ from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 
 SECRET = "demo-password"
 

@@ -222,3 +222,26 @@ async def test_an_execution_id_that_is_none_is_refused_before_anything_is_asked(
 async def test_an_execution_id_may_come_as_text(world: World) -> None:
     exec_id = world.ended_execution(counts=Counts(passed=1, total=1))
     assert "is Done: passed" in await world.call("get_execution", exec_id=str(exec_id))
+
+
+async def test_recent_executions_are_listed_with_their_ids(world: World) -> None:
+    ended = world.ended_execution()
+    await world.call("run_pytest", lab="AT33_New_NAC", testcase=["Tests_CLI/test_system.py"])
+    text = await world.call("list_executions")
+    assert text.startswith("2 recent executions of demo; 1 going on.")
+    assert f"- {ended} on {LAB}: Done, progress 100, started 2026-05-29 " in text
+    assert f"- {ended + 1} on AT33_New_NAC: Initiating, progress 0" in text
+    text = await world.call("list_executions", lab=LAB)
+    assert text.startswith("1 recent execution of demo; 0 going on.")
+
+
+async def test_no_execution_is_said(world: World) -> None:
+    assert await world.call("list_executions") == "TP lists no recent execution of demo."
+    world.ended_execution()
+    text = await world.call("list_executions", lab="AT33_New_NAC")
+    assert text == "TP lists no recent execution of demo on AT33_New_NAC among 1."
+
+
+async def test_rows_that_say_little_are_listed_all_the_same(world: World) -> None:
+    world.answers("list_executions", [{"progress": None}])
+    assert "- unknown id on an unknown lab: status unknown" in await world.call("list_executions")

@@ -9,10 +9,7 @@ from typing import Any
 
 from tp_mcp.tools import (
     executions,
-    hand_over,
     labs,
-    listings,
-    locks,
     runs,
     start_watch,
     stored_results,
@@ -40,9 +37,9 @@ DEFAULT_TOOLS: Tools = (
 )
 
 TOOLSETS: Mapping[str, Tools] = {
-    "labs": (*locks.TOOLS, *listings.TOOLS),
-    "triage": triage.NOTE_TOOLS,
-    "watches": hand_over.TOOLS,
+    "labs": (*labs.MORE_TOOLS, *executions.MORE_TOOLS),
+    "triage": triage.MORE_TOOLS,
+    "watches": watches.MORE_TOOLS,
 }
 """Tools that can be added, by the name of their set."""
 

@@ -6,15 +6,17 @@ import anyio
 from pydantic import Field
 
 from tp_mcp.access.policy import Action
-from tp_mcp.api.models import Execution
+from tp_mcp.api.models import Execution, ExecutionSummary
 from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
 from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
 from tp_mcp.jobs.tp_reader import log_handle, read_execution
-from tp_mcp.results.document import Document, LogExcerpt, Paragraph, Section
+from tp_mcp.redaction import one_line
+from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.statuses import status_words, word
-from tp_mcp.results.text import format_duration
+from tp_mcp.results.text import count_of, format_duration
 from tp_mcp.tools.framework import watch_documents
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.reports.failed_tests import report_sections
 from tp_mcp.tools.starts.confirmation import Change, Confirm, permitted, plan_document
 from tp_mcp.watch.delivery import messages
@@ -36,6 +38,12 @@ class CancelExecutionArguments(ExecutionArguments):
     """The arguments of `cancel_execution`."""
 
     confirm: Confirm = None
+
+
+class ListExecutionsArguments(ToolArguments):
+    """What `list_executions` takes."""
+
+    lab: Annotated[str, Field(description="Only executions on this lab.", examples=["AT16_Combined_FSW"])] = ""
 
 
 async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
@@ -178,6 +186,32 @@ def _log_note(execution: Execution, exec_id: int) -> tuple[Section, ...]:
     return (Paragraph(f"{read} reads or searches its log, as far as it was seen."),)
 
 
+async def list_executions(arguments: ListExecutionsArguments, call: Call) -> Document:
+    """List the user's recent executions, in TP's order."""
+    rows = await call.services.client.list_executions()
+    user = word(await call.services.client.username())
+    found = [row for row in rows if arguments.lab in {"", row.lab}]
+    if not found:
+        on = f" on {word(arguments.lab)} among {len(rows)}" if arguments.lab else ""
+        return Document(f"TP lists no recent execution of {user}{on}.")
+    going_on = sum(1 for row in found if row.in_flight)
+    return Document(
+        f"{count_of(len(found), 'recent execution')} of {user}; {going_on} going on.",
+        (ItemList(heading="Executions", items=tuple(map(_summary_line, found)), rest="narrow it with lab"),),
+        "get_execution tells one in full.",
+    )
+
+
+def _summary_line(row: ExecutionSummary) -> str:
+    number = "unknown id" if row.exec_id is None else str(row.exec_id)
+    parts = [status_words(row.status) or "status unknown"]
+    if row.progress:
+        parts.append(f"progress {word(row.progress)}")
+    if row.start_timestamp is not None:
+        parts.append(f"started {row.start_timestamp:%Y-%m-%d %H:%M} UTC")
+    return f"{number} on {one_line(row.lab) or 'an unknown lab'}: {', '.join(parts)}"
+
+
 TOOLS = (
     ToolDefinition(
         name="get_execution",
@@ -205,3 +239,18 @@ TOOLS = (
         idempotent=True,
     ),
 )
+
+MORE_TOOLS = (
+    ToolDefinition(
+        name="list_executions",
+        title="List recent executions",
+        description=(
+            "List your recent pytest executions on TP with status and progress, including those started on TP's own "
+            "page. Use it to find the id for get_execution."
+        ),
+        arguments=ListExecutionsArguments,
+        run=list_executions,
+        read_only=True,
+    ),
+)
+"""The part of the toolset `labs` that is about executions."""

@@ -13,7 +13,8 @@ from tp_mcp.jobs.kinds import PYTEST_RUNS
 from tp_mcp.jobs.pytest_run.pytest_runs import RunRequest
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import count_of
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.wait import WaitOfStart
 from tp_mcp.tools.reports.triage_view import tests_to_rerun
 from tp_mcp.tools.starts.chain_arguments import NOT_OF_THE_REQUEST, OnDone, OnFail

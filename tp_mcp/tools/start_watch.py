@@ -33,7 +33,8 @@ from tp_mcp.jobs.upgrade.upgrade_rule import UNDER_WAY, UPGRADE_RULE, upgrade_ba
 from tp_mcp.results.document import Document
 from tp_mcp.results.statuses import word
 from tp_mcp.results.text import shorten
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.starts.chain_arguments import FOLLOW_UPS, OnDone, OnFail, requested_chain
 from tp_mcp.tools.starts.confirmation import Confirm
 from tp_mcp.tools.starts.start_documents import start_document

@@ -18,7 +18,8 @@ from tp_mcp.results.document import Document, LogExcerpt, Paragraph
 from tp_mcp.results.stored_results import StoredResult, no_such_result
 from tp_mcp.results.text import Size, count_of
 from tp_mcp.tools.framework import watch_documents
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.pagination import Cursor
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.model.watch import Owner

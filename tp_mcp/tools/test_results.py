@@ -15,7 +15,8 @@ from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, S
 from tp_mcp.results.statuses import status_words, word
 from tp_mcp.results.text import Size, count_of, format_duration, size_of
 from tp_mcp.tools.framework import watch_documents
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.pagination import Cursor, offset_of
 from tp_mcp.tools.reports.failed_tests import row_line
 from tp_mcp.triage.failing_line import failing_line

@@ -10,7 +10,8 @@ from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.text import Size, count_of, format_duration, nearest, size_of
 from tp_mcp.tools.framework import watch_documents
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.pagination import Cursor, offset_of
 
 TESTCASES_TYPICAL_CHARACTERS = 5_000

@@ -15,7 +15,8 @@ from tp_mcp.results.document import Document, ItemList, Paragraph, Section
 from tp_mcp.results.statuses import word
 from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework import watch_documents
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.reports.triage_view import (
     cluster_item,
     compared_with,
@@ -233,7 +234,7 @@ TOOLS = (
     ),
 )
 
-NOTE_TOOLS = (
+MORE_TOOLS = (
     ToolDefinition(
         name="note_failure",
         title="Add a note on a failure",

@@ -16,7 +16,8 @@ from tp_mcp.results.device_log import without_command
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
 from tp_mcp.results.statuses import status_words, word
 from tp_mcp.tools.framework import watch_documents
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.wait import WaitOfStart
 from tp_mcp.tools.starts.chain_arguments import NOT_OF_THE_REQUEST, OnDone, OnFail
 from tp_mcp.tools.starts.confirmation import Confirm, DryRun

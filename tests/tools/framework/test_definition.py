@@ -9,7 +9,8 @@ from pydantic import Field
 from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.results.document import Document
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 
 
 class BookArguments(ToolArguments):

@@ -1,60 +1,26 @@
-"""What every tool is made of: its definition, its arguments, and what it may use when it is called."""
+"""What a tool is, and what it works with during a call."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, ValidationInfo, field_validator
+from pydantic import JsonValue, ValidationError
 
-from tp_mcp.access.audit_log import new_call_id
+from tp_mcp.access.audit_log import Event, new_call_id
+from tp_mcp.access.control import Trail
+from tp_mcp.errors import TpMcpError
 from tp_mcp.results.document import Document
 from tp_mcp.results.limits import TYPICAL_CHARACTERS
-from tp_mcp.tools.framework.argument_errors import argument_error
-from tp_mcp.tools.framework.audit_trail import audited
-from tp_mcp.tools.framework.questions import Asker
+from tp_mcp.tools.framework.arguments import ToolArguments, argument_error, schema_of
+from tp_mcp.tools.framework.questions import Asker, QuestionForUser
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.delivery.inbox import Visit
 from tp_mcp.watch.delivery.waiting import Awaited, Report
 from tp_mcp.watch.model.watch import Owner, Watch
 
-TEXT_MAX_CHARACTERS = 10_000
-"""Longest text in an argument, where nothing shorter is said."""
-
-_LEFT_OUT = frozenset(
-    {
-        "$ref",
-        "additionalProperties",
-        "examples",
-        "maxItems",
-        "maxLength",
-        "minItems",
-        "minLength",
-        "propertyNames",
-        "title",
-    }
-)
-_LEFT_OUT_IF_EMPTY = frozenset({"default", "exclusiveMinimum", "minimum"})
-"""Zero and less say nothing of a number that counts something, and no default says nothing at all."""
-
-
-class ToolArguments(BaseModel):
-    """The arguments of a tool. What is not named here is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=TEXT_MAX_CHARACTERS)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _lists_written_as_text(cls, value: object, info: ValidationInfo) -> object:
-        # Some clients send a list or an object as its JSON text.
-        field = cls.model_fields.get(info.field_name or "")
-        if isinstance(value, str) and field is not None and field.annotation is not str and value[:1] in {"[", "{"}:
-            try:
-                return json.loads(value)
-            except (ValueError, RecursionError):
-                return value
-        return value
-
+MASKED_ARGUMENTS = frozenset({"command"})
+"""What is not written as it was passed: it holds a password that nobody has told apart yet."""
 
 Arguments = TypeVar("Arguments", bound=ToolArguments)
 Result = TypeVar("Result")
@@ -157,7 +123,7 @@ class ToolDefinition(Generic[Arguments]):
 
         """
         trail = call.services.access.trail(call.owner, self.name, call.id)
-        return await audited(trail, raw, lambda: work(self.parse(raw), call), summary)
+        return await _audited(trail, raw, lambda: work(self.parse(raw), call), summary)
 
     def parse(self, raw: dict[str, Any]) -> Arguments:
         """Return the checked arguments.
@@ -172,36 +138,41 @@ class ToolDefinition(Generic[Arguments]):
             raise argument_error(self.name, self.arguments, error) from None
 
     def schema(self) -> dict[str, JsonValue]:
-        """Return the JSON schema of the arguments in the form that every client can read.
-
-        Without `$ref`, `null`, `additionalProperties`, lengths and examples: some clients cannot convert them, and each
-        conversation pays for the rest. `parse` checks everything.
-        """
-        schema = self.arguments.model_json_schema()
-        plain = _plain(schema, schema.pop("$defs", {}))
-        del plain["description"]
-        return plain
+        """Return the JSON schema of the arguments, as clients see it."""
+        return schema_of(self.arguments)
 
 
-def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, JsonValue]:
-    """Return a schema with the definitions in place of their references, without what `schema` leaves out."""
-    # An argument without a value is left out of the call, so that nobody has to write null.
-    kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
-    if len(kinds) == 1:
-        schema = {**kinds[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
-    if "$ref" in schema:
-        schema = {**definitions[schema["$ref"].rpartition("/")[2]], **schema}
-    plain: dict[str, JsonValue] = {}
-    for name, value in schema.items():
-        if name in _LEFT_OUT or (name in _LEFT_OUT_IF_EMPTY and not value):
-            continue
-        match name:
-            case "properties":
-                plain[name] = {key: _plain(each, definitions) for key, each in value.items()}
-            case "items":
-                plain[name] = _plain(value, definitions)
-            case "anyOf":
-                plain[name] = [_plain(each, definitions) for each in kinds]
-            case _:
-                plain[name] = value
-    return plain
+async def _audited(
+    trail: Trail, raw: Mapping[str, Any], work: Callable[[], Awaitable[Result]], summary: Callable[[Result], str]
+) -> Result:
+    """Do the work of a call, and write the request before and the outcome after it.
+
+    Args:
+        trail: the audit log's lines of this call.
+        raw: the arguments as they came.
+        work: does the work.
+        summary: returns the outcome in a sentence.
+
+    Raises:
+        StoreError: the request could not be written down, so nothing was sent.
+        TpMcpError: what the work raises.
+
+    """
+    await trail.write(Event.ASKED, _arguments(raw))
+    try:
+        result = await work()
+    except QuestionForUser:
+        raise
+    except TpMcpError as error:
+        await trail.write_if_possible(Event.REFUSED, str(error))
+        raise
+    except BaseException as error:
+        await trail.write_if_possible(Event.OUTCOME, f"ended by {type(error).__name__}")
+        raise
+    await trail.write_if_possible(Event.OUTCOME, summary(result))
+    return result
+
+
+def _arguments(raw: Mapping[str, Any]) -> str:
+    shown = {name: "(masked)" if name in MASKED_ARGUMENTS else value for name, value in raw.items()}
+    return json.dumps(shown, ensure_ascii=False, default=str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -27,10 +27,6 @@ from tp_mcp.watch.delivery.delivery_log import Deliveries
 from tp_mcp.watch.delivery.inbox import Inbox
 from tp_mcp.watch.delivery.tasks import Tasks
 from tp_mcp.watch.registry import WatchRegistry
-
-if TYPE_CHECKING:
-    # It is made of calls, which have services.
-    from tp_mcp.tools.framework.definition import ToolDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,8 @@ class Services:
     image_paths: tuple[str, ...]
     redactor: Redactor
     access: AccessControl
-    starts: Mapping[str, ToolDefinition[Any]] = field(default_factory=dict)
+    # Tool definitions; naming their type here would be a circle, because a definition is called with services.
+    starts: Mapping[str, Any] = field(default_factory=dict)
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS
     pace: float = 1.0
     principals: Principals | None = None

@@ -13,7 +13,8 @@ from tp_mcp.connectors.manifest import FollowUp
 from tp_mcp.connectors.template import render_value, template_roots
 from tp_mcp.errors import InputError, InvalidArgumentError, PolicyError, WatchNotFoundError, WatchSpecError
 from tp_mcp.jobs.kinds import kind_started_by
-from tp_mcp.tools.framework.definition import Call, ToolArguments, ToolDefinition
+from tp_mcp.tools.framework.arguments import ToolArguments
+from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.delivery.inbox import Visit
 from tp_mcp.watch.lifecycle.chain_steps import next_chain

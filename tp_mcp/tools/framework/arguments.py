@@ -1,14 +1,33 @@
-"""Argument errors in words that a model can mend its call by."""
+"""Arguments of tools: their base model, their JSON schema, and the errors that explain how to fix a call."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.results.text import echoed, nearest
+
+TEXT_MAX_CHARACTERS = 10_000
+"""Longest text in an argument, where nothing shorter is said."""
+
+_LEFT_OUT = frozenset(
+    {
+        "$ref",
+        "additionalProperties",
+        "examples",
+        "maxItems",
+        "maxLength",
+        "minItems",
+        "minLength",
+        "propertyNames",
+        "title",
+    }
+)
+_LEFT_OUT_IF_EMPTY = frozenset({"default", "exclusiveMinimum", "minimum"})
+"""Zero and less say nothing of a number that counts something, and no default says nothing at all."""
 
 GIVEN_MAX_CHARACTERS = 80
 MAX_PROBLEMS = 5
@@ -46,6 +65,60 @@ _WORDS = {
 """By pydantic's name of a problem, what to say of the argument; its own words speak of Python."""
 
 _OTHERWISE = "is {given}, but must be as in {example}"
+
+
+class ToolArguments(BaseModel):
+    """The arguments of a tool. What is not named here is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=TEXT_MAX_CHARACTERS)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _lists_written_as_text(cls, value: object, info: ValidationInfo) -> object:
+        # Some clients send a list or an object as its JSON text.
+        field = cls.model_fields.get(info.field_name or "")
+        if isinstance(value, str) and field is not None and field.annotation is not str and value[:1] in {"[", "{"}:
+            try:
+                return json.loads(value)
+            except (ValueError, RecursionError):
+                return value
+        return value
+
+
+def schema_of(arguments: type[BaseModel]) -> dict[str, JsonValue]:
+    """Return the JSON schema of a tool's arguments in the form that every client can read.
+
+    Without `$ref`, `null`, `additionalProperties`, lengths and examples: some clients cannot convert them, and each
+    conversation pays for the rest. Validation checks everything.
+    """
+    schema = arguments.model_json_schema()
+    plain = _plain(schema, schema.pop("$defs", {}))
+    del plain["description"]
+    return plain
+
+
+def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Return a schema with the definitions in place of their references, without what `schema_of` leaves out."""
+    # An argument without a value is left out of the call, so that nobody has to write null.
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
+    if len(kinds) == 1:
+        schema = {**kinds[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
+    if "$ref" in schema:
+        schema = {**definitions[schema["$ref"].rpartition("/")[2]], **schema}
+    plain: dict[str, JsonValue] = {}
+    for name, value in schema.items():
+        if name in _LEFT_OUT or (name in _LEFT_OUT_IF_EMPTY and not value):
+            continue
+        match name:
+            case "properties":
+                plain[name] = {key: _plain(each, definitions) for key, each in value.items()}
+            case "items":
+                plain[name] = _plain(value, definitions)
+            case "anyOf":
+                plain[name] = [_plain(each, definitions) for each in kinds]
+            case _:
+                plain[name] = value
+    return plain
 
 
 def argument_error(tool: str, arguments: type[BaseModel], error: ValidationError) -> InvalidArgumentError:
