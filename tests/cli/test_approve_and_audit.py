@@ -90,7 +90,7 @@ def test_it_does_not_take_its_answer_from_a_pipe(state: Path) -> None:
     code = asked(state)
     result = CliRunner().invoke(app, ["approve", code], input="AT16\n")
     assert result.exit_code == 1
-    assert "by a person at a terminal" in result.output
+    assert "Only a person at a terminal can approve" in result.output
 
 
 def test_the_log_is_printed_for_people_and_for_programs(state: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_log_is_printed_for_people_and_for_programs(state: Path) -> None:
     assert second.endswith("sending: upgrade of AT16")
     last, said = CliRunner().invoke(app, ["audit", "--limit", "1"]).output.splitlines()
     assert last == second
-    assert said == "These are the newest 1; --limit shows more."
+    assert said == "Showing the newest 1 entries; --limit shows more."
     (line,) = CliRunner().invoke(app, ["audit", "--json", "--limit", "1"]).output.splitlines()
     assert json.loads(line)["event"] == "sending"
     assert CliRunner().invoke(app, ["audit", "--testbed", "AT17"]).output == ""

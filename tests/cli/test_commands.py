@@ -35,7 +35,7 @@ def test_the_help_names_every_command() -> None:
 @pytest.mark.parametrize("command", ["upgrade", "run", "wait", "report"])
 def test_the_help_of_what_scripts_use_tells_the_exit_codes(command: str) -> None:
     said = " ".join(run(command, "--help").split())
-    assert "Exit codes: 0 passed, 1 failed, 2 could not say" in said
+    assert "Exit codes: 0 passed, 1 failed, 2 unknown" in said
 
 
 def test_the_tools_are_listed_with_what_they_cost() -> None:

@@ -48,8 +48,8 @@ def test_a_tool_that_changes_the_world_is_asked_about_first(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("call", str(ISSUES), "list_issues", "[1]"), "The arguments are no JSON object."),
-        (("call", str(ISSUES), "list_issues", "{"), "The arguments are no JSON object."),
+        (("call", str(ISSUES), "list_issues", "[1]"), "The arguments are not a JSON object."),
+        (("call", str(ISSUES), "list_issues", "{"), "The arguments are not a JSON object."),
         (("call", str(ISSUES), "list_isues"), "has no tool 'list_isues' (the nearest is list_issues)"),
         (("call", str(ISSUES), "get_issue", '{"iid": "x"}'), "iid must be of type integer"),
         (("test", "missing.yaml"), "missing.yaml cannot be read"),

@@ -40,13 +40,13 @@ async def login_found(tmp_path: Path) -> Finding:
 
 def test_a_password_is_read_from_standard_input_and_never_shown() -> None:
     kept = run("set", "--user", "alice", "--tp-user", "demo", typed=f"{PASSWORD}\n")
-    assert (kept.exit_code, kept.output) == (0, "The login of token:alice is kept.\n")
+    assert (kept.exit_code, kept.output) == (0, "Stored the login of token:alice.\n")
     run("set", "--user", "oidc:bob", "--tp-user", "rival", typed=PASSWORD)
     first, second = run("list").output.splitlines()
     assert first.startswith("oidc:bob\trival\tpassword\tsince 2")
     assert second.startswith("token:alice\tdemo\tpassword\tsince 2")
-    assert second.endswith("\tgood")
-    assert run("remove", "--user", "alice").output == "The login of token:alice is removed.\n"
+    assert second.endswith("\tvalid")
+    assert run("remove", "--user", "alice").output == "Removed the login of token:alice.\n"
     assert len(run("list").output.splitlines()) == 1
     again = run("remove", "--user", "alice")
     assert again.exit_code == 1
@@ -61,11 +61,11 @@ def test_what_is_no_token_is_refused_without_being_shown() -> None:
 
 
 def test_at_a_terminal_it_is_asked_for_and_not_echoed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tp_mcp.cli.kept_logins.sys.stdin", Terminal())
+    monkeypatch.setattr("tp_mcp.cli.administration.sys.stdin", Terminal())
     monkeypatch.setattr("typer.prompt", lambda what, *, hide_input: PASSWORD if hide_input else what)
-    from tp_mcp.cli.kept_logins import _asked
+    from tp_mcp.cli.administration import _ask
 
-    assert _asked("Password") == PASSWORD
+    assert _ask("Password") == PASSWORD
 
 
 class Terminal:
@@ -92,7 +92,7 @@ async def test_doctor_counts_what_is_kept_and_finds_another_key(
 ) -> None:
     kept = await login_found(tmp_path)
     assert kept.mark is Mark.OK
-    assert "0 kept; no service account" in kept.what
+    assert "0 stored; no service account" in kept.what
     monkeypatch.delenv("TP_MCP_ENCRYPTION_KEY")
     none = await login_found(tmp_path)
     assert none.mark is Mark.WARNING
@@ -109,7 +109,7 @@ def test_doctor_says_whose_login_another_key_does_not_decrypt(tmp_path: Path, mo
     run("set", "--user", "alice", "--tp-user", "demo", typed=PASSWORD)
     monkeypatch.setenv("TP_MCP_USERNAME", "demo")
     monkeypatch.setenv("TP_MCP_PASSWORD", "demo-password")
-    assert "1 kept; the configured login only polls" in anyio.run(login_found, tmp_path).what
+    assert "1 stored; the configured login only polls" in anyio.run(login_found, tmp_path).what
     monkeypatch.setenv("TP_MCP_ENCRYPTION_KEY", new_key())
     lost = anyio.run(login_found, tmp_path)
     assert lost.mark is Mark.FAILED

@@ -30,7 +30,7 @@ async def test_everything_is_well_where_tp_answers_and_the_login_is_right(
     report = await found(configuration, tmp_path / "state")
     assert {finding.mark for finding in report} == {Mark.OK}
     said = "\n".join(finding.what for finding in report)
-    assert f"{tp_url} answers, and takes user name and password" in said
+    assert f"{tp_url} answers, and accepts user name and password" in said
     assert "demo may use 4 labs" in said
 
 
@@ -144,7 +144,7 @@ async def test_endpoints_are_shown_without_what_is_secret(configuration: Path, t
     report = [each for each in await found(configuration, tmp_path / "state") if each.what.startswith("Webhook")]
     assert [each.mark for each in report] == [Mark.OK, Mark.WARNING]
     assert report[0].what == (
-        "Webhook chat: https://chat.example, told of end and progress as forge, private addresses allowed."
+        "Webhook chat: https://chat.example, receives end and progress as forge, private addresses allowed."
     )
     assert "/nowhere/ca.pem is no file" in report[1].what
     said = "".join(each.what + each.remedy for each in report)

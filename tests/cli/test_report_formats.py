@@ -9,8 +9,7 @@ import pytest
 from rich.console import Console
 
 from tp_mcp.api.models import Execution
-from tp_mcp.cli.report import _exit_code
-from tp_mcp.cli.report_formats import JsonReport, as_json, as_junit, print_table
+from tp_mcp.cli.report import JsonReport, _exit_code, as_json, as_junit, print_table
 from tp_mcp.history.analysis import RunTests
 from tp_mcp.redaction import Redactor
 from tp_mcp.triage.test_report import ReportedTest

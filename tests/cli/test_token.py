@@ -23,8 +23,8 @@ def test_a_token_is_printed_once_and_listed_without_itself() -> None:
     listed = CliRunner().invoke(app, ["token", "list"]).stdout
     assert secret not in listed
     first, second = listed.splitlines()
-    assert first.startswith("alice-laptop\ttoken:alice\tgood until 2")
-    assert second == "ci\ttoken:ci\tgood"
+    assert first.startswith("alice-laptop\ttoken:alice\tvalid until 2")
+    assert second == "ci\ttoken:ci\tvalid"
 
 
 def test_a_revoked_one_is_listed_as_such() -> None:

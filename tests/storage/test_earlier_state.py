@@ -6,6 +6,7 @@
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def upgrade(status: str, at: float) -> dict[str, Any]:
 
 
 def ends_of(house: House, watch_id: str) -> int:
-    with sqlite3.connect(house.state / "watches.sqlite3") as db:
+    with closing(sqlite3.connect(house.state / "watches.sqlite3")) as db:
         return int(db.execute("SELECT count(*) FROM inbox WHERE watch_id = ?", (watch_id,)).fetchone()[0])
 
 

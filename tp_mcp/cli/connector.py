@@ -1,4 +1,4 @@
-"""`tp-mcp connector`: checking a connector manifest, and trying its tools out."""
+"""`tp-mcp connector`: checks a connector manifest, and calls its tools."""
 
 import json
 import tomllib
@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from tp_mcp.connectors.runner import ConnectorRunner
 
-app = typer.Typer(help="Work on connector manifests: YAML files that declare tools over HTTP.", no_args_is_help=True)
+app = typer.Typer(help="Check and try connector manifests: YAML files that declare HTTP tools.", no_args_is_help=True)
 
 Manifest = Annotated[Path, typer.Argument(help="The manifest, a YAML file.")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file with the connector's settings.")]
@@ -19,7 +19,7 @@ SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file
 
 @app.command()
 def check(file: Manifest) -> None:
-    """Say everything that is wrong with a manifest, each with its line; exits with 1 where it cannot be used."""
+    """Report every error of a manifest with its line. The exit code is 1 if the manifest cannot be used."""
     from tp_mcp.connectors.loader import examine_file
     from tp_mcp.errors import ManifestError
 
@@ -33,7 +33,7 @@ def check(file: Manifest) -> None:
     for problem in examination.problems:
         typer.echo(f"error: {problem.at(str(file))}")
     if examination.manifest is None:
-        typer.echo(f"{file} cannot be used: {len(examination.problems)} to correct.")
+        typer.echo(f"{file} cannot be used: {len(examination.problems)} errors.")
         raise typer.Exit(1)
     manifest = examination.manifest
     watched = sum(1 for tool in manifest.tools.values() if tool.async_block is not None)
@@ -42,19 +42,19 @@ def check(file: Manifest) -> None:
 
 @app.command("test")
 def check_connection(file: Manifest, settings: SettingsFile = None) -> None:
-    """Send the request that shows whether a connector's settings work."""
+    """Test a connector's settings with its test request."""
     _run(file, settings, lambda runner: runner.test())
 
 
 @app.command()
 def call(
     file: Manifest,
-    tool: Annotated[str, typer.Argument(help="Which of its tools.")],
+    tool: Annotated[str, typer.Argument(help="Name of the tool.")],
     args: Annotated[str, typer.Argument(help="The tool's arguments, a JSON object.")] = "{}",
     settings: SettingsFile = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a tool that changes the world.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation of a destructive tool.")] = False,
 ) -> None:
-    """Call a tool of a connector, and print its answer."""
+    """Call a tool of a connector, and print its result."""
     from tp_mcp.errors import InvalidArgumentError
 
     async def called(runner: "ConnectorRunner") -> str:
@@ -63,10 +63,10 @@ def call(
         except ValueError:
             given = None
         if not isinstance(given, dict):
-            raise InvalidArgumentError("The arguments are no JSON object.", remedy='Right: \'{"name": "value"}\'.')
+            raise InvalidArgumentError("The arguments are not a JSON object.", remedy='Right: \'{"name": "value"}\'.')
         declared = runner.manifest.tools.get(tool)
         if declared is not None and declared.destructive and not yes:
-            typer.confirm(f"{tool} changes the world. Call it?", abort=True)
+            typer.confirm(f"{tool} is destructive. Call it?", abort=True)
         return (await runner.run(tool, given)).text()
 
     _run(file, settings, called)
@@ -102,5 +102,5 @@ def _read(settings: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(settings.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        # The library's own words quote no value.
+        # The library's message quotes no value of the file.
         raise ConfigurationError(f"The settings in {settings} cannot be read: {error}.") from None

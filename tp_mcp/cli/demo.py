@@ -1,4 +1,4 @@
-"""`tp-mcp demo`: a whole conversation, played by a real MCP client with the server in a process of its own."""
+"""`tp-mcp demo`: a whole conversation between a real MCP client and the server in its own process."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 LAB = "AT16_Combined_FSW"
 BAD_BUILD = "6957"
 CAUSE = "radiusd: server table not loaded"
-"""What was broken in that build on purpose."""
+"""The deliberate defect of that build."""
 
 TESTS = "Tests_CLI"
 WISH = f"Put build {BAD_BUILD} on AT16, run the CLI tests, and tell me what broke."
@@ -37,7 +37,7 @@ OTHER_QUESTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def run_demo(*, speed: float) -> int:
-    """Play the conversation and return the exit code: 0 when it went as it should."""
+    """Play the conversation and return the exit code: 0 if it went as expected."""
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="tp-mcp-demo-") as state_dir:
         return anyio.run(_play, console, speed, state_dir)
@@ -47,7 +47,7 @@ async def _play(console: Console, speed: float, state_dir: str) -> int:
     server = StdioServerParameters(
         command=sys.executable,
         args=["-m", "tp_mcp", "serve", "--simulator", "--speed", str(speed)],
-        # Nothing that is configured on this machine may reach the demo, and the demo reaches nothing that is.
+        # The demo ignores this machine's configuration, and reaches none of its servers.
         env={"TP_MCP_STATE_DIR": state_dir, "TP_MCP_CONFIG_FILE": os.devnull, "CLAUDE_CODE_SESSION_ID": "demo"},
     )
     async with Client(server) as client:
@@ -70,9 +70,9 @@ async def _conversation(conversation: "Conversation", console: Console, *, run_w
     )
     run = await conversation.call("run_pytest", {"lab": LAB, "testcase": [TESTS]})
     await conversation.call("wait_for_watch", {"watch_id": watch_id(run), "max_wait_seconds": run_wait_seconds})
-    told = await _ask_other_things_until(watch_id(run), conversation, console)
+    reported = await _ask_other_things_until(watch_id(run), conversation, console)
     triage = await conversation.call("triage_execution", {"exec_id": execution_id(run)})
-    if " is done" not in upgraded or told is None or CAUSE not in triage:
+    if " is done" not in upgraded or reported is None or CAUSE not in triage:
         console.print("[bold red]The conversation did not go as it should.[/]")
         return 1
     console.print(f"[bold cyan]Assistant:[/] {escape(_answer(triage))}", soft_wrap=True)
@@ -80,13 +80,13 @@ async def _conversation(conversation: "Conversation", console: Console, *, run_w
 
 
 async def _ask_other_things_until(awaited: str, conversation: "Conversation", console: Console) -> str | None:
-    """Go on with the conversation until the end of a watch arrives by itself on the result of something else."""
+    """Continue the conversation until the end of a watch arrives on the result of another call."""
     for number in range(MAX_QUESTIONS):
         question, tool, arguments = OTHER_QUESTIONS[number % len(OTHER_QUESTIONS)]
         console.print(f"[bold cyan]You:[/] {question}\n")
         text = await conversation.call(tool, arguments)
         if awaited in text:
-            console.print("[bold green]The end of the run arrived by itself, on the result of something else.[/]\n")
+            console.print("[bold green]The end of the run arrived by itself, on the result of another call.[/]\n")
             return text
         await anyio.sleep(PAUSE_SECONDS)
     return None
@@ -94,17 +94,17 @@ async def _ask_other_things_until(awaited: str, conversation: "Conversation", co
 
 @dataclass(slots=True)
 class Conversation:
-    """Calls tools as an assistant would, and shows what it reads."""
+    """Calls tools like an assistant, and prints the calls and their results."""
 
     client: Client
     console: Console
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
-        """Call a tool, show the call and its result, and return the result's text."""
-        shown = ", ".join(f"{name}={json.dumps(value)}" for name, value in arguments.items())
-        self.console.print(f"[bold yellow]{tool}[/]({shown})", markup=True)
+        """Call a tool, print the call and its result, and return the result's text."""
+        call = ", ".join(f"{name}={json.dumps(value)}" for name, value in arguments.items())
+        self.console.print(f"[bold yellow]{tool}[/]({call})", markup=True)
         columns = (SpinnerColumn(), BarColumn(bar_width=30), TextColumn("{task.description}"))
-        # In a pipe there are no bars, only what the assistant reads.
+        # In a pipe there are no bars, only the results.
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bars:
             bar = bars.add_task("", total=None)
 
@@ -132,20 +132,20 @@ def text_of(result: CallToolResult) -> str:
 
 
 def watch_id(text: str) -> str:
-    """Return the id of the watch that a start's first line names.
+    """Return the id of the watch in a start's first line.
 
     Raises:
-        ValueError: it names none.
+        ValueError: the text has none.
 
     """
     return _found(r"\[(w_\w+)\]", text)
 
 
 def execution_id(text: str) -> int:
-    """Return the id of the execution that a run's first line names.
+    """Return the id of the execution in a run's first line.
 
     Raises:
-        ValueError: it names none.
+        ValueError: the text has none.
 
     """
     return int(_found(r"execution (\d+)", text))
@@ -159,5 +159,5 @@ def _found(pattern: str, text: str) -> str:
 
 
 def _answer(triage: str) -> str:
-    """Return what an assistant would make of a triage: its verdict."""
+    """Return an assistant's summary of a triage: its verdict."""
     return f"Build {BAD_BUILD} is on {LAB}. Of {TESTS}, {triage.splitlines()[0].partition(': ')[2]}"

@@ -1,4 +1,4 @@
-"""`tp-mcp doctor`: what is configured, reachable and authorised, and what to do about what is not."""
+"""`tp-mcp doctor`: checks the configuration, the connection and the login, and suggests fixes."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -26,7 +26,7 @@ from tp_mcp.tools.framework.tp_identities import TP_TOKEN_HEADER
 
 
 class Mark(Enum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warn"
@@ -35,12 +35,12 @@ class Mark(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked.
+    """One check with its result.
 
     Attributes:
-        mark: how it came out.
-        what: what was checked, and what was found.
-        remedy: what to do; empty where nothing is wrong.
+        mark: the result.
+        what: the subject of the check and its result, for a person.
+        remedy: the suggested fix; empty if nothing is wrong.
 
     """
 
@@ -50,7 +50,7 @@ class Finding:
 
 
 async def login_finding(settings: Settings, state_dir: Path, access: TpAccess, clock: Clock) -> Finding:
-    """Return how many logins are kept, whether the key decrypts them, and who polls."""
+    """Check how many logins are stored, whether the key decrypts them, and whose login polls."""
     try:
         async with await open_storage(state_dir) as storage:
             vault = vault_of(settings, storage, server=access.base_url, clock=clock)
@@ -61,19 +61,19 @@ async def login_finding(settings: Settings, state_dir: Path, access: TpAccess, c
     if lost:
         return Finding(
             Mark.FAILED,
-            f"Logins: {len(kept)} kept; TP_MCP_ENCRYPTION_KEY does not decrypt {len(lost)}: {', '.join(lost)}.",
-            "Set TP_MCP_ENCRYPTION_KEY to the key they were kept with, or keep them anew: tp-mcp credentials set.",
+            f"Logins: {len(kept)} stored; TP_MCP_ENCRYPTION_KEY does not decrypt {len(lost)}: {', '.join(lost)}.",
+            "Set TP_MCP_ENCRYPTION_KEY to the key that encrypted them, or store them again: tp-mcp credentials set.",
         )
     service_account = not isinstance(access.credentials, NoLogin)
     polls = (
-        "the configured login only polls, for everybody"
+        "the configured login only polls, for all users"
         if service_account
-        else f"no service account, so tokens in {TP_TOKEN_HEADER} alone start nothing that is watched"
+        else f"no service account, so calls with only a token in {TP_TOKEN_HEADER} cannot start watched jobs"
     )
-    what = f"Logins: each user of the HTTP server acts on TP with their own; {len(kept)} kept; {polls}."
+    what = f"Logins: each user of the HTTP server acts on TP with their own; {len(kept)} stored; {polls}."
     if not kept and not vault.has_key and not service_account:
         return Finding(
-            Mark.WARNING, what, "Set TP_MCP_ENCRYPTION_KEY and keep logins with tp-mcp credentials set --user NAME."
+            Mark.WARNING, what, "Set TP_MCP_ENCRYPTION_KEY and store logins with tp-mcp credentials set --user NAME."
         )
     return Finding(Mark.OK, what)
 
@@ -82,7 +82,7 @@ READABLE_BY_OTHERS = 0o077
 
 
 def run_doctor(*, profile: str | None) -> int:
-    """Check and print, and return the exit code: 0 where the server can work, 1 where it cannot."""
+    """Run the checks, print them, and return the exit code: 0 if the server can work, otherwise 1."""
     console = Console(highlight=False, soft_wrap=True)
 
     async def check() -> int:
@@ -102,7 +102,7 @@ def run_doctor(*, profile: str | None) -> int:
 async def findings(
     configuration: Path, state_dir: Path, clock: Clock, *, profile: str | None = None
 ) -> AsyncGenerator[Finding, None]:
-    """Check one thing after the other; what cannot be checked because something before it failed is left out."""
+    """Run one check after the other; a failed check skips those that depend on it."""
     try:
         settings = load_settings(configuration, profile=profile)
     except TpMcpError as error:
@@ -151,12 +151,12 @@ def _webhook_findings(settings: Settings) -> list[Finding]:
     found = []
     for name, webhook in sorted(settings.webhooks.items()):
         private = ", private addresses allowed" if webhook.allow_private_addresses else ""
-        told = f"{webhook.origin}, told of {' and '.join(sorted(webhook.events))} as {webhook.format}{private}"
+        target = f"{webhook.origin}, receives {' and '.join(sorted(webhook.events))} as {webhook.format}{private}"
         if webhook.ca_file is not None and not webhook.ca_file.is_file():
-            remedy = f"Name a PEM file as ca_file of webhooks.{name}; until then nothing arrives there."
-            found.append(Finding(Mark.WARNING, f"Webhook {name}: {told}, but {webhook.ca_file} is no file.", remedy))
+            remedy = f"Name a PEM file as ca_file of webhooks.{name}; until then nothing is delivered to it."
+            found.append(Finding(Mark.WARNING, f"Webhook {name}: {target}, but {webhook.ca_file} is no file.", remedy))
         else:
-            found.append(Finding(Mark.OK, f"Webhook {name}: {told}."))
+            found.append(Finding(Mark.OK, f"Webhook {name}: {target}."))
     return found
 
 
@@ -165,10 +165,10 @@ def _manifest_finding(settings: Settings) -> Finding:
         loaded = load_builtin_manifest() if settings.connector is None else load_manifest(settings.connector)
     except TpMcpError as error:
         return _failed("Connector", error)
-    whose = "the one that comes with tp-mcp" if settings.connector is None else str(settings.connector)
+    source = "the one that comes with tp-mcp" if settings.connector is None else str(settings.connector)
     if loaded.warnings:
-        return Finding(Mark.WARNING, f"Connector: {whose}, with warnings.", "; ".join(map(str, loaded.warnings)))
-    return Finding(Mark.OK, f"Connector: {whose}.")
+        return Finding(Mark.WARNING, f"Connector: {source}, with warnings.", "; ".join(map(str, loaded.warnings)))
+    return Finding(Mark.OK, f"Connector: {source}.")
 
 
 def _toolsets_finding(settings: Settings) -> Finding:
@@ -187,7 +187,7 @@ async def _store_finding(state_dir: Path) -> Finding:
             watches = await storage.watches.unended(None)
     except TpMcpError as error:
         return _failed("Store", error)
-    return Finding(Mark.OK, f"Store: {state_dir}, {count_of(len(watches), 'watch', 'watches')} going on.")
+    return Finding(Mark.OK, f"Store: {state_dir}, {count_of(len(watches), 'watch', 'watches')} active.")
 
 
 async def _tp_findings(access: TpAccess, clock: Clock) -> AsyncIterator[Finding]:
@@ -201,12 +201,10 @@ async def _tp_findings(access: TpAccess, clock: Clock) -> AsyncIterator[Finding]
             )
             user = await client.username()
             labs = await client.list_labs()
-            yield Finding(Mark.OK, f"TP: {access.base_url} answers, and takes {how}.")
+            yield Finding(Mark.OK, f"TP: {access.base_url} answers, and accepts {how}.")
             yield Finding(Mark.OK, f"User: {user} may use {len(labs)} labs.")
             if not labs:
-                yield Finding(
-                    Mark.WARNING, "No lab can be used.", "Ask a lab's owner to add you to those who may use it."
-                )
+                yield Finding(Mark.WARNING, "The user may use no lab.", "Ask the owner of a lab to add the user to it.")
     except (TpNotFoundError, TpNotJsonError, TpServerFaultError) as error:
         yield _failed(f"TP: {access.base_url} answers, but not as expected", error, redactor)
     except TpMcpError as error:

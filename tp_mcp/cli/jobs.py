@@ -211,7 +211,7 @@ def _agreed(plan: Unconfirmed) -> bool:
 
 
 def _with_services(work: Callable[[Follower], Awaitable[int | Unconfirmed]], profile: str | None) -> int | Unconfirmed:
-    """Return the result of the work; the exit code for "could not say" if it fails."""
+    """Return the result of the work; exit code 2 ("unknown") if it fails."""
     try:
         return anyio.run(_opened, work, profile)
     except TpMcpError as error:

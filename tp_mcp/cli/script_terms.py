@@ -5,13 +5,13 @@ from enum import StrEnum
 PASSED = 0
 FAILED = 1
 UNKNOWN = 2
-"""Neither is known: it was not started, is lost or cancelled, ran out of time, ran no test, or TP is away."""
+"""Neither passed nor failed: not started, lost, cancelled, timed out, no test ran, or TP is unreachable."""
 
-MEANING = "Exit codes: 0 passed, 1 failed, 2 could not say (not started, lost, cancelled, timed out, no test ran, ...)."
+MEANING = "Exit codes: 0 passed, 1 failed, 2 unknown (not started, lost, cancelled, timed out, no test ran, ...)."
 
 
 class ReportFormat(StrEnum):
-    """How `tp-mcp report` writes the tests."""
+    """Output format of `tp-mcp report`."""
 
     TABLE = "table"
     JSON = "json"

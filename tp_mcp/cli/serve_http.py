@@ -30,12 +30,12 @@ CUT_OFF_BEFORE_SECONDS = 0.2
 
 
 def serve_http(options: ServeOptions, backend: Backend, make: MakeServer) -> None:
-    """Serve until a signal asks to end. Exits with words where what is configured cannot be used."""
+    """Serve until a signal asks to end. Exits with a message if the configuration cannot be used."""
     http = options.http or HttpOptions()
     clock = SystemClock()
     try:
         settings = load_settings(config_file(), profile=options.profile)
-        # Before anything is listened to: whoever connects must not be kept waiting for a refusal.
+        # Before listening: a client must not wait for a configuration error.
         authentication_of(settings, http, address=_address(http, http.port), backend=backend, clock=clock)
     except TpMcpError as error:
         sys.exit(f"tp-mcp: {error}")
@@ -62,7 +62,7 @@ def serve_http(options: ServeOptions, backend: Backend, make: MakeServer) -> Non
     async def serve() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, serving)
-            # There is no first answer to be quick with: whoever connects finds everything open.
+            # No client waits for a quick first answer here, so everything is opened now.
             backend.answered()
             print(f"tp-mcp serves MCP on {address}", file=sys.stderr, flush=True)  # noqa: T201 -- for a person
             await serving.run()
@@ -79,7 +79,7 @@ def _address(http: HttpOptions, port: int) -> str:
 async def _stop_on_signal(serving: HttpServing) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            # The store is whole at any time, so what does not end in order may be cut off.
+            # The store is consistent at any time, so a slow shutdown can be cut off.
             last = threading.Timer(STOP_SECONDS - CUT_OFF_BEFORE_SECONDS, os._exit, [0])
             last.daemon = True
             last.start()

@@ -1,4 +1,4 @@
-"""`tp-mcp tools`: the tools and what their listing costs a model."""
+"""`tp-mcp tools`: the tools and the size of their listing."""
 
 import json
 from typing import Any

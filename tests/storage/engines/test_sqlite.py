@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -236,7 +237,8 @@ async def test_a_newer_file_is_refused_with_the_way_out_and_left_alone(connect: 
     ) as newer:
         await connect()
     assert "Update tp-mcp" in newer.value.remedy
-    assert bare(path).execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+    with closing(bare(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
 
 
 async def test_a_new_file_takes_every_step_and_an_old_one_none_again(connect: Connect, path: Path) -> None:
