@@ -37,7 +37,7 @@ CALLS: Mapping[str, frozenset[str]] = {
     "Outgoing": frozenset({"tp_mcp.webhooks.events", "tp_mcp.storage.delivery"}),
     # The log. Its filter is on the handlers that there are; nobody adds one.
     "RedactingFilter": frozenset({"tp_mcp.composition.opening", "tp_mcp.connectors.runner.transfer"}),
-    "basicConfig": frozenset(),
+    "basicConfig": frozenset({"tp_mcp.cli.serve"}),  # before the filter is put on the handlers
     "addHandler": frozenset(),
     "StreamHandler": frozenset(),
     "FileHandler": frozenset(),
