@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 from tp_mcp.errors import TpMcpError
-from tp_mcp.redaction import Redactor
 
 if TYPE_CHECKING:
     # Only named here: importing them is what has to come after the first answer.
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from tp_mcp.clock import Clock
+    from tp_mcp.redaction import Redactor
     from tp_mcp.tools.framework.services import Services
 
     OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
@@ -111,6 +111,8 @@ class Backend:
     @property
     def redactor(self) -> Redactor:
         """Return the redactor of the latest services, which knows every caller's secrets; a plain one before them."""
+        from tp_mcp.redaction import Redactor  # noqa: PLC0415 -- after the first answer
+
         return Redactor() if self._latest is None else self._latest.redactor
 
     async def services(self) -> Services:

@@ -6,21 +6,23 @@ Every exit takes a `SafeText`. Errors leave the SDK by themselves, so `SafeError
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from mcp import MCPError
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.types import INTERNAL_ERROR, CallToolResult, ElicitRequest, ElicitRequestFormParams, TextContent
 from pydantic import BaseModel, ValidationError
 
-from tp_mcp.redaction import Redactor, SafeText
-
 if TYPE_CHECKING:
+    # Only named here: the first answers must not wait for the imports.
+    from collections.abc import Callable
+
     from mcp.server.connection import Connection
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.server.elicitation import ElicitationResult
     from mcp.server.mcpserver import Context
+
+    from tp_mcp.redaction import Redactor, SafeText
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +31,15 @@ LOGGER = "tp-mcp"
 INTERNAL_FAILURE = "The request failed for an internal reason; see the server's log."
 
 EndLevel: TypeAlias = Literal["info", "warning"]
-SendProgress: TypeAlias = Callable[[float, float | None, SafeText], Awaitable[None]]
-"""Sends one progress notification: the value, the total where it is known, the message."""
-
 FormT = TypeVar("FormT", bound=BaseModel)
+
+
+class SendProgress(Protocol):
+    """Sends progress notifications of one call."""
+
+    async def __call__(self, value: float, total: float | None, message: SafeText, /) -> None:
+        """Send one; `total` is None where it is not known."""
+        ...
 
 
 def tool_result(text: SafeText, *, is_error: bool = False) -> CallToolResult:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
-from tp_mcp.redaction import NOTHING
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
@@ -64,7 +62,7 @@ class Task:
     updated_at: float
     ttl_ms: int
     poll_interval_ms: int
-    message: SafeText = NOTHING
+    message: SafeText | None = None
     result: Json | None = None
     error: Json | None = None
     input_requests: Json = field(default_factory=dict)
