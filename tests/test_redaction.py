@@ -76,6 +76,10 @@ def test_a_secret_too_short_to_hide_does_not_garble_the_text() -> None:
     assert Redactor((SecretStr("abc"), SecretStr(""))).redact("an abc of it") == "an abc of it"
 
 
+def test_a_secret_of_four_characters_is_the_shortest_that_is_hidden() -> None:
+    assert Redactor((SecretStr("k4z9"),)).redact("<k4z9>") == f"<{REDACTED}>"
+
+
 def test_secrets_are_in_no_representation() -> None:
     assert "hunter2" not in repr(Redactor((SecretStr("hunter2"),)))
 

@@ -1,6 +1,7 @@
 """The ends of watches on the results of a conversation: shown until seen, within limits."""
 
 import pytest
+from pydantic import SecretStr
 
 from tests.server.conftest import IDENTITY, Chat, Connect
 from tests.tools.world import LAB
@@ -8,6 +9,7 @@ from tp_mcp.errors import TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document, LogExcerpt
 from tp_mcp.results.limits import ERROR_MAX_CHARACTERS, INBOX_MAX_CHARACTERS, RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
+from tp_mcp.server.identity import ProcessIdentity
 from tp_mcp.server.rendering import INBOX_CUT, INBOX_HEADING, inbox_text, kept_text
 from tp_mcp.watch.model.watch import InboxEntry, Owner
 
@@ -52,6 +54,18 @@ async def test_an_end_is_told_twice_and_then_counts_as_seen(chat: Chat) -> None:
     await upgraded(chat)
     shown = [INBOX_HEADING in await chat.call("list_labs") for _ in range(4)]
     assert shown == [True, True, False, False]
+
+
+SHARED_KEY = ProcessIdentity(principal="local:alice", conversation=None, project="/home/alice/project")
+
+
+async def test_on_a_shared_key_a_call_that_names_the_run_counts_as_having_seen_its_end(connect: Connect) -> None:
+    async with connect(identity=SHARED_KEY) as chat:
+        started = await chat.call("run_pytest", lab=LAB, testcase=["Tests_CLI/test_poe.py"])
+        exec_id = int(started.split("(execution ")[1].split(")", maxsplit=1)[0])
+        await chat.world.run_to_its_end(exec_id)
+        assert INBOX_HEADING in await chat.call("list_labs")
+        assert INBOX_HEADING not in await chat.call("get_execution", exec_id=exec_id)
 
 
 async def test_a_call_that_names_the_job_counts_as_having_seen_its_end(chat: Chat) -> None:
@@ -142,6 +156,13 @@ def test_short_ends_leave_their_room_to_long_ones() -> None:
     inbox, _ = inbox_text([entry(0, "short"), entry(1, long), entry(2, "short")], Redactor())
     assert long in inbox
     assert INBOX_CUT not in inbox
+
+
+def test_a_secret_goes_before_an_end_is_cut_so_that_no_half_of_it_is_shown() -> None:
+    secret = "hunter2000" * 300
+    inbox, _ = inbox_text([entry(0, f"{secret} {'x' * 20_000} {secret}")], Redactor((SecretStr(secret),)))
+    assert "hunter2000" not in inbox
+    assert "[redacted]" in inbox
 
 
 def test_control_characters_of_an_end_do_not_reach_the_reader() -> None:

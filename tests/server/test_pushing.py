@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import eq
 from types import SimpleNamespace
@@ -19,6 +19,8 @@ from mcp.types import SubscriptionsListenRequestParams
 
 from tests.server.conftest import IDENTITY, Connect
 from tests.support.clock import FakeClock
+from tests.tools.world import ALICE as OF_WORLD
+from tests.tools.world import LAB, World
 from tp_mcp.redaction import SafeText
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.notifications import handshake_sessions as sessions_module
@@ -28,6 +30,7 @@ from tp_mcp.server.notifications.handshake_sessions import HandshakeSessions
 from tp_mcp.server.notifications.listen_streams import ListenStreams
 from tp_mcp.server.notifications.publisher import Pushes
 from tp_mcp.watch.delivery.change_feed import Throttle
+from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
@@ -41,6 +44,7 @@ class Reader:
     stuck: bool = False
     broken: bool = False
     taken: list[str] = field(default_factory=list)
+    levels: list[str] = field(default_factory=list)
     tried: int = 0
     exit_stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -49,6 +53,7 @@ class Reader:
         return cast("ServerRequestContext[Any, Any]", context)
 
     async def notify(self, _method: str, params: dict[str, str]) -> None:
+        self.levels.append(params["level"])
         await self._take(params["data"])
 
     async def send_resource_updated(self, uri: str) -> None:
@@ -248,3 +253,29 @@ async def test_ends_that_are_noticed_again_are_told_once_and_remembered_within_l
             await chat.world.advance(5)
             assert len(reader.taken) == 3
             assert len(pushes._told) == 2
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level"),
+    [
+        (None, "info"),
+        (Outcome.PASSED, "info"),
+        (Outcome.LISTING, "info"),
+        (Outcome.FAILED, "warning"),
+        (Outcome.NO_TEST_RAN, "warning"),
+        (Outcome.UNKNOWN, "warning"),
+        (Outcome.CANCELLED, "warning"),
+    ],
+)
+async def test_an_end_that_somebody_has_to_look_at_is_logged_as_a_warning(
+    world: World, outcome: Outcome | None, level: str
+) -> None:
+    reader, sessions, services = Reader(), HandshakeSessions(), world.services
+    await world.call("start_upgrade", testbed=LAB, mode="build", build_number="6955")
+    await world.advance(400)
+    (watch,) = await services.registry.list(OF_WORLD, all_conversations=True)
+    sessions.heard(reader.ask(), OF_WORLD)
+    async with Pushes(ListenStreams(), sessions, services.clock).following(services):
+        services.feed.publish(replace(watch, outcome=outcome))
+        await until(lambda: reader.taken)
+    assert reader.levels == [level]

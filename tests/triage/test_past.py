@@ -53,3 +53,9 @@ def test_several_tests_stand_by_standing() -> None:
 
 def test_of_several_rows_of_a_test_the_worst_counts() -> None:
     assert outcomes_by_test([row(T, outcome="error"), row(T, outcome="passed")]) == {T: "error"}
+
+
+def test_twenty_earlier_executions_are_looked_at_and_no_more() -> None:
+    assert past_of(T, past(*[None] * 19, "passed")).standing is Standing.NEW
+    assert past_of(T, past(*[None] * 20, "passed")).standing is Standing.FIRST_SEEN
+    assert past_of(T, past(*("failed",) * 25)).ran == 20
