@@ -1,13 +1,13 @@
-"""What the README says is what there is."""
+"""The README and the pages behind it agree with the code, and lead to each other."""
 
 import re
 
-from tests.readme import README, with_tool_table
+from tests.readme import README, ROOT, SETTINGS_PAGE, TOOLS_PAGE, with_tool_table
 from tp_mcp.settings import variable_names
 
 
 def test_the_tool_table_is_the_current_one() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = TOOLS_PAGE.read_text(encoding="utf-8")
     assert text == with_tool_table(text), "run `make readme`"
 
 
@@ -22,5 +22,21 @@ def test_it_opens_with_one_sentence_and_the_commands_that_run_the_demo_and_the_t
 
 
 def test_every_setting_is_documented() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = SETTINGS_PAGE.read_text(encoding="utf-8")
     assert [name for name in variable_names() if f"`{name}`" not in text] == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    text = README.read_text(encoding="utf-8")
+    pages = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")]
+    assert [page for page in pages if f"({page})" not in text] == []
+
+
+def test_every_link_between_pages_leads_to_a_file() -> None:
+    broken = [
+        f"{page.name}: {target}"
+        for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
+        for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []

@@ -78,7 +78,7 @@ def simulate(
 
 @app.command()
 def tools(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the documentation's table.")] = False,
 ) -> None:
     """List the tools, and the size of their listing in a model's context."""
     from tp_mcp.cli.tools import print_tools

@@ -34,7 +34,7 @@ def tool_table() -> str:
 
 
 def print_tools(*, markdown: bool) -> None:
-    """Print the table for the README, or the tools with the size of their listing."""
+    """Print the table for the documentation, or the tools with the size of their listing."""
     typer.echo(tool_table())
     if not markdown:
         typer.echo(f"{len(DEFAULT_TOOLS)} tools of at most {MAX_TOOLS}")

@@ -1,4 +1,4 @@
-"""What one HTTP server takes on. README states these numbers."""
+"""Limits of one HTTP server, also listed in docs/http-server.md."""
 
 MAX_CONNECTIONS = 800
 """Open connections; further ones are closed at once. Below the usual 1,024 files of a process."""
