@@ -34,7 +34,7 @@ CALLS: Mapping[str, frozenset[str]] = {
     # Endpoints.
     "Outgoing": frozenset({"tp_mcp.webhooks.events", "tp_mcp.storage.delivery"}),
     # The log: one handler, and the filter that is put on it when the services open.
-    "RedactingFilter": frozenset({"tp_mcp.composition.opening", "tp_mcp.connectors.runner.transfer"}),
+    "RedactingFilter": frozenset({"tp_mcp.composition.open_services", "tp_mcp.connectors.runner.transfer"}),
     "basicConfig": frozenset({"tp_mcp.cli.serve"}),
     "addHandler": frozenset(),
     "StreamHandler": frozenset(),

@@ -11,7 +11,7 @@ from mcp import Client
 
 from tests.server.conftest import IDENTITY, text_of
 from tp_mcp.clock import SystemClock
-from tp_mcp.composition.opening import open_configured
+from tp_mcp.composition.open_services import open_configured
 from tp_mcp.composition.serve_options import ServeOptions, parse_serve_options
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend

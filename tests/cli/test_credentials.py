@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from tp_mcp.cli.commands import app
 from tp_mcp.cli.doctor import Finding, Mark, findings
 from tp_mcp.clock import SystemClock
-from tp_mcp.composition.opening import has_own_logins
+from tp_mcp.composition.open_services import has_own_logins
 from tp_mcp.composition.serve_options import HttpOptions, ServeOptions
 
 PASSWORD = "correct-horse-battery"

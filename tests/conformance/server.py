@@ -22,7 +22,7 @@ from tests.server.tasks.fixture_server import WORKS, FixtureTasks, said
 from tests.server.tasks.memory import Context
 from tp_mcp.cli.serve_http import serve_http
 from tp_mcp.clock import Clock, SystemClock
-from tp_mcp.composition.opening import open_configured
+from tp_mcp.composition.open_services import open_configured
 from tp_mcp.composition.serve_options import HttpOptions, ServeOptions
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend

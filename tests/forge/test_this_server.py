@@ -18,7 +18,7 @@ from tests.forge.double import Forge, Session
 from tests.server.conftest import IDENTITY, text_of
 from tests.webhooks.conftest import SECRET, Received
 from tp_mcp.clock import SystemClock
-from tp_mcp.composition.opening import open_configured
+from tp_mcp.composition.open_services import open_configured
 from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.auth.authentication import names_answered_to

@@ -21,7 +21,7 @@ from tests.support.clock import FakeTimer
 from tp_mcp.access.credentials import Vault
 from tp_mcp.api.auth import Credentials, NoLogin, PasswordLogin
 from tp_mcp.api.client import TpClient
-from tp_mcp.composition.open_services import vault_of
+from tp_mcp.composition.tp_access import vault_of
 from tp_mcp.composition.wiring import Ground, assemble
 from tp_mcp.connectors.loader import load_builtin_manifest
 from tp_mcp.errors import TpMcpError

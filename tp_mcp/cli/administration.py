@@ -18,7 +18,7 @@ from tp_mcp.access.credentials import StorableLogin, Vault
 from tp_mcp.api.auth import IssuedToken, PasswordLogin
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.environment import config_file, default_state_dir, process_identity
-from tp_mcp.composition.open_services import vault_of
+from tp_mcp.composition.tp_access import vault_of
 from tp_mcp.errors import TpMcpError
 from tp_mcp.redaction import clean
 from tp_mcp.settings import Settings, load_settings

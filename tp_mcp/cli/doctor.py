@@ -13,8 +13,7 @@ from tp_mcp.api.auth import IssuedToken, NoLogin
 from tp_mcp.api.client import TpClient
 from tp_mcp.clock import Clock, SystemClock
 from tp_mcp.composition.environment import config_file, default_state_dir
-from tp_mcp.composition.open_services import vault_of
-from tp_mcp.composition.tp_access import TpAccess, tp_access
+from tp_mcp.composition.tp_access import TpAccess, tp_access, vault_of
 from tp_mcp.connectors.loader import load_builtin_manifest, load_manifest
 from tp_mcp.errors import TpMcpError, TpNotFoundError, TpNotJsonError, TpServerFaultError
 from tp_mcp.redaction import Redactor

@@ -20,7 +20,7 @@ from tp_mcp.cli.follow import Follower, Interrupt
 from tp_mcp.cli.script_terms import UNKNOWN
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.environment import process_identity
-from tp_mcp.composition.opening import open_configured
+from tp_mcp.composition.open_services import open_configured
 from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.errors import InvalidArgumentError, TpMcpError
 from tp_mcp.jobs.pytest_run.execution_rule import execution_job

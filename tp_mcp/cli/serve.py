@@ -120,7 +120,7 @@ async def _end_on_signal(backend: Backend) -> None:
 
 
 def _load_opening() -> Opening:
-    from tp_mcp.composition.opening import open_configured
+    from tp_mcp.composition.open_services import open_configured
 
     return open_configured
 

@@ -1,4 +1,4 @@
-"""What is read from the process's environment, and nowhere else."""
+"""The one reader of the process's environment."""
 
 import getpass
 import os
@@ -14,7 +14,7 @@ CONFIG_FILE_VARIABLE = "TP_MCP_CONFIG_FILE"
 
 
 def config_file() -> Path:
-    """Return where named profiles are read from."""
+    """Return the path of the file with named profiles."""
     from platformdirs import user_config_path
 
     named = os.environ.get(CONFIG_FILE_VARIABLE)
@@ -28,7 +28,7 @@ def any_variable_is_set(names: Iterable[str]) -> bool:
 
 
 def default_state_dir() -> Path:
-    """Return where watches are kept unless it is configured."""
+    """Return the state directory that is used unless one is configured."""
     from platformdirs import user_state_path
 
     return user_state_path(APPLICATION, appauthor=False)

@@ -1,4 +1,4 @@
-"""From settings to who may use the HTTP server, and under which names."""
+"""Who may use the HTTP server, and under which names, by the settings."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -16,17 +16,17 @@ from tp_mcp.settings import Settings
 def authentication_of(
     settings: Settings, http: HttpOptions, *, address: str, backend: Backend, clock: Clock
 ) -> Authentication | None:
-    """Return how requests are authenticated; None where they are not, because the operator said so.
+    """Return how requests are authenticated; None where the operator turned authentication off.
 
     Args:
-        settings: what is configured.
-        http: where it is served, and whether without authentication.
-        address: the server's URL there, for clients of this machine.
-        backend: opens the store, which has this server's own tokens.
+        settings: the configuration.
+        http: the address to serve on, and whether without authentication.
+        address: the server's URL for clients of this machine.
+        backend: opens the storage, which has this server's own tokens.
         clock: the time.
 
     Raises:
-        ConfigurationError: it is not configured, or not well enough for the address.
+        ConfigurationError: authentication is not configured, or not enough for the address.
 
     """
     only_this_machine = ipaddress.ip_address(http.host).is_loopback

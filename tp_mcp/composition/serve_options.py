@@ -1,7 +1,7 @@
 """The options of `tp-mcp serve`.
 
-They are read with the standard library: a chat client waits for the server's first answer, and the library behind the
-other commands would take a noticeable part of that time to load.
+The standard library parses them: a chat client waits for the server's first answer, and the library of the other
+commands would take a noticeable part of that time to load.
 """
 
 import argparse
@@ -25,7 +25,7 @@ class HttpOptions:
     Attributes:
         host: address to listen on.
         port: port to listen on; 0 for any free one.
-        no_auth: everybody on this machine may use it.
+        no_auth: whether everybody on this machine may use it.
 
     """
 
@@ -36,11 +36,11 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How to serve.
+    """The options of one server.
 
     Attributes:
-        profile: which profile of the configuration file; None for the configured or the default one.
-        simulator: use the embedded TP.
+        profile: the profile of the configuration file; None for the configured or the default one.
+        simulator: whether to use the embedded TP.
         speed: how many times faster than real the embedded TP works.
         toolsets: names of further tools to offer; None for the configured ones.
         connector: a connector manifest of the user's own; None for the configured one, or TP's.
@@ -57,7 +57,7 @@ class ServeOptions:
 
 
 def parse_serve_options(arguments: Sequence[str]) -> ServeOptions:
-    """Return the options; prints the help, or what is wrong, and exits where there is nothing to serve."""
+    """Return the options; prints the help or an error and exits where there is nothing to serve."""
     parser = argparse.ArgumentParser(
         prog="tp-mcp serve", description="Serve MCP to a chat client over standard input and output, or over HTTP."
     )

@@ -1,4 +1,4 @@
-"""From settings to what the server is made of."""
+"""The TP that the settings name, and the logins to it."""
 
 import ssl
 from dataclasses import dataclass
@@ -6,9 +6,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from tp_mcp.access.credentials import Vault, keys_in
 from tp_mcp.api.auth import Credentials, IssuedToken, NoLogin, PasswordLogin, secrets_of
+from tp_mcp.clock import Clock
 from tp_mcp.errors import ConfigurationError
 from tp_mcp.settings import Settings
+from tp_mcp.storage.opening import Storage
 
 NO_SERVICE_ACCOUNT = NoLogin("No service account is configured.", "Each user acts on TP with a login of their own.")
 SIMULATOR_LOGIN = PasswordLogin("demo", SecretStr("demo-password"))
@@ -24,7 +27,7 @@ class TpAccess:
 
     @property
     def secrets(self) -> tuple[SecretStr, ...]:
-        """Return what must never be shown."""
+        """Return the secrets of the login, which are never shown."""
         return secrets_of(self.credentials)
 
 
@@ -32,17 +35,27 @@ def tp_access(settings: Settings, *, own_logins: bool = False) -> TpAccess:
     """Return the TP that is configured.
 
     Args:
-        settings: what is configured.
-        own_logins: whether users have logins of their own, so that none need be configured.
+        settings: the configuration.
+        own_logins: whether users have logins of their own, so that none has to be configured.
 
     Raises:
-        ConfigurationError: none is, or there is no way to log in, or the authority's file cannot be used.
+        ConfigurationError: no TP is configured, or no login, or the authority's file cannot be used.
 
     """
     base_url = settings.require_base_url()
     none_given = settings.username is None and settings.password is None and settings.token is None
     credentials = NO_SERVICE_ACCOUNT if own_logins and none_given else _credentials(settings)
     return TpAccess(base_url, credentials, _verify(settings.ca_file))
+
+
+def vault_of(settings: Settings, storage: Storage, *, server: str, clock: Clock) -> Vault:
+    """Return the stored logins of users to one TP.
+
+    Raises:
+        ConfigurationError: the encryption key is not usable.
+
+    """
+    return Vault(storage.credentials, keys_in(settings.encryption_key), server=server, clock=clock)
 
 
 def _credentials(settings: Settings) -> Credentials:

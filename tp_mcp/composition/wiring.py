@@ -1,4 +1,4 @@
-"""How the parts behind the tools are joined, whatever drives them: the system's clock, or one that a test moves."""
+"""Joins the parts behind the tools, on the system's clock or on one that a test moves."""
 
 import random
 from collections.abc import Iterable
@@ -46,22 +46,22 @@ from tp_mcp.watch.registry import WatchRegistry
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the parts stand on. Whoever opens these closes them.
+    """The parts that are opened outside, and closed there.
 
     Attributes:
         client: speaks to TP.
         server: TP's base URL.
-        storage: everything that is kept.
-        manifest: how jobs are watched.
+        storage: the storage.
+        manifest: tells how jobs are watched.
         clock: the time.
-        timer: calls the poller when something is due.
-        tasks: where waits and what serves all watches run.
-        polls: where polls and the steps of chains run; may be the same.
-        secrets: what must never be shown.
-        rng: where phases and back-off come from; None for the system's randomness.
+        timer: calls the poller when a poll is due.
+        tasks: runs waits, and the services of all watches.
+        polls: runs polls and the steps of chains; may be the same.
+        secrets: are never shown.
+        rng: source of phases and back-off; None for the system's randomness.
         interval_factor: multiplies every poll interval.
         principals: gives each principal a login of their own; None where `client` serves everybody.
-        heartbeat_seconds: how often this process shows the others on its store that it lives; None where no other
+        heartbeat_seconds: how often this process shows the others on its store that it is alive; None where no other
             process has the same watches.
 
     """
@@ -83,13 +83,13 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """What was joined.
+    """The joined parts.
 
     Attributes:
-        services: what tools work with.
-        poller: to be started, and closed at the end.
-        chains: the steps that follow ends.
-        recorder: keeps what ended.
+        services: used by tools.
+        poller: has to be started, and closed at the end.
+        chains: starts the steps that follow ends.
+        recorder: keeps the results of ended executions.
 
     """
 
@@ -122,7 +122,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
     )
 
     def on_change(watch: Watch) -> None:
-        # First: who is waked by the end waits for its brief.
+        # First: a caller that the end wakes waits for its triage summary.
         recorder.notice(watch)
         feed.publish(watch)
         chains.notice(watch)
@@ -191,7 +191,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Return what the operator allows."""
+    """Return the operator's policy."""
     return Policy(
         read_only=settings.read_only,
         allowed_testbeds=settings.allowed_testbeds,

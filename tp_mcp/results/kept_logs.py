@@ -22,10 +22,10 @@ from tp_mcp.results.stitching import ANEW, KNOWN_MAX_CHARACTERS, Known, stitch
 logger = logging.getLogger(__name__)
 
 WAITS_BYTES = 1_024
-"""Bytes of a log that may wait for the next tail: TP shows 4 KB, and writing costs more than waiting."""
+"""New bytes of a log that may wait for a later tail: TP shows 4 KB, and a write costs more than the delay."""
 
 REMEMBERED_MAX = 10_000
-"""Executions of which a process remembers how far their logs reach."""
+"""Executions whose log's length a process remembers."""
 
 READERS_MAX = 200
 """Principals who may read one log; the earliest are forgotten."""
@@ -53,7 +53,7 @@ class Tail:
 
     Attributes:
         text: the last 4 KB.
-        size: bytes of the whole log; None where TP does not tell.
+        size: bytes of the whole log; None where TP does not say.
         final: whether the run has ended, so that nothing follows.
 
     """
@@ -65,12 +65,12 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class KeptLog:
-    """What is kept of a log.
+    """A kept log.
 
     Attributes:
-        text: whole lines, with a mark wherever something is missing.
+        text: whole lines, with a mark at each gap.
         generation: changes when places in the text change.
-        size: bytes of TP's log, as last seen.
+        size: bytes of TP's log, at the last look.
         missing: bytes that TP never showed.
         dropped: bytes that were dropped from its middle.
 
@@ -101,7 +101,7 @@ _STATE = TypeAdapter(_State)
 
 
 class _Remembered(NamedTuple):
-    """What a process knows of a log without looking: how far it reaches, and the tail that was last looked at."""
+    """A process's memory of a log: its length, and the last tail."""
 
     end: int
     final: bool
@@ -130,12 +130,12 @@ class KeptLogs:
         self._writing = anyio.CapacityLimiter(1)
 
     async def take_in(self, exec_id: int, tail: Tail, *, reader: str = "") -> None:
-        """Add what a tail has that is not known yet; what cannot be written is logged, and comes with a later tail.
+        """Add the new part of a tail. A failed write is logged, and the part comes again with a later tail.
 
         Args:
             exec_id: the execution.
             tail: the end of its log.
-            reader: a principal who has seen this tail, and may read what is kept; nothing waits then.
+            reader: a principal who has seen this tail, and may read the log; nothing waits then.
 
         """
         if not reader and not self._is_news(exec_id, tail):
@@ -146,7 +146,7 @@ class KeptLogs:
             logger.warning("The log of execution %d could not be kept: %s", exec_id, error)
 
     async def get(self, exec_id: int) -> KeptLog | None:
-        """Return what is kept of a log, with what this process was taking in of it; None where nothing is kept."""
+        """Return a kept log, after the tails that this process is adding; None where there is none."""
         return await anyio.to_thread.run_sync(self._get, exec_id, limiter=self._writing)
 
     async def admits(self, exec_id: int, principal: str) -> bool:
@@ -155,7 +155,7 @@ class KeptLogs:
         return state is not None and digest_of(principal) in state.readers
 
     def _is_news(self, exec_id: int, tail: Tail) -> bool:
-        """Return whether a tail has to be looked at: it has much that is new, or is the last one, or an odd one."""
+        """Return whether a tail has to be processed: it has many new bytes, or is the last one, or an odd one."""
         before = self._remembered.get(exec_id)
         if before is None:
             return bool(tail.text)
@@ -188,14 +188,14 @@ class KeptLogs:
         known = Known(end=state.end, last=last, whole_line=state.whole_line)
         added = stitch(known, tail.text, tail.size, self._mask, final=tail.final)
         if added is not None and added.text.startswith(ANEW):
-            # What is kept may hold a secret that was learnt since, and only therefore differ.
+            # The stored lines may differ only by a secret that was learnt since.
             known = replace(known, last=self._mask(last))
             added = stitch(known, tail.text, tail.size, self._mask, final=tail.final)
         if added is None:
             return replace(state, final=state.final or (tail.final and tail.size == state.end))
         data = added.text.encode("utf-8", "replace")
         if data:
-            # What a process that died left behind that is overwritten.
+            # Overwrites the leftovers of a process that died.
             self._blobs.append(self._group, _text_name(exec_id, state), data, at=state.length)
         state = replace(
             state,
@@ -242,7 +242,7 @@ class KeptLogs:
             return None
 
     def _get(self, exec_id: int) -> KeptLog | None:
-        # Its middle may be dropped between the two files: then the second look finds the new one.
+        # Its middle may be dropped between the two reads: then the second look finds the new text.
         for _ in range(2):
             state = self._load(exec_id)
             if state is None or not state.length:

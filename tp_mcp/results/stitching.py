@@ -1,27 +1,27 @@
-r"""Making one growing log of the ends of it that are shown from time to time.
+r"""Makes one growing log out of its tails, which TP shows from time to time.
 
     end of the log at 4,096 bytes    |..............|
     at 6,000 bytes                            |..............|     overlaps: what follows the known part is new
     at 20,000 bytes                                                       |..............|     9,904 bytes are missing
 
-Where the tails meet is told by the log's size, which counts bytes, and checked by the lines before that place: the size
-may have been read a moment before the tail, and what was no UTF-8 has become another number of bytes on the way.
+The log's size, in bytes, tells where two tails meet. The lines before that place check it: TP may have read the size a
+moment before the tail, and bytes that are no UTF-8 arrive as another number of bytes.
 
-Only whole lines are taken, and only up to a place where no secret is cut in two: what stands after it comes again with
-the next tail. So a secret that one tail begins and the next one ends is seen as a whole before it is written.
+Only whole lines are taken, up to a place where no secret is cut in two; the rest comes again with the next tail. So a
+secret that begins in one tail and ends in the next is complete before it is written.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 TAIL_MAX_CHARACTERS = 65_536
-"""How much of a tail is looked at, from its end; TP shows 4 KB."""
+"""How much of a tail is used, from its end; TP shows 4 KB."""
 
 KNOWN_MAX_CHARACTERS = 8_192
-"""How much of what is known is compared with a tail."""
+"""How much of the known log is compared with a tail."""
 
 HELD_BACK_CHARACTERS = 256
-"""How much of a tail's end waits for the next one: a secret that goes on there is longer only where it has no end."""
+"""How much of a tail's end waits for the next one: a secret that continues there is hardly longer."""
 
 LINES_COMPARED = 3
 _SPLITS_TRIED = 20
@@ -37,12 +37,12 @@ Shown = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a log.
+    """The known part of a log.
 
     Attributes:
-        end: bytes of TP's log up to the place from which on nothing is known.
-        last: the last lines of what is kept, as they are kept.
-        whole_line: whether that place is between two lines.
+        end: bytes of TP's log that are known.
+        last: the last stored lines.
+        whole_line: whether the known part ends between two lines.
 
     """
 
@@ -53,12 +53,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What a tail adds.
+    """The new part of a tail.
 
     Attributes:
-        text: whole lines to append, marks of what is missing among them.
+        text: whole lines to append, with marks of gaps.
         end: as in `Known`, afterwards.
-        missing: bytes that were never seen.
+        missing: bytes that TP never showed.
         whole_line: as in `Known`.
 
     """
@@ -70,19 +70,19 @@ class Addition:
 
 
 def gap_mark(missing: int) -> str:
-    """Return the line that stands where bytes of the log were never shown."""
+    """Return the line that marks a gap of the log."""
     return f"[... {missing:,} bytes of the log are missing here: TP shows no more than its end ...]\n"
 
 
 def stitch(known: Known, tail: str, size: int | None, shown: Shown, *, final: bool) -> Addition | None:
-    """Return what a tail adds to what is known of a log; None where that is nothing.
+    """Return what a tail adds to the known part of a log; None where it adds nothing.
 
     Args:
-        known: what there is already.
-        tail: the end of the log, as TP shows it; what was no UTF-8 has become U+FFFD.
-        size: bytes of the whole log; None where TP does not tell.
-        shown: makes lines fit to be kept: without secrets and control sequences.
-        final: nothing follows: a last line without an end is taken too, and nothing waits for the next tail.
+        known: the known part.
+        tail: the end of the log, as TP shows it; bytes that are no UTF-8 are U+FFFD.
+        size: bytes of the whole log; None where TP does not say.
+        shown: removes secrets and control sequences from lines.
+        final: whether nothing follows, so that a last line without a line break is taken too.
 
     """
     raw = tail[-TAIL_MAX_CHARACTERS:]

@@ -1,6 +1,6 @@
-"""Reading a kept text: page by page, its beginning, its end, or the lines that match a pattern.
+"""Reads a stored text: page by page, its beginning, its end, or the lines that match a pattern.
 
-Offsets are characters of the text, lines are counted from 1. Pages that follow one another make up the text exactly.
+Offsets count characters, lines count from 1. Consecutive pages make up the text exactly.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from tp_mcp.results.text import Size, head_within, shorten_middle, size_of, tail_within
 
 LINE_MAX_CHARACTERS = 400
-"""Longest line of a search's result; of a longer one what is around the match is shown."""
+"""Longest line in the result of a search; a longer one is cut around the match."""
 
 Find = Callable[[str], int | None]
-"""Where in a line a pattern is found; None where it is not."""
+"""Returns the place of a match in a line; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a text, as it stands there.
+    """A part of a text.
 
     Attributes:
         text: the part.
@@ -39,12 +39,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        text: the lines that match, `12: ...`, with those around them, `11- ...`; groups of neighbours are apart.
+        text: the matching lines, `12: ...`, with the lines around them, `11- ...`; groups are separated.
         count: how many lines match.
-        end: where to go on searching; None where everything was searched.
+        end: where the search continues; None where everything was searched.
         searched: how many lines were searched.
         first_line: the line that the search began in.
 
@@ -58,17 +58,17 @@ class Matches:
 
 
 def page(text: str, begin: int, room: Size, *, stop: int | None = None) -> Page:
-    """Return what fits into the room from `begin` on, to the end of a line where that is possible.
+    """Return the part from `begin` on that fits, up to the end of a line where that is possible.
 
     Args:
-        text: the whole.
+        text: the whole text.
         begin: the first character.
-        room: how much may be shown; four characters at least.
-        stop: where it ends at the latest; the text's end where None.
+        room: the largest part; four characters at least.
+        stop: the latest end; the end of the text where None.
 
     """
     stop = len(text) if stop is None else stop
-    # No more than what could fit: the text may be large.
+    # No more than could fit: the text may be large.
     part = text[begin : min(stop, begin + room.characters)]
     end = begin + len(head_within(part, room))
     if end < stop:
@@ -105,15 +105,15 @@ def tail(text: str, lines: int, room: Size) -> Page:
 def search(
     text: str, begin: int, find: Find, room: Size, *, context: int, goes_on: Callable[[], bool] = lambda: True
 ) -> Matches:
-    """Return the lines in which something is found, from the line at `begin` on.
+    """Return the lines in which a pattern is found, from the line at `begin` on.
 
     Args:
-        text: the whole.
-        begin: the first character of the first line that is searched.
-        find: tells where in a line it is.
-        room: how much may be shown.
-        context: how many lines before and after each are shown too.
-        goes_on: asked now and then whether there is time left.
+        text: the whole text.
+        begin: the first character of the first line to search.
+        find: returns the place of a match in a line.
+        room: the largest result.
+        context: number of lines to show before and after each.
+        goes_on: returns whether there is time left; called after each line.
 
     """
     first = text.count("\n", 0, begin) + 1
@@ -134,7 +134,7 @@ def search(
             cost = size_of("\n".join(wanted) + "\n")
             if not room.holds(cost):
                 if not shown:
-                    # Context that does not fit is no reason to show nothing.
+                    # A match is shown even where its context does not fit.
                     return Matches(shorten_middle(wanted[-1], room), 1, _after(text, at, line), searched, first)
                 return Matches("\n".join(shown), count, at, searched - 1, first)
             room = room.minus(cost)
@@ -155,7 +155,7 @@ def _page(text: str, begin: int, end: int) -> Page:
 
 
 def _lines(text: str, begin: int, number: int) -> Iterator[tuple[int, int, str]]:
-    """Yield each line with its number and where it begins."""
+    """Yield each line with its number and its first character."""
     while begin < len(text):
         end = text.find("\n", begin)
         end = len(text) if end < 0 else end
@@ -169,7 +169,7 @@ def _after(text: str, at: int, line: str) -> int | None:
 
 
 def _excerpt(line: str, position: int | None) -> str:
-    """Return a line, or what is around the place where something was found in it."""
+    """Return a line, or the part of it around a match."""
     if len(line) <= LINE_MAX_CHARACTERS:
         return line
     half = LINE_MAX_CHARACTERS // 2

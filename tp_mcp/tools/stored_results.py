@@ -1,4 +1,4 @@
-"""Reading what did not fit into a result."""
+"""Reads stored results and kept logs."""
 
 import re
 import time
@@ -26,13 +26,13 @@ from tp_mcp.watch.model.watch import Owner
 
 READ_TOOL = "read_result"
 READ_TYPICAL_CHARACTERS = 8_000
-"""Whoever reads what was cut wants more than a first look."""
+"""A reader of a stored result wants more than a first look."""
 
 PAGE_MAX = Size(6_000, 12_000)
-"""Most text of one page: with what is said around it, it is never cut again."""
+"""Largest page: with the sentences around it, it is never cut again."""
 
 SEARCH_SECONDS = 2.0
-"""How long one search may take; what is left of the text then is the next call's."""
+"""How long one search may take; the next call continues it."""
 
 CONTEXT = 2
 MAX_CONTEXT = 20
@@ -40,7 +40,7 @@ _CURSOR = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,6}))?")
 
 
 class ReadResultArguments(ToolArguments):
-    """What `read_result` takes."""
+    """Arguments of `read_result`."""
 
     handle: Annotated[str, Field(description="Id of the stored result.")]
     search: Annotated[str, Field(description="Regular expression (RE2) to find in each line.")] = ""
@@ -51,7 +51,7 @@ class ReadResultArguments(ToolArguments):
 
 
 async def read_result(arguments: ReadResultArguments, call: Call) -> Document:
-    """Show a part of what was kept."""
+    """Show a part of a stored result."""
     ways = [name for name in ("search", "head", "tail") if getattr(arguments, name)]
     if len(ways) > 1 or (arguments.cursor and ways not in ([], ["search"])):
         raise InvalidArgumentError(
@@ -62,17 +62,17 @@ async def read_result(arguments: ReadResultArguments, call: Call) -> Document:
         raise InvalidArgumentError(f"search cannot be used: {problem}.")
     kept = await kept_under(arguments.handle, call.owner, call.services)
     begin = _begin(arguments.cursor, kept)
-    # On a thread: a kept text may have megabytes, and watches go on meanwhile.
+    # On a thread: the text may have megabytes, and polls must not wait for it.
     if arguments.search:
         return await anyio.to_thread.run_sync(partial(_searched, arguments, kept, begin, _until(SEARCH_SECONDS)))
     return await anyio.to_thread.run_sync(partial(_page, arguments, kept, begin))
 
 
 async def kept_under(handle: str, owner: Owner, services: Services) -> StoredResult:
-    """Return what an owner may read under a handle.
+    """Return the stored result or the log that an owner may read under an id.
 
     Raises:
-        InvalidArgumentError: there is nothing, or it is another principal's.
+        InvalidArgumentError: there is none, or it is another principal's.
 
     """
     exec_id = execution_of(handle)
@@ -87,7 +87,7 @@ async def kept_under(handle: str, owner: Owner, services: Services) -> StoredRes
 
 
 async def _may_read(exec_id: int, owner: Owner, services: Services) -> bool:
-    """Return whether somebody has watched an execution, or looked at it."""
+    """Return whether a user has watched an execution, or read its log."""
     if await services.logs.admits(exec_id, owner.principal):
         return True
     job = execution_job(exec_id)
@@ -96,7 +96,7 @@ async def _may_read(exec_id: int, owner: Owner, services: Services) -> bool:
 
 
 def first_page(handle: str, kept: StoredResult) -> Document:
-    """Return the first page of what is kept."""
+    """Return the first page of a stored result."""
     return _page(ReadResultArguments(handle=handle), kept, 0)
 
 
@@ -146,7 +146,7 @@ def _begin(cursor: str, kept: StoredResult) -> int:
 
 
 def _excerpt(text: str) -> LogExcerpt | Paragraph:
-    # The line break before the fence's end stands for the last one of the text.
+    # The line break before the end of the fence is the last one of the text.
     body = text.removesuffix("\n")
     return LogExcerpt("", body, source="what was kept", exact=True) if text else Paragraph("It is empty.")
 
@@ -160,7 +160,7 @@ def _call(arguments: ReadResultArguments, kept: StoredResult, begin: int) -> str
 
 
 def _until(seconds: float) -> Callable[[], bool]:
-    # The computer's time, not the job's: it bounds work, and no clock of a test stands still for it.
+    # The computer's time, not the injected clock: it bounds work.
     end = time.monotonic() + seconds
     return lambda: time.monotonic() < end
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tp_mcp.clock import SystemClock
-from tp_mcp.composition.opening import embedded_url, is_embedded_tp_of_ended_process, open_configured
+from tp_mcp.composition.open_services import embedded_url, is_embedded_tp_of_ended_process, open_configured
 from tp_mcp.composition.serve_options import ServeOptions
 from tp_mcp.errors import StoreBusyError
 from tp_mcp.storage.opening import open_storage
