@@ -167,3 +167,11 @@ def test_a_note_holds_for_builds_before_the_one_that_ends_it(until_build: str, b
 def test_a_note_holds_until_its_time() -> None:
     note = Note("a", TP, "s", "t", 0.0, until_at=10.0)
     assert (note.holds(build="", now=9.9), note.holds(build="", now=10.0)) == (True, False)
+
+
+async def test_a_closed_storage_opens_its_history_no_more(tmp_path: Path) -> None:
+    async with await open_storage(tmp_path) as storage:
+        pass
+    with pytest.raises(StoreError, match="closed"):
+        await storage.history.notes("alice", TP)
+    assert not (tmp_path / HISTORY_FILE).exists()
