@@ -11,6 +11,7 @@ from tp_mcp.storage import watches as sqlite_store
 from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.chain import Chain, Link
+from tp_mcp.watch.model.fact import Fact, FactKind
 from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.watch import Advisory, InboxEntry, Origin, Owner, Step, Watch, WatchState
 from tp_mcp.watch.store import Store
@@ -55,6 +56,7 @@ def full(make_watch: MakeWatch) -> Watch:
         counted_at=NOW + 2,
         settled=True,
         polls=7,
+        fact=Fact(FactKind.LIMIT_REACHED, seconds=1.5, polls=2, advisory=Fact(FactKind.NO_SIGN_OF_LIFE, seconds=9.0)),
     )
     spec = replace(watch.spec, max_polls=9, on_done="a", on_fail="b", progress="c", not_started_after_seconds=1.5)
     return replace(watch, spec=spec, origin=Origin("run", {"lab": "AT16", "testcase": ["a", {"b": None}]}))

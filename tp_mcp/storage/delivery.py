@@ -95,7 +95,7 @@ class TaskTable(Table):
             "id": task.id,
             **owner_columns(task.owner),
             "watch_ids": json.dumps(task.watch_ids),
-            "stood": json.dumps(task.stood),
+            "stood": json.dumps(task.fingerprints),
             "until": task.until.value,
             "created_at": task.created_at,
             "expires_at": task.expires_at,
@@ -119,7 +119,7 @@ class TaskTable(Table):
             "UPDATE tasks SET state = ?, ended_at = ?, text = ?, is_error = ?, told = ? "
             "WHERE id = ? AND ended_at IS NULL"
         )
-        values = (end.state.value, end.at, end.text, int(end.is_error), json.dumps(end.told), task_id)
+        values = (end.state.value, end.at, end.text, int(end.is_error), json.dumps(end.reported), task_id)
 
         def write(db: Db) -> WatchTask | None:
             db.execute(sql, values)
@@ -134,7 +134,7 @@ def _task(row: Row) -> WatchTask:
         id=row["id"],
         owner=owner_of(row),
         watch_ids=tuple(json.loads(row["watch_ids"])),
-        stood=tuple(json.loads(row["stood"])),
+        fingerprints=tuple(json.loads(row["stood"])),
         until=Until(row["until"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
@@ -142,7 +142,7 @@ def _task(row: Row) -> WatchTask:
         ended_at=row["ended_at"],
         text=row["text"],
         is_error=bool(row["is_error"]),
-        told=tuple(json.loads(row["told"])),
+        reported=tuple(json.loads(row["told"])),
     )
 
 

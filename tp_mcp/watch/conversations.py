@@ -1,4 +1,4 @@
-"""Conversations as the owners of watches: which there are, and watches that go from one to another."""
+"""Conversations as owners of watches, and watches that move from one to another."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -24,7 +24,7 @@ class Conversations:
         return {entry.watch_id: entry for entry in await self._store.entries(watch_ids)}
 
     async def hand_over(self, watch_id: str, to: Owner) -> Watch:
-        """Let a watch of `to`'s principal belong to that conversation, and its end with it unless that was seen.
+        """Move a watch of `to`'s principal to that conversation, and its end with it unless that was seen.
 
         Raises:
             WatchNotFoundError: there is none with this id, or it is another principal's; the answer is the same.
@@ -36,20 +36,20 @@ class Conversations:
                 f"There is no watch {watch_id!r}.", remedy="list_watches shows the watches there are."
             )
         if self._poller.current(watch_id) is not None:
-            # Its end is written with the owner that the poller knows.
+            # The poller saves the end with the owner that it knows.
             self._poller.add(watch, resumed=True)
         return watch
 
     async def leave(self, prefix: str, *, but_for: Collection[str], to_key: str) -> int:
-        """Let the watches of conversations that are no more go to a shared key of their principals.
+        """Move the watches of conversations that are gone to a shared key of their principals.
 
         Args:
-            prefix: of the keys of such conversations.
-            but_for: keys of conversations that go on.
+            prefix: the prefix of the keys of such conversations.
+            but_for: the keys of conversations that still exist.
             to_key: the shared key.
 
         Returns:
-            How many watches went.
+            The number of moved watches.
 
         """
         return await self._store.leave(prefix, but_for=but_for, to_key=to_key)

@@ -1,4 +1,4 @@
-"""Watches, as tools see them: made, found, waited for, cancelled."""
+"""The watches as tools use them: start, find, wait, cancel."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,9 +31,9 @@ DRAIN_SECONDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A watch that is about to be made. Attributes as of `Watch`.
+    """A watch to be made. Attributes as in `Watch`.
 
-    Where the same call was made already, what comes back is that call's watch, and so has another id.
+    If the same call was made already, the result is that call's watch, which has another id.
     """
 
     owner: Owner
@@ -51,12 +51,12 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """TP accepted a job.
+    """TP's acceptance of a job.
 
     Attributes:
         answer: TP's own answer.
-        job: the job's key, where only the answer could tell it.
-        title: what is watched, likewise.
+        job: the job's key, if it follows from the answer.
+        title: the watch's title, likewise.
         spec_args: the arguments to poll with, likewise.
 
     """
@@ -69,7 +69,7 @@ class Accepted:
 
 @dataclass(slots=True)
 class _Attempt:
-    """One watch that is being made. It is not the caller's: a caller who goes away leaves it to finish."""
+    """A watch that is being made. It finishes also if the caller leaves."""
 
     watch: Watch
     done: anyio.Event = field(default_factory=anyio.Event)
@@ -78,7 +78,7 @@ class _Attempt:
 
 
 class WatchRegistry:
-    """Makes watches and finds them again."""
+    """Makes watches and finds them."""
 
     def __init__(
         self,
@@ -90,15 +90,15 @@ class WatchRegistry:
         server: str,
         task_group: TaskGroup,
     ) -> None:
-        """Prepare.
+        """Create a registry.
 
         Args:
-            store: where watches are kept.
+            store: keeps the watches.
             poller: polls them.
             feed: passes changes on to waiting calls.
             clock: the time.
             server: the base URL of the TP that this process watches.
-            task_group: where starts run, so that they outlive the call that asked for them.
+            task_group: runs starts, which outlive the calls that requested them.
 
         """
         self._store = store
@@ -107,44 +107,44 @@ class WatchRegistry:
         self._clock = clock
         self._server = server
         self._task_group = task_group
-        self._under_way: set[anyio.Event] = set()  # starts that were not answered yet
+        self._under_way: set[anyio.Event] = set()  # starts without an answer yet
 
     def looks_at(self, watch: Watch) -> bool:
-        """Return whether this process polls a watch that has not ended: whether it is of the TP that is configured."""
+        """Return whether a watch belongs to the configured TP, so that this process may poll it."""
         return watch.server == self._server
 
     async def resume(self) -> int:
-        """Take up every watch that an earlier process left; return how many.
+        """Poll every watch that an earlier process left; return their number.
 
-        A row still in state `starting` is what a crash leaves behind: whether TP has its job is settled by reading.
+        A crash leaves a row in state `starting`: reading settles whether TP has its job.
         """
         await self._purge()
         watches = await self._store.unended(self._server)
-        # While no process looked TP may have been silent or not: its silence counts from the first look.
+        # While no process polled, TP may have answered or not: its silence counts from the first poll.
         self._poller.resume([replace(watch, silent_since=None) for watch in watches])
         return len(watches)
 
     async def keep_purging(self) -> None:
-        """Drop what is too old once a day, until it is cancelled: a server may run for months."""
+        """Drop old watches once a day, until it is cancelled: a server may run for months."""
         while True:
             await self._clock.sleep(PURGE_SECONDS)
             await self._purge()
 
     async def start(self, intent: Intent, send: Callable[[], Awaitable[Accepted]]) -> Watch:
-        """Start a job and watch it. The request is sent once, and never interrupted by the caller's leaving.
+        """Start a job and watch it. The request is sent once, also if the caller leaves.
 
         Args:
-            intent: what is about to be started; written before anything is sent.
+            intent: the job and its watch; saved before the request is sent.
             send: sends the one request.
 
         Returns:
-            The watch: `active`, or `starting` where TP never answered and reading has to tell. Where the same call was
-            made already, that call's watch, with another id than the intent's, and nothing was sent.
+            The watch: `active`, or `starting` if TP never answered and reading has to settle it. If the same call was
+            made already, that call's watch, with another id than the intent's; then nothing was sent.
 
         Raises:
-            TpError: TP refused, or was not reached; nothing was started. It waits in the inbox too, for a caller who
-                is not there any more to be told.
-            StoreError: the intent could not be written; nothing was sent.
+            TpError: TP refused, or was not reached; nothing was started. The refusal is in the inbox too, for a caller
+                who has left.
+            StoreError: the intent could not be saved; nothing was sent.
             WatchLimitError: there are too many watches; nothing was sent.
 
         """
@@ -152,10 +152,10 @@ class WatchRegistry:
         return await self._outlasting(attempt, lambda: self._start(attempt, send))
 
     async def observe(self, intent: Intent) -> Watch:
-        """Watch a job that somebody else started; where the same call does so already, return its watch.
+        """Watch a job that somebody else started; if the same call was made already, return its watch.
 
         Raises:
-            StoreError: it could not be written.
+            StoreError: it could not be saved.
             WatchLimitError: there are too many watches.
 
         """
@@ -164,9 +164,9 @@ class WatchRegistry:
         return await self._outlasting(attempt, lambda: self._observe(attempt))
 
     async def repeated(self, owner: Owner, key: str) -> Watch | None:
-        """Return the watch that the same call made already and that answers it, if there is one.
+        """Return the watch of the same call, if that was made already and answers this one.
 
-        `start` and `observe` decide it anew in the transaction that writes: this is for asking before any work is done.
+        `start` and `observe` decide again in the transaction that saves; this allows a check before any work is done.
         """
         same = await self._store.repeated(owner, server=self._server, key=key, now=self._clock.now())
         return None if same is None else self._latest(same)
@@ -191,13 +191,13 @@ class WatchRegistry:
         states: Sequence[WatchState] = tuple(WatchState),
         about: str | None = None,
     ) -> tuple[Watch, ...]:
-        """Return a principal's watches, newest first: this conversation's, or all; at most `LIST_LIMIT`.
+        """Return at most `LIST_LIMIT` watches, the newest first.
 
         Args:
-            owner: whose.
-            all_conversations: whether those of the principal's other conversations too.
-            states: which.
-            about: only those of this job, on this testbed, or with this later step in their chain; None for all.
+            owner: their principal and conversation.
+            all_conversations: whether to include the principal's other conversations.
+            states: their states.
+            about: a job, a testbed, or the id of a later step of their chain; None for all.
 
         """
         keys = (None,) if all_conversations else owner.keys
@@ -217,7 +217,7 @@ class WatchRegistry:
 
         """
         await self.get(watch_id, owner)
-        # What is in memory may be older than what another process, or a poll under way, has just written.
+        # The watch in memory may be older than a row that another process, or a poll in progress, has just saved.
         while (watch := await self._store.get(watch_id)) is not None and not watch.state.ended:
             step = state_machine.cancel(watch, reason=reason, now=self._clock.now())
             if (watch := await self._store.save(step.watch)) is not None:
@@ -229,7 +229,7 @@ class WatchRegistry:
         return watch
 
     async def wait(self, watch_id: str, owner: Owner, *, seconds: float, report: Report | None = None) -> Watch:
-        """Return a watch when it has ended, or as it stands after `seconds`; as `wait_for_first` does for several."""
+        """Return a watch when it has ended, or after `seconds`."""
         [watch] = await self.wait_for_first([watch_id], owner, seconds=seconds, report=report)
         return watch
 
@@ -242,10 +242,10 @@ class WatchRegistry:
         until: Until = Until.TERMINAL,
         report: Report | None = None,
     ) -> tuple[Watch, ...]:
-        """Return watches when the first of them has ended or met `until`, or as they stand after `seconds`.
+        """Return watches when the first of them has ended or met `until`, or after `seconds`.
 
         Raises:
-            WatchNotFoundError: one of them is not there.
+            WatchNotFoundError: one of them does not exist.
 
         """
         return await wait_for_first(
@@ -259,13 +259,13 @@ class WatchRegistry:
         )
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Give starts that are on their way the time to be answered. A start that is cut off is settled later."""
+        """Wait for the answers to starts in progress. Reading settles a start that is cut off."""
         with anyio.move_on_after(seconds):
             for done in tuple(self._under_way):
                 await done.wait()
 
     async def _outlasting(self, attempt: _Attempt, work: Callable[[], Awaitable[Watch | TpMcpError]]) -> Watch:
-        """Return what `work` makes of an attempt; it goes on to its end when the caller leaves."""
+        """Do the work of an attempt in a task of its own, which continues if the caller leaves."""
 
         async def carry_out() -> None:
             try:
@@ -321,13 +321,15 @@ class WatchRegistry:
             logger.exception("Starting %s failed unexpectedly", watch.id)
             unknown = TpError("The start failed for an internal reason; see the server's log.", may_have_acted=True)
             return await self._unanswered(watch, unknown)
-        told = replace(
+        accepted_watch = replace(
             watch,
             job=accepted.job or watch.job,
             title=accepted.title or watch.title,
             spec=watch.spec if accepted.spec_args is None else replace(watch.spec, args=accepted.spec_args),
         )
-        return await self._written(watch, state_machine.accept(told, answer=accepted.answer, now=self._clock.now()))
+        return await self._written(
+            watch, state_machine.accept(accepted_watch, answer=accepted.answer, now=self._clock.now())
+        )
 
     async def _unanswered(self, watch: Watch, error: TpError) -> Watch:
         logger.warning("%s: TP gave no answer to the start; it is settled by reading: %s", watch.id, error)
@@ -338,11 +340,11 @@ class WatchRegistry:
         return error
 
     async def _written(self, before: Watch, step: Step) -> Watch:
-        """Write what TP's answer to a start made of its watch, and poll it; return it as it stands then."""
+        """Save the transition that TP's answer to a start caused, and poll the watch; return it afterwards."""
         watch = step.watch
         try:
-            # Another process that shares the store may have settled it by reading: what TP answered here counts for
-            # more. Only an end, such as a cancellation, stays.
+            # Another process may have settled the start by reading: TP's answer outweighs that. Only an end, such as a
+            # cancellation, stays.
             while (saved := await self._store.save(watch, inbox_entry(step))) is None:
                 stored = await self._store.get(watch.id)
                 if stored is None or stored.state.ended:
@@ -350,8 +352,8 @@ class WatchRegistry:
                 step = step.on(stored)
                 watch = step.watch
         except StoreError as error:
-            # It is watched from memory, and the next poll tries to write it again. Should the process die before that,
-            # the row in state `starting` is settled by reading.
+            # The watch continues in memory, and the next flush tries to save it again. If the process dies before,
+            # reading settles the row in state `starting`.
             logger.warning("%s could not be written: %s", watch.id, error)
             if watch.state.ended:
                 self._poller.add(replace(before, revision=watch.revision, owner=watch.owner), unwritten_end=step)
@@ -367,7 +369,7 @@ class WatchRegistry:
         try:
             await self._store.purge(ended_before=now - ENDED_KEPT_SECONDS, unseen_before=now - UNSEEN_KEPT_SECONDS)
         except StoreError as error:
-            # A disk that is full, say: what can be read can be watched all the same.
+            # For example a full disk, which does not stop watching.
             logger.warning("Old watches could not be dropped: %s", error)
 
     def _new(self, intent: Intent, state: WatchState) -> Watch:
@@ -389,7 +391,7 @@ class WatchRegistry:
         )
 
     def _latest(self, stored: Watch) -> Watch:
-        # What only moved in memory since it was last written.
+        # With the observations that are not saved yet.
         return self._poller.current(stored.id) or stored
 
 
@@ -398,12 +400,12 @@ def _not_found(watch_id: str) -> WatchNotFoundError:
 
 
 async def end_abandoned(store: Store, is_gone: Callable[[str], bool], *, reason: str, now: float) -> int:
-    """End every watch whose TP is gone for good; its conversation is told. Return how many.
+    """End every watch whose TP is gone for good, with an inbox entry; return their number.
 
     Args:
-        store: where watches are kept.
-        is_gone: whether the TP of a base URL is gone.
-        reason: why, in a sentence.
+        store: keeps the watches.
+        is_gone: returns whether the TP of a base URL is gone.
+        reason: the reason, in a sentence.
         now: the time.
 
     Raises:
@@ -414,6 +416,6 @@ async def end_abandoned(store: Store, is_gone: Callable[[str], bool], *, reason:
     for watch in await store.unended(None):
         if is_gone(watch.server):
             step = state_machine.lose(watch, reason=reason, now=now)
-            # Where another process was quicker there is nothing left to write.
+            # Not counted if another process was quicker.
             ended += await store.save(step.watch, inbox_entry(step)) is not None
     return ended

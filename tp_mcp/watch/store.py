@@ -1,4 +1,4 @@
-"""The store, as watches need it: one transaction for a watch, its inbox entry, leases and deliveries."""
+"""The port of the store: watches, with their inbox entries, leases and deliveries."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
@@ -14,39 +14,39 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
     """Keeps watches and what belongs to them. Every method may raise StoreError."""
 
     async def add(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
-        """Write a new watch, unless the same call was made already; both in one transaction.
+        """Save a new watch, unless the same call was made already; the check and the write are one transaction.
 
         Args:
-            watch: what is written.
-            entry: of its end, where it has ended already; written in the same transaction.
+            watch: the watch.
+            entry: the entry of its end, if it has ended already; saved in the same transaction.
 
         Returns:
-            None when it was written; else the watch that the same call made, and nothing was written.
+            None if it was saved; else the watch of the same call, and nothing was saved.
 
         Raises:
-            WatchError: it is a step of a chain that has begun already.
+            WatchError: it is a chain step that has begun already.
             WatchLimitError: the owner's principal has too many watches or unseen ends already.
 
         """
         ...
 
     async def save(self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None) -> Watch | None:
-        """Write a watch, and the entry of its end, in one transaction; with an end also how long its job took.
+        """Save a watch, the entry of its end, and the duration of its job, in one transaction.
 
         Args:
-            watch: what to write.
+            watch: the watch.
             entry: the entry of its end.
-            epoch: of the lease under which it was polled; None where it does not come of a poll.
+            epoch: the epoch of the lease under which it was polled; None if it was not polled.
 
         Returns:
-            The watch with its new revision; None where somebody else wrote it meanwhile, or the lease is no more, and
-            nothing was written.
+            The watch with its new revision; None if nothing was saved, because somebody else saved it first or the
+            lease has expired.
 
         """
         ...
 
     async def save_all(self, watches: Sequence[Watch]) -> tuple[Watch | None, ...]:
-        """Write several watches in one transaction; each as `save` would."""
+        """Save several watches in one transaction, each as `save` does."""
         ...
 
     async def get(self, watch_id: str) -> Watch | None:
@@ -54,19 +54,19 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
         ...
 
     async def repeated(self, owner: Owner, *, server: str, key: str, now: float) -> Watch | None:
-        """Return the newest watch that the same call made, for the same principal, conversation and TP.
+        """Return the newest watch of the same call, for the same principal, conversation and TP.
 
-        It has not ended, or ended less than `REPEAT_SECONDS` ago; was not cancelled; and its start was not refused. A
-        start of which it never became known whether TP has its job counts like one that it has.
+        It has not ended, or ended less than `REPEAT_SECONDS` ago; was not cancelled; and its start was not refused. An
+        unsettled start counts like an accepted one.
         """
         ...
 
     async def usual(self, server: str, groups: Sequence[str]) -> Usual | None:
-        """Return how long jobs of the first group take that has enough ends on this TP, whoever's they were."""
+        """Return the usual duration of the first group that has enough past jobs on this TP, of any principal."""
         ...
 
     async def get_many(self, watch_ids: Sequence[str]) -> tuple[Watch, ...]:
-        """Return those of several watches that there are."""
+        """Return those of several watches that exist."""
         ...
 
     async def unended_revisions(self, server: str) -> Mapping[str, int]:
@@ -74,18 +74,18 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
         ...
 
     async def ends_after(self, cursor: int | None) -> tuple[int, tuple[str, ...]]:
-        """Return the ids of watches whose ends were written after a cursor, and the cursor to go on from.
+        """Return the ids of watches whose ends were saved after a cursor, and the next cursor.
 
-        It may be a part of them. Without a cursor there are no ids: there is nothing that they would come after.
+        One call may return only some of them. Without a cursor it returns no ids, and the present cursor.
         """
         ...
 
     async def version(self) -> int:
-        """Return a number that differs from the one before if another process wrote in between."""
+        """Return a number that differs from the previous one if another process wrote in between."""
         ...
 
     async def amend(self, watch_id: str, brief: str) -> Watch | None:
-        """Add what a report says to an ended watch, and to its entry; return the watch, None where there is none."""
+        """Add the summary of a report to an ended watch and its entry; return the watch, None if there is none."""
         ...
 
     async def ended_since(self, server: str, *, since: float, limit: int) -> tuple[Watch, ...]:
@@ -113,14 +113,14 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
         limit: int,
         about: str | None = None,
     ) -> tuple[Watch, ...]:
-        """Return a principal's watches, newest first; of one conversation, or of all when it is None.
+        """Return a principal's watches, newest first; of one conversation, or of all if it is None.
 
-        With `about` only those whose job it is, which are on that testbed, or whose chain has a step of that id.
+        `about` selects those of a job, of a testbed, or with a chain step of an id.
         """
         ...
 
     async def purge(self, *, ended_before: float, unseen_before: float) -> int:
-        """Drop ended watches whose end was seen, and ends that nobody came for; return how many."""
+        """Drop old watches whose end was seen, and very old ones whose end was not; return their number."""
         ...
 
     async def conversations(self, principal: str) -> tuple[Owner, ...]:
@@ -135,7 +135,7 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
         """Move a watch of `to`'s principal to that conversation, and its end with it unless that was seen.
 
         Returns:
-            The watch as it stands then; None where the principal has none with this id.
+            The watch afterwards; None if the principal has none with this id.
 
         """
         ...
@@ -144,12 +144,12 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
         """Move the watches of every conversation whose key begins with `prefix` to a shared key of their principals.
 
         Args:
-            prefix: of the keys.
+            prefix: the prefix.
             but_for: keys whose watches stay.
             to_key: the shared key.
 
         Returns:
-            How many watches were moved.
+            The number of moved watches.
 
         """
         ...

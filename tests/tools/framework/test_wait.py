@@ -198,7 +198,7 @@ THEN_RUN: dict[str, Any] = {"tool": "run_pytest", "args": {"lab": LAB, "testcase
 
 async def test_a_wait_through_a_chain_says_what_follows(world: World) -> None:
     text = await while_time_passes(world, world.call("start_upgrade", **UPGRADE, on_done=THEN_RUN, max_wait_seconds=10))
-    assert "Step 1 of 2 of its chain; what follows starts by itself at its end." in text
+    assert "Step 1 of 2 of its chain; the next starts by itself at its end." in text
     assert "step 2, when step 1 is done: [w_" in text
     first = text[1:11]
     text = await while_time_passes(world, world.call("wait_for_watch", watch_id=first, max_wait_seconds=240))

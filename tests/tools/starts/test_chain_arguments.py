@@ -44,8 +44,8 @@ async def test_upgrade_then_run_these_tests_is_one_call_shown_whole_and_told_at_
     first, second = ids(text)
     assert f"- step 1: [{first}] upgrade of {LAB} to build 6957\n" in text
     assert f'- step 2, when step 1 is done: [{second}] run_pytest(lab="{LAB}", testcase=["{TESTS}"])\n' in text
-    assert "- when step 2 is done, this is said: {result.exec_id} ended on {args.lab}\n" in text
-    assert "- when step 1 failed, timed out or is lost, this is said: Build failed.\n" in text
+    assert "- when step 2 is done, its end message is: {result.exec_id} ended on {args.lab}\n" in text
+    assert "- when step 1 failed, timed out or is lost, its end message is: Build failed.\n" in text
     assert "Run tests only once it has ended" not in text
     assert world.written == ["start_upgrade"]
     await world.advance(600)
@@ -298,7 +298,7 @@ async def test_what_follows_a_call_of_its_own_may_use_its_answer_below_a_watch(w
         "args": {"lab": LAB, "testcase": [TESTS], "on_done": {"message": "{result.exec_id}"}},
     }
     text = await world.call("start_watch", tool="get_upgrade", args={"testbed": LAB}, on_done=follow)
-    assert "this is said: {result.exec_id}" in text
+    assert "its end message is: {result.exec_id}" in text
 
 
 async def test_a_start_that_was_never_answered_shows_its_chain_too(world: World) -> None:

@@ -13,6 +13,7 @@ from tp_mcp.errors import TpNotFoundError, TpServerFaultError
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.model.fact import Fact, FactKind
 from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.usual_duration import Usual
@@ -150,7 +151,7 @@ def test_only_such_an_end_says_it(make_watch: MakeWatch) -> None:
 @pytest.mark.parametrize(
     ("reading", "lively_at", "said"),
     [
-        (None, None, "TP never showed how it stands."),
+        (None, None, "TP never showed its status."),
         (Reading(Verdict.STALE, "SUCCESS"), NOW, "Last known: not picked up yet; TP still showed the job before it."),
         (Reading(Verdict.UNDERWAY, "PROGRESS", detail="10.0.0.1 PROGRESS"), None, "Last known: 10.0.0.1 PROGRESS."),
         (Reading(Verdict.UNDERWAY, ""), NOW + 60, "Last known: under way (last sign of life after 1 min)."),
@@ -394,3 +395,50 @@ def test_an_end_in_doubt_is_not_told_by_the_message_for_a_sure_one(make_watch: M
     assert "TP shows build 6950" in message
     assert "Build 1 is on." not in message
     assert "Asked as: run(" in message
+
+
+@pytest.mark.parametrize(
+    ("fact", "reason", "text"),
+    [
+        (None, "A sentence that an older version saved.", "A sentence that an older version saved."),
+        (Fact(FactKind.NOT_PICKED_UP, seconds=300.0), "", "Nothing has picked it up for 5 min."),
+        (Fact(FactKind.NO_SIGN_OF_LIFE, seconds=900.0), "", "Its signs of life have stood still for 15 min."),
+        (Fact(FactKind.UNKNOWN_TO_TP), "", "TP no longer knows this job."),
+        (
+            Fact(FactKind.LIMIT_REACHED, polls=2),
+            "",
+            "The watch's limit of 2 polls is over; the job may still be going on.",
+        ),
+        (
+            Fact(FactKind.LIMIT_REACHED, seconds=600.0, advisory=Fact(FactKind.NOT_PICKED_UP, seconds=600.0)),
+            "",
+            "The watch's limit of 10 min is over; the job may still be going on. Nothing has picked it up for 10 min.",
+        ),
+        (
+            Fact(FactKind.LIMIT_REACHED, seconds=600.0),
+            "No route.",
+            "The watch's limit of 10 min is over; the job may still be going on. No route.",
+        ),
+        (
+            Fact(FactKind.START_UNSETTLED),
+            "No new run is there.",
+            (
+                "TP never answered the request, and reading does not tell whether it started: No new run is there. "
+                "It was sent once and is not sent again by itself."
+            ),
+        ),
+    ],
+)
+def test_each_fact_has_its_words_and_an_older_text_is_shown_as_it_is(
+    make_watch: Callable[..., Watch], fact: Fact | None, reason: str, text: str
+) -> None:
+    assert messages.reason_text(make_watch(fact=fact, reason=reason)) == text
+
+
+def test_a_limit_before_tp_answered_the_start_leaves_open_whether_there_is_a_job(
+    make_watch: Callable[..., Watch],
+) -> None:
+    watch = make_watch(state=WatchState.STARTING, fact=Fact(FactKind.LIMIT_REACHED, polls=2))
+    assert messages.reason_text(watch) == (
+        "The watch's limit of 2 polls is over; whether TP ever started the job is not known."
+    )

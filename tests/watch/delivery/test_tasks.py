@@ -31,8 +31,8 @@ async def test_a_task_comes_back_as_it_was_written(open_world: Any, make_watch: 
 async def test_an_end_is_the_first_one(open_world: Any, make_watch: MakeWatch, alice: Owner) -> None:
     async with open_world() as world:
         tasks, task = await begun(world, await world.add(make_watch()))
-        ended = await tasks.end(task, TaskState.COMPLETED, "one", is_error=True, told=("w_00000000",))
-        assert (ended.state, ended.text, ended.is_error, ended.told) == (
+        ended = await tasks.end(task, TaskState.COMPLETED, "one", is_error=True, reported=("w_00000000",))
+        assert (ended.state, ended.text, ended.is_error, ended.reported) == (
             TaskState.COMPLETED,
             "one",
             True,

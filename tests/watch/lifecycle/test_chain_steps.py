@@ -131,7 +131,7 @@ def test_the_whole_chain_is_shown_with_what_would_be_sent() -> None:
         "step 1: the first",
         'step 2, when step 1 is done: [w_00000003] start_upgrade(testbed="AT16", mode="ga", version="7.6.5")',
         f"step 3, when step 2 is done: [w_00000002] {run}",
-        "when step 2 failed, timed out or is lost, this is said: It broke.",
+        "when step 2 failed, timed out or is lost, its end message is: It broke.",
         f"step 2, when step 1 failed, timed out or is lost: [w_00000002] {run}",
     )
 

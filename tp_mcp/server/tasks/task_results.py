@@ -46,13 +46,13 @@ class TaskResult:
     Attributes:
         text: as a tool's result has it.
         is_error: whether it is an error.
-        told: the watches whose ends it tells.
+        reported: the watches whose ends it tells.
 
     """
 
     text: SafeText
     is_error: bool
-    told: tuple[str, ...]
+    reported: tuple[str, ...]
 
 
 def shown_task(task: WatchTask, watches: tuple[Watch, ...], services: Services) -> Task:
@@ -91,17 +91,17 @@ async def completed(task: WatchTask, watches: tuple[Watch, ...], services: Servi
     """Return the result of a task that is over: outcome, counts, what failed, the report's URL, the next step."""
     if not watches:
         gone = Document("What this task waited for is no longer kept.", next_step="list_watches shows what is.")
-        return TaskResult(await _text(gone, task, services), is_error=True, told=())
+        return TaskResult(await _text(gone, task, services), is_error=True, reported=())
     call = Call(task.owner, Visit(task.owner), services, _tell_nobody)
-    stood = dict(zip(task.watch_ids, task.stood, strict=True))
-    document = wait.told([stood[watch.id] for watch in watches], watches, call, seconds=0, until=task.until)
+    fingerprints = dict(zip(task.watch_ids, task.fingerprints, strict=True))
+    document = wait.told([fingerprints[watch.id] for watch in watches], watches, call, seconds=0, until=task.until)
     is_error = False
     if len(watches) == 1:
         [watch] = watches
         is_error = messages.never_started(watch)
         document = replace(document, sections=(*document.sections, *await _details(watch, services)))
     text = await _text(document, task, services)
-    return TaskResult(text, is_error=is_error, told=tuple(sorted(call.visit.reported)))
+    return TaskResult(text, is_error=is_error, reported=tuple(sorted(call.visit.reported)))
 
 
 async def _text(document: Document, task: WatchTask, services: Services) -> SafeText:

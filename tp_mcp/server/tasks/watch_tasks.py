@@ -104,7 +104,7 @@ class WatchTasks:
         task = await self._found(ctx, task_id, services)
         if task is None:
             return None
-        if task.told:
+        if task.reported:
             await self._showing(task, services)
         return await self._shown(task, services)
 
@@ -179,7 +179,7 @@ class WatchTasks:
                 return task
             result = await completed(task, watches, services)
             return await services.tasks.end(
-                task, TaskState.COMPLETED, result.text, is_error=result.is_error, told=result.told
+                task, TaskState.COMPLETED, result.text, is_error=result.is_error, reported=result.reported
             )
 
     async def _shown(self, task: WatchTask, services: Services) -> Task:
@@ -192,8 +192,8 @@ class WatchTasks:
         from tp_mcp.watch.delivery.delivery_log import Channel  # noqa: PLC0415 -- after the first answer
         from tp_mcp.watch.delivery.inbox import Visit  # noqa: PLC0415
 
-        services.inbox.handed_over(Visit(task.owner), task.told)
-        for watch_id in task.told:
+        services.inbox.handed_over(Visit(task.owner), task.reported)
+        for watch_id in task.reported:
             await services.deliveries.record(watch_id, Channel.TASK, "asked for")
 
 

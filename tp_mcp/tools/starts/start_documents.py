@@ -46,7 +46,7 @@ def already_started_line(outcome: AlreadyStarted) -> str:
         if outcome.only_watched
         else "This was started already, and nothing was sent again"
     )
-    return f"[{outcome.watch.id}] {done}: {messages.how_it_stands(outcome.watch)}"
+    return f"[{outcome.watch.id}] {done}: {messages.state_sentence(outcome.watch)}"
 
 
 async def _already_started(outcome: AlreadyStarted, call: Call, max_wait_seconds: float) -> Document:

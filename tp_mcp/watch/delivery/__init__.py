@@ -1,1 +1,1 @@
-"""How the end of a watch reaches the conversation that asked."""
+"""How changes and ends of watches reach the conversation that asked for them."""

@@ -1,7 +1,7 @@
-"""What was done to tell of an end besides the inbox, so that its owner can see it: hints, none of which counts as seen.
+"""Deliveries of ends besides the inbox, for their owner to see. None of them counts as a showing.
 
-A record says that something was handed to a channel, and what the channel made of it. It never says that a model read
-it; only the inbox knows that.
+A record states that a hint was handed to a channel, and the channel's result. It never means that a model has read the
+hint; only the inbox knows that.
 """
 
 import logging
@@ -21,7 +21,7 @@ OUTCOME_MAX_CHARACTERS = 120
 
 
 class Channel(StrEnum):
-    """A way to tell of an end."""
+    """A way to deliver an end."""
 
     TASK = "task"
     SUBSCRIPTION = "subscription"
@@ -31,14 +31,14 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one channel did for the end of one watch.
+    """The delivery of the end of one watch by one channel.
 
     Attributes:
         watch_id: the watch that ended.
-        channel: by which way.
-        outcome: what came of the latest try, in a few words: "sent", "answered 500".
-        at: when that was, in seconds since the epoch.
-        times: how many tries there were.
+        channel: the channel.
+        outcome: result of the latest attempt, in a few words: "sent", "answered 500".
+        at: time of that attempt, seconds since the epoch.
+        times: number of attempts.
 
     """
 
@@ -53,11 +53,11 @@ class DeliveryStore(Protocol):
     """Keeps delivery records. Every method may raise StoreError."""
 
     async def record_delivery(self, delivery: Delivery) -> None:
-        """Count one try to tell of an end besides the inbox; of a watch that is no longer kept, nothing is."""
+        """Count one attempt to deliver an end; ignored for a watch that is no longer kept."""
         ...
 
     async def deliveries(self, watch_ids: Sequence[str]) -> tuple[Delivery, ...]:
-        """Return what was recorded for some watches, in the order in which their channels were first used."""
+        """Return the deliveries of some watches, in the order of the first use of their channels."""
         ...
 
 
@@ -69,18 +69,18 @@ class Deliveries:
         self._clock = clock
 
     async def record(self, watch_id: str, channel: Channel, outcome: str) -> None:
-        """Record one try. What cannot be recorded is logged: a hint that was sent is not undone by that."""
+        """Record one attempt. If it cannot be recorded, that is logged: the hint was sent all the same."""
         short = shorten(one_line(outcome), OUTCOME_MAX_CHARACTERS)
         try:
             await self._store.record_delivery(Delivery(watch_id, channel.value, short, self._clock.now()))
         except StoreError as error:
-            logger.warning("%s: that it was delivered by %s could not be recorded: %s", watch_id, channel, error)
+            logger.warning("%s: its delivery by %s could not be recorded: %s", watch_id, channel, error)
 
     async def of(self, watch_ids: Sequence[str]) -> Mapping[str, tuple[Delivery, ...]]:
-        """Return what was recorded for some watches, the earliest channel first.
+        """Return the deliveries of some watches, the earliest channel first.
 
         Raises:
-            StoreError: it cannot be read.
+            StoreError: the store cannot be read.
 
         """
         found: dict[str, tuple[Delivery, ...]] = {}

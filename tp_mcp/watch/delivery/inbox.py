@@ -1,13 +1,13 @@
-"""Ends that wait to be seen.
+"""Ends of watches, until their conversation has seen them.
 
-A showing is sure once the result that carried it was handed over and a later request of the same conversation began:
-a client that dropped the result would hardly have gone on from it. An end counts as seen after two sure showings, or
-when a call made after a sure showing names its watch or its job.
+A showing is confirmed once its result was delivered and a later request of the same conversation began: a client that
+dropped the result would hardly continue from it. An end counts as seen after two confirmed showings, or when a call
+after a confirmed showing names its watch or its job.
 
-Two chats may share a conversation's key. There a showing may have gone to the other chat, so it counts only of a watch
-that a call made here has named; here is this process, which over stdio is one client. Naming a job counts there only
-where the watch was made or named here, and the job is this watch's alone, as an execution is: the upgrade of a testbed
-may be the other chat's.
+Two chats may share a conversation's key. Then a showing may have gone to the other chat, so it counts only for a watch
+that a call to this process has named; over stdio a process has one client. Naming a job counts then only if the watch
+was made or named here and no other watch can have that job, such as an execution: the upgrade of a testbed may be the
+other chat's.
 """
 
 from collections import Counter
@@ -20,16 +20,16 @@ from tp_mcp.watch.model.watch import InboxEntry, Owner
 
 SHOWINGS_UNTIL_SEEN = 2
 MAX_KNOWN = 10_000
-"""How many watches of shared keys a process remembers as its own; the end of one that it forgot is shown for longer."""
+"""Number of watches of shared keys that a process remembers as its own; other ends are shown longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeastShown:
-    """The first entries of an inbox.
+    """The first entries of an inbox, and their number.
 
     Attributes:
         entries: the first ones.
-        total: how many there are in all.
+        total: the number of all entries.
 
     """
 
@@ -41,25 +41,25 @@ class InboxStore(Protocol):
     """Keeps inbox entries. Every method may raise StoreError."""
 
     async def unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:
-        """Return the entries that this conversation has not seen, oldest first."""
+        """Return the entries that a conversation has not seen, oldest first."""
         ...
 
     async def unseen_of(
         self, owner: Owner, *, watch_ids: Collection[str], job: str | None = None
     ) -> tuple[InboxEntry, ...]:
-        """Return those of the entries that this conversation has not seen which are of these watches or of that job."""
+        """Return the unseen entries of these watches or of that job."""
         ...
 
     async def least_shown(self, owner: Owner, *, but_for: Collection[str], limit: int) -> LeastShown:
-        """Return the first of the entries that this conversation has not seen: the least shown, of those the newest."""
+        """Return the first unseen entries: the least shown first, and of those the newest."""
         ...
 
     async def count_showings(self, watch_ids: Sequence[str]) -> None:
-        """Count one more sure showing of each entry."""
+        """Count one more confirmed showing of each entry."""
         ...
 
     async def mark_seen(self, watch_ids: Sequence[str], at: float) -> None:
-        """Let entries count as seen."""
+        """Mark entries as seen."""
         ...
 
 
@@ -68,9 +68,9 @@ class Visit:
     """One request of a conversation, from its beginning to its result.
 
     Attributes:
-        owner: whose request it is.
-        reported: watches whose end the result itself tells, so that they need not be appended to it.
-        refused: of these, starts that it tells were refused: nothing goes on, so one sure showing is enough.
+        owner: the principal and the conversation.
+        reported: watches whose end is in the result itself, so that it is not appended.
+        refused: those of them whose start was refused: no job runs, so one confirmed showing is enough.
 
     """
 
@@ -80,26 +80,26 @@ class Visit:
 
 
 class Inbox:
-    """The ends of watches, per conversation, until they are seen."""
+    """The unseen ends of watches, per conversation."""
 
     def __init__(self, *, store: InboxStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        # They die with the process on purpose: what it wrote last may never have been read, so it is shown once more.
-        self._unconfirmed: dict[Owner, dict[str, bool]] = {}  # with whether one sure showing is enough
+        # In memory on purpose: the last result of a process may not have been read, so its ends are shown again.
+        self._unconfirmed: dict[Owner, dict[str, bool]] = {}  # with whether one confirmed showing is enough
         # Of shared keys, oldest first: watches that were made by a call here (False), or that one named (True).
         self._known: dict[str, bool] = {}
-        self._shown_here: Counter[str] = Counter()  # of a shared key: sure showings by this process
+        self._shown_here: Counter[str] = Counter()  # of a shared key: confirmed showings by this process
 
     def made(self, owner: Owner, watch_id: str, *, named: bool = False) -> None:
-        """Take in that a call of a conversation made a watch; `named` where its result tells how it stands as well."""
+        """Register a watch that a call of a conversation made; `named` if its result also shows the watch's state."""
         self._know(owner, [watch_id], named=named)
 
     async def begin(self, owner: Owner) -> Visit:
-        """Take in that a conversation makes a request: what it was shown before, it surely has."""
+        """Register a request of a conversation, which confirms earlier showings."""
         handed_over = self._unconfirmed.pop(owner, None)
         if handed_over is not None:
-            # A conversation that looked at another one's watch has not seen it for that one.
+            # A showing of another conversation's watch does not count for that conversation.
             shown = await self._unseen_of(owner, watch_ids=handed_over)
             if shown:
                 await self._store.count_showings([entry.watch_id for entry in shown])
@@ -110,13 +110,13 @@ class Inbox:
     async def name(
         self, visit: Visit, *, watch_ids: Collection[str] = (), job: str | None = None, job_is_one_watchs: bool = False
     ) -> None:
-        """Take in that a request names watches, or a job: their ends count as seen if they were shown before.
+        """Register that a request names watches or a job: their ends count as seen if they were shown before.
 
         Args:
             visit: the request.
             watch_ids: the watches that it names.
             job: the job that it names.
-            job_is_one_watchs: no other start can have made that job.
+            job_is_one_watchs: whether no other start can have made that job.
 
         """
         self._know(visit.owner, watch_ids, named=True)
@@ -132,15 +132,15 @@ class Inbox:
         await self._see(named)
 
     async def to_show(self, visit: Visit) -> tuple[InboxEntry, ...]:
-        """Return the ends to append to the visit's result: the least shown first, of those the newest.
+        """Return the ends to append to the visit's result: the least shown first, and of those the newest.
 
-        A result has room for a few only, and on a shared key old ends may stay unseen for long: a new one comes first.
+        A result has room for a few, and on a shared key old ends may stay unseen for long: a new one comes first.
         """
         waiting = [entry for entry in await self._unseen(visit.owner) if entry.watch_id not in visit.reported]
         return _in_order(waiting)
 
     async def first_to_show(self, visit: Visit, limit: int) -> LeastShown:
-        """Return the first of the ends to append to the visit's result, as `to_show` orders them, and their number."""
+        """Return the first ends to append to the visit's result, in the order of `to_show`, and the number of all."""
         own = await self._store.least_shown(visit.owner, but_for=visit.reported, limit=limit)
         if visit.owner.shared is None:
             return own
@@ -148,7 +148,7 @@ class Inbox:
         return LeastShown(_in_order((*own.entries, *shared.entries))[:limit], own.total + shared.total)
 
     def handed_over(self, visit: Visit, watch_ids: Collection[str]) -> None:
-        """Take in that a result with these ends was handed over to the conversation."""
+        """Register that a result with these ends was delivered to the conversation."""
         shown = visit.reported.union(watch_ids)
         if shown:
             enough = {watch_id: watch_id in visit.refused for watch_id in shown}
@@ -162,7 +162,7 @@ class Inbox:
             del self._known[next(iter(self._known))]
 
     def _suffices(self, entry: InboxEntry) -> bool:
-        """Return whether an end counts as seen with the showing that was just counted."""
+        """Return whether an end counts as seen after the showing that was just confirmed."""
         if entry.owner.exact:
             return entry.showings + 1 >= SHOWINGS_UNTIL_SEEN
         return self._known.get(entry.watch_id, False) and self._shown_here[entry.watch_id] >= SHOWINGS_UNTIL_SEEN

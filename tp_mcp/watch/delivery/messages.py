@@ -1,4 +1,4 @@
-"""What is said of a watch, for a reader who may know nothing else of it."""
+"""Texts about a watch, for a reader who may know nothing else about it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ def call_words(tool: str, args: Mapping[str, JsonValue]) -> str:
 
 
 def end_line(chain: Chain | None) -> str:
-    """Return where in its chain a watch ended, and what comes next or why nothing does; empty where it is in none."""
+    """Return the position of an ended watch in its chain, and the next call or why there is none; empty without one."""
     if chain is None:
         return ""
     where = f"Step {chain.step} of {chain.steps}"
@@ -52,24 +52,24 @@ def end_line(chain: Chain | None) -> str:
 
 
 def place_lines(chain: Chain | None) -> tuple[str, ...]:
-    """Return where in its chain a watch is that goes on, and that what follows needs nobody; empty without a chain."""
+    """Return the position of a watch that goes on in its chain, and whether a call follows; empty without a chain."""
     if chain is None:
         return ()
-    follows = "; what follows starts by itself at its end" if chain.links else ", the last"
+    follows = "; the next starts by itself at its end" if chain.links else ", the last"
     return (f"Step {chain.step} of {chain.steps} of its chain{follows}.",)
 
 
 def chain_lines(chain: Chain, first: str) -> tuple[str, ...]:
-    """Return a whole chain, one line for each step and message; `first` is the call it begins with."""
+    """Return a whole chain, one line for each step and message; `first` is its first call."""
     return (f"step {chain.step}: {first}", *_following(chain.on_done, chain.on_fail, chain.step))
 
 
 def _following(on_done: Link | str | None, on_fail: Link | str | None, step: int) -> Iterator[str]:
     for follow, end in ((on_done, "is done"), (on_fail, "failed, timed out or is lost")):
         if isinstance(follow, str):
-            yield f"when step {step} {end}, this is said: {follow}"
+            yield f"when step {step} {end}, its end message is: {follow}"
         elif follow is not None:
-            # Whole: this is what would be sent.
+            # In full: this is the call that would be sent.
             yield f"step {step + 1}, when step {step} {end}: [{follow.id}] {call_words(follow.tool, follow.args)}"
             yield from _following(follow.on_done, follow.on_fail, step + 1)
 
@@ -87,13 +87,13 @@ COUNTS_MAX_CHARACTERS = 120
 KNOWN_MAX_CHARACTERS = 200
 LINE_MAX_CHARACTERS = 400
 ANSWERED_WITHIN_SECONDS = 10.0
-"""How long TP takes to answer a start at most: usually half a second."""
+"""Longest time that TP takes to answer a start; half a second is usual."""
 FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the one that was asked for."
 MIN_FINISHED_FOR_PACE = 5
-"""Fewer finished tests tell no pace: the first ones also stand for what comes before the tests."""
+"""Minimum number of finished tests for an estimate: the time of the first ones includes the preparation."""
 BRIEF_MAX_CHARACTERS = 700
 END_MAX_CHARACTERS = 1_200
-"""Longest end message: a few of them have to fit into the inbox of one result."""
+"""Longest end message: several have to fit into the inbox of one result."""
 
 _STATE_WORDS = {
     WatchState.STARTING: "is being started",
@@ -107,28 +107,28 @@ _STATE_WORDS = {
 
 
 def headline(watch: Watch) -> str:
-    """Return how a watch stands, in one sentence that begins with its id."""
-    return f"[{watch.id}] {how_it_stands(watch)}"
+    """Return the state of a watch, in one sentence that begins with its id."""
+    return f"[{watch.id}] {state_sentence(watch)}"
 
 
-def how_it_stands(watch: Watch) -> str:
-    """Return how a watch stands, in one sentence without its id."""
+def state_sentence(watch: Watch) -> str:
+    """Return the state of a watch, in one sentence without its id."""
     probably = "probably " if watch.state.ended and is_doubtful(watch) else ""
     words = _state_words(watch)
     if watch.outcome is Outcome.CANCELLED:
-        return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} was cancelled on TP{_counts_told(watch)}"
+        return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} was cancelled on TP{_counts_in_brackets(watch)}"
     verb, _, rest = words.partition(" ")
-    stands = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
+    state = f"{probably}{words}" if not rest else f"{verb} {probably}{rest}"
     outcome = f": {outcome_words(watch)}" if watch.outcome is not None else ""
-    return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} {stands}{outcome}"
+    return f"{_line(watch.title, TITLE_MAX_CHARACTERS)} {state}{outcome}"
 
 
 def outcome_words(watch: Watch) -> str:
-    """Return what the job came to, with its counts where it has some."""
-    told = _counts_told(watch)
+    """Return the job's outcome, with its counts if there are any."""
+    counts = _counts_in_brackets(watch)
     match watch.outcome:
         case Outcome.NO_TEST_RAN:
-            return f"no test ran{told}, so nothing was shown to pass"
+            return f"no test ran{counts}, so nothing was shown to pass"
         case Outcome.LISTING:
             return "tests were listed, none was run"
         case Outcome.UNKNOWN:
@@ -136,11 +136,11 @@ def outcome_words(watch: Watch) -> str:
         case None:
             return ""
         case ended:
-            return f"{ended}{told}"
+            return f"{ended}{counts}"
 
 
 def count_words(counts: Counts) -> str:
-    """Return counts such as "41 of 60: 38 passed, 3 failed"; the total only where it says more than the sum."""
+    """Return counts such as "41 of 60: 38 passed, 3 failed"; the total only if it exceeds the sum."""
     named = (
         (counts.passed, "passed"),
         (counts.failed, "failed"),
@@ -148,14 +148,14 @@ def count_words(counts: Counts) -> str:
         (counts.skipped, "skipped"),
     )
     parts = [f"{count} {name}" for count, name in named if count]
-    told = ", ".join(parts) or "nothing finished"
+    text = ", ".join(parts) or "nothing finished"
     if counts.total is not None and counts.total > counts.finished:
-        told = f"{counts.finished} of {counts.total}: {told}"
-    return shorten(told, COUNTS_MAX_CHARACTERS)
+        text = f"{counts.finished} of {counts.total}: {text}"
+    return shorten(text, COUNTS_MAX_CHARACTERS)
 
 
 def request_words(origin: Origin) -> str:
-    """Return the call that made a watch, as a reader would write it."""
+    """Return the call that made a watch, shortened."""
     arguments = ", ".join(
         f"{name}={shorten(json.dumps(value, ensure_ascii=False), ARGUMENT_MAX_CHARACTERS)}"
         for name, value in origin.arguments.items()
@@ -165,10 +165,10 @@ def request_words(origin: Origin) -> str:
 
 
 def last_known(watch: Watch) -> str:
-    """Return how the job stood when it was last seen, in one sentence."""
+    """Return the last known state of the job, in one sentence."""
     reading = watch.reading
     if reading is None:
-        return "TP never showed how it stands."
+        return "TP never showed its status."
     if reading.verdict is Verdict.STALE:
         return "Last known: not picked up yet; TP still showed the job before it."
     known = _known(reading)
@@ -178,10 +178,10 @@ def last_known(watch: Watch) -> str:
 
 
 def end_message(watch: Watch) -> str:
-    """Return what the conversation is told at the end: a few lines, at most `END_MAX_CHARACTERS`."""
+    """Return the end message for the conversation: a few lines, at most `END_MAX_CHARACTERS`."""
     template = watch.spec.on_done if watch.state is WatchState.DONE else watch.spec.on_fail
     if never_started(watch) or is_doubtful(watch):
-        # The message tells of the job that was asked for, as a fact.
+        # The message states facts about the requested job, which may not be this one.
         template = ""
     message = render_text(template, template_values(watch), max_characters=MESSAGE_MAX_CHARACTERS)
     lines = [f"{headline(watch)}, after {format_duration(watch.elapsed(watch.since))}."]
@@ -192,7 +192,7 @@ def end_message(watch: Watch) -> str:
     if watch.settled:
         lines.append(FOUND_BY_READING)
     lines.append(_line(watch.brief, BRIEF_MAX_CHARACTERS))
-    # Before the message, whose length is not ours: what comes next must not be cut.
+    # Before the message, which may be long: the next call must not be cut off.
     lines.append(end_line(watch.chain))
     lines.append(message or f"Asked as: {request_words(watch.origin)}")
     return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
@@ -253,19 +253,19 @@ def note_text(note: Note, watch: Watch) -> str:
 
 
 def unwritten_end(ended: Watch, error: Exception | None) -> str:
-    """Return that an end is known, but could not be written, in a sentence without its full stop."""
-    _, _, stands = how_it_stands(ended).partition(_line(ended.title, TITLE_MAX_CHARACTERS))
+    """Return a sentence, without its full stop, about an end that could not be saved yet."""
+    _, _, state = state_sentence(ended).partition(_line(ended.title, TITLE_MAX_CHARACTERS))
     why = "" if error is None else f" ({_line(str(error), REASON_MAX_CHARACTERS)})"
-    return f"its end is known, it{stands}, but could not be written yet{why}; this is tried again by itself"
+    return f"its end is known, it{state}, but could not be written yet{why}; this is tried again by itself"
 
 
 def is_doubtful(watch: Watch) -> bool:
-    """Return whether what is known of the job is only probably about this watch's own."""
+    """Return whether the observations are probably, but not certainly, about this watch's own job."""
     return watch.settled or (watch.reading is not None and watch.reading.probable)
 
 
 def never_started(watch: Watch) -> bool:
-    """Return whether a watch ended without TP having accepted its job, as far as is known."""
+    """Return whether a watch ended before TP was known to have accepted its job."""
     return watch.state is WatchState.FAILED and watch.started_at is None
 
 
@@ -278,7 +278,7 @@ def _state_words(watch: Watch) -> str:
 
 
 def progress_line(watch: Watch, now: float) -> str:
-    """Return one line a person likes to read while it goes on."""
+    """Return one line of progress for a person."""
     elapsed = format_duration(watch.elapsed(now))
     if watch.usual is not None and watch.state is WatchState.ACTIVE and watch.advisory is None:
         elapsed = f"{elapsed}, {left_words(watch.usual, watch.elapsed(now))}"
@@ -309,7 +309,7 @@ def _trouble(watch: Watch, elapsed: str) -> str | None:
 
 
 def pace_words(watch: Watch, now: float) -> str:
-    """Return what is left of a run whose planned number of tests is known, if it goes on as it went; else nothing."""
+    """Return the rest of a run at its present pace, if its planned number of tests is known; else an empty text."""
     counts = watch.reading.counts if watch.reading is not None else None
     if counts is None or counts.total is None or not MIN_FINISHED_FOR_PACE <= counts.finished < counts.total:
         return ""
@@ -318,9 +318,9 @@ def pace_words(watch: Watch, now: float) -> str:
 
 
 def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
-    """Return what is known of a watch that goes on, each fact once: phase, time, last sign of life, what is usual.
+    """Return the facts about a watch that goes on, each once: phase, time, last sign of life, usual duration.
 
-    The manifest's progress message is for a job whose rule has no words of its own: otherwise it would say the same.
+    The manifest's progress message is used only if the rule has no text of its own, which would say the same.
     """
     lines = [f"Now: {progress_line(watch, now)}."]
     wordless = watch.reading is not None and not _known(watch.reading)
@@ -338,17 +338,17 @@ def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _counts_told(watch: Watch) -> str:
+def _counts_in_brackets(watch: Watch) -> str:
     counts = watch.reading.counts if watch.reading is not None else None
     return f" ({count_words(counts)})" if counts is not None else ""
 
 
 def _known(reading: Reading) -> str:
-    told = count_words(reading.counts) if reading.counts is not None else reading.detail
-    # One device's status is the phase of the whole; it is not said twice.
-    if reading.counts is None and reading.phase in told.replace(",", " ").split():
-        return told
-    return ", ".join(part for part in (reading.phase, told) if part)
+    text = count_words(reading.counts) if reading.counts is not None else reading.detail
+    # With one device its status is the phase, which is not repeated.
+    if reading.counts is None and reading.phase in text.replace(",", " ").split():
+        return text
+    return ", ".join(part for part in (reading.phase, text) if part)
 
 
 def _line(text: str, max_characters: int) -> str:

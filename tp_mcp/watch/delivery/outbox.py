@@ -1,7 +1,7 @@
-"""Events on their way to somebody outside, such as the endpoint of a webhook.
+"""Events on their way to an external receiver, such as the endpoint of a webhook.
 
-They are rows of the store, written with what they tell of, and stay until they arrived or were given up. An event may
-arrive more than once, always with the same id.
+They are rows of the store, saved in the transaction of the change that they report, and stay until they arrived or were
+given up. An event may arrive more than once, always with the same id.
 """
 
 import secrets
@@ -17,7 +17,7 @@ EVENT_ID_BYTES = 12
 
 
 class EventKind(StrEnum):
-    """What an event tells."""
+    """The kind of an event."""
 
     END = "end"
     PROGRESS = "progress"
@@ -30,11 +30,11 @@ class Outgoing:
     Attributes:
         id: of the event, the same on each attempt: `evt_...`.
         endpoint: the name of the endpoint.
-        kind: what it tells.
-        watch_id: of which watch.
-        body: what is sent, JSON.
-        created_at: when it was written.
-        attempts: how often sending it failed.
+        kind: end or progress.
+        watch_id: the watch.
+        body: the JSON to send.
+        created_at: time when it was saved.
+        attempts: number of failed attempts.
 
     """
 
@@ -48,25 +48,25 @@ class Outgoing:
 
 
 EventsOfEnd: TypeAlias = Callable[[Watch, InboxEntry], Sequence[Outgoing]]
-"""Returns what is to be sent of an end."""
+"""Returns the events of an end."""
 
 
 class Outbox(Protocol):
     """Keeps events until they arrived. Every method may raise StoreError."""
 
     async def queue(self, events: Sequence[Outgoing]) -> None:
-        """Write events, each in place of an older one of the same kind for the same endpoint and watch.
+        """Save events, each in place of an older one of the same kind for the same endpoint and watch.
 
-        What is queued of an end takes the place of the progress that waits, and no progress is queued after it.
+        The event of an end replaces progress that waits, and no progress is queued after it.
         """
         ...
 
     async def claim(self, endpoint: str, *, now: float, until: float) -> Outgoing | None:
-        """Return the event of an endpoint that is due for longest, and nobody else's before `until`."""
+        """Return an endpoint's most overdue event, reserved for the caller until `until`."""
         ...
 
     async def arrived(self, event_id: str) -> None:
-        """Drop an event: it arrived, or is given up."""
+        """Drop an event that arrived or is given up."""
         ...
 
     async def retry(self, event_id: str, *, at: float) -> None:
@@ -74,7 +74,7 @@ class Outbox(Protocol):
         ...
 
     async def drop_forgotten(self, endpoints: Collection[str], *, before: float) -> int:
-        """Drop events written before a time for other endpoints than these; return how many."""
+        """Drop events saved before a time for other endpoints than these; return their number."""
         ...
 
 
@@ -84,5 +84,5 @@ def new_event_id() -> str:
 
 
 def no_events(_watch: Watch, _entry: InboxEntry) -> Sequence[Outgoing]:
-    """Return nothing: there is nobody to tell."""
+    """Return no events: there is no receiver."""
     return ()

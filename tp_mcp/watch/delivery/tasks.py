@@ -1,8 +1,8 @@
-"""Tasks: handles by which a client asks later for the result of a call that waits, or would have waited.
+"""Tasks: a client uses the id of a task to get the result of a call that waits later.
 
-A task is a row of its own over one or several watches, with its own end. It ends when the first of its watches meets
-what it is for, and what it tells then is kept with it: it is the same for everyone who asks, in whatever process, also
-after the watch has gone on. Ending a task ends nothing else.
+A task has a row of its own, over one or several watches. It ends when the first of them meets its condition, and its
+result is saved with it: every process returns the same result, also after the watch has changed again. Ending a task
+ends nothing else.
 """
 
 import secrets
@@ -19,14 +19,14 @@ from tp_mcp.watch.registry import WatchRegistry
 ID_PREFIX = "t_"
 ID_BYTES = 24
 KEPT_SECONDS = 24 * 3600.0
-"""How long a task is kept beyond the latest moment at which its watches can end."""
+"""Time for which a task is kept after the latest possible end of its watches."""
 
 MAX_TASKS = 20_000
-"""Tasks of one principal that are kept; further calls are answered at once."""
+"""Maximum number of tasks of one principal; further calls are answered at once."""
 
 
 class TaskState(StrEnum):
-    """Where a task is in its life."""
+    """The state of a task."""
 
     WORKING = "working"
     COMPLETED = "completed"
@@ -35,28 +35,28 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WatchTask:
-    """Everything that is kept of a task. Times are seconds since the epoch.
+    """All data of one task. Times are seconds since the epoch.
 
     Attributes:
-        id: `t_...`, which cannot be guessed.
-        owner: whose it is.
-        watch_ids: what it is over.
-        stood: how each of them stood when it was made, as `fingerprint_of` tells it.
-        until: what it waits for.
-        created_at: when it was made.
-        expires_at: when it may be dropped.
-        state: where it is in its life.
-        ended_at: when it ended.
-        text: what it tells: its result, or why it was ended.
+        id: `t_...`; cannot be guessed.
+        owner: the principal and the conversation.
+        watch_ids: its watches.
+        fingerprints: the fingerprint of each of them at the beginning, by `fingerprint_of`.
+        until: the condition that ends it.
+        created_at: time when it was made.
+        expires_at: time when it may be dropped.
+        state: its state.
+        ended_at: time when it ended.
+        text: its result, or the reason why it was ended.
         is_error: whether that is an error.
-        told: the watches whose ends it tells.
+        reported: the watches whose ends are in the result.
 
     """
 
     id: str
     owner: Owner
     watch_ids: tuple[str, ...]
-    stood: tuple[str, ...]
+    fingerprints: tuple[str, ...]
     until: Until
     created_at: float
     expires_at: float
@@ -64,25 +64,25 @@ class WatchTask:
     ended_at: float | None = None
     text: str = ""
     is_error: bool = False
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEnd:
-    """How a task ended. Attributes as of `WatchTask`."""
+    """The end of a task. Attributes as in `WatchTask`."""
 
     state: TaskState
     at: float
     text: str
     is_error: bool = False
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
 
 
 class TaskStore(Protocol):
     """Keeps tasks. Every method may raise StoreError."""
 
     async def add_task(self, task: WatchTask) -> bool:
-        """Write a new task, and drop those that expired; False where its principal has `MAX_TASKS` already."""
+        """Save a new task, and drop expired ones; return False if its principal has `MAX_TASKS` already."""
         ...
 
     async def task(self, task_id: str) -> WatchTask | None:
@@ -90,7 +90,7 @@ class TaskStore(Protocol):
         ...
 
     async def end_task(self, task_id: str, end: TaskEnd) -> WatchTask | None:
-        """End a task unless it has ended; return it as it stands then, None where there is none."""
+        """End a task unless it has ended; return it afterwards, None if there is none."""
         ...
 
 
@@ -103,14 +103,17 @@ class Tasks:
         self._clock = clock
 
     async def begin(self, owner: Owner, awaited: Awaited) -> WatchTask | None:
-        """Make a task, written when this returns; None where there is nothing to wait for, or too many are kept.
+        """Make and save a task; return None if its condition is met already, or the principal has too many.
 
         Raises:
-            StoreError: it could not be written.
+            StoreError: it could not be saved.
 
         """
-        stood = tuple(map(fingerprint_of, awaited.watches))
-        if any(met(awaited.until, stand, watch) for stand, watch in zip(stood, awaited.watches, strict=True)):
+        fingerprints = tuple(map(fingerprint_of, awaited.watches))
+        if any(
+            met(awaited.until, fingerprint, watch)
+            for fingerprint, watch in zip(fingerprints, awaited.watches, strict=True)
+        ):
             return None
         now = self._clock.now()
         last = max(watch.since + watch.spec.timeout_seconds for watch in awaited.watches)
@@ -118,7 +121,7 @@ class Tasks:
             id=ID_PREFIX + secrets.token_urlsafe(ID_BYTES),
             owner=owner,
             watch_ids=tuple(watch.id for watch in awaited.watches),
-            stood=stood,
+            fingerprints=fingerprints,
             until=awaited.until,
             created_at=now,
             expires_at=max(now, last) + KEPT_SECONDS,
@@ -126,7 +129,7 @@ class Tasks:
         return task if await self._store.add_task(task) else None
 
     async def get(self, task_id: str, owner: Owner) -> WatchTask | None:
-        """Return one of a principal's tasks; None where there is none with this id, or it is another principal's.
+        """Return one of a principal's tasks; None if there is none with this id, or it is another principal's.
 
         Raises:
             StoreError: it could not be read.
@@ -138,7 +141,7 @@ class Tasks:
         return task
 
     async def watches(self, task: WatchTask) -> tuple[Watch, ...]:
-        """Return what a task is over, as it stands; a watch that is no longer kept is left out."""
+        """Return the present watches of a task, without those that are no longer kept."""
         watches: list[Watch] = []
         for watch_id in task.watch_ids:
             try:
@@ -148,19 +151,19 @@ class Tasks:
         return tuple(watches)
 
     async def end(
-        self, task: WatchTask, state: TaskState, text: str, *, is_error: bool = False, told: tuple[str, ...] = ()
+        self, task: WatchTask, state: TaskState, text: str, *, is_error: bool = False, reported: tuple[str, ...] = ()
     ) -> WatchTask:
-        """End a task; where it has ended meanwhile, return it as it ended.
+        """End a task; if it has ended already, return that end.
 
         Raises:
-            StoreError: it could not be written.
+            StoreError: it could not be saved.
 
         """
-        end = TaskEnd(state, self._clock.now(), text, is_error, told)
+        end = TaskEnd(state, self._clock.now(), text, is_error, reported)
         return await self._store.end_task(task.id, end) or task
 
 
 def is_over(task: WatchTask, watches: tuple[Watch, ...]) -> bool:
-    """Return whether what a task waits for has come, or can come no more."""
-    stood = dict(zip(task.watch_ids, task.stood, strict=True))
-    return not watches or any(met(task.until, stood[watch.id], watch) for watch in watches)
+    """Return whether the condition of a task is met, or can no longer be met."""
+    fingerprints = dict(zip(task.watch_ids, task.fingerprints, strict=True))
+    return not watches or any(met(task.until, fingerprints[watch.id], watch) for watch in watches)

@@ -1,1 +1,1 @@
-"""How a watch changes: pure functions of what was observed."""
+"""The transitions of a watch, as pure functions of observations; and the runner of chains."""

@@ -1,10 +1,10 @@
-"""How much of TP's answers is kept with a watch.
+"""The part of TP's answers that is kept with a watch.
 
-Rules are given an answer whole; what is kept of it fills messages. So long texts, deep nesting and long lists are cut,
-and what could not be written to the store and read back is replaced: TP may send anything.
+Rules get an answer whole; the kept part fills messages. So long texts, deep nesting and long lists are cut, and values
+that the store cannot save are replaced: TP may send anything.
 
-Logs are not kept at all: the session of a device shows the command it was given, with a password. No message that comes
-with tp-mcp uses them; a template that names one, such as `{poll.log_tail}`, says that it is not kept.
+Logs are not kept: the log of a device session shows its commands, with a password. No message that comes with tp-mcp
+uses them; a template that names one, such as `{poll.log_tail}`, shows that it is not kept.
 """
 
 import re
@@ -15,7 +15,7 @@ from tp_mcp.redaction import Redactor, clean
 from tp_mcp.results.text import shorten
 
 KEPT_MAX_CHARACTERS = 500
-"""Longest text: what one template in a message shows at most."""
+"""Longest text; also the limit of one template in a message."""
 KEPT_MAX_VALUES = 500
 KEPT_MAX_DEPTH = 8
 KEPT_MAX_NUMBER = 2**63
@@ -25,12 +25,12 @@ _LOG = re.compile(r"(?i)(?:^|_)logs?(?:_|$)")
 
 
 def kept(answer: JsonValue) -> JsonValue:
-    """Return a copy of an answer that is small enough to keep: at most `KEPT_MAX_VALUES` values, and marks of cuts."""
+    """Return a copy of an answer with at most `KEPT_MAX_VALUES` values, and marks at the cuts."""
     return _Copy().of(answer, KEPT_MAX_DEPTH)
 
 
 class _Copy:
-    """One copy under way, and how many values it may still take in."""
+    """A copy in progress, and the number of values it has room for."""
 
     def __init__(self) -> None:
         self._left = KEPT_MAX_VALUES
@@ -45,7 +45,7 @@ class _Copy:
             return self._object(value, depth)
         if isinstance(value, bool) or value is None:
             return value
-        # JSON has no word for what is not finite, and longer whole numbers than these stand for nothing TP counts.
+        # JSON has no infinite numbers, and TP counts nothing that needs longer integers.
         return value if abs(value) < KEPT_MAX_NUMBER else None
 
     def _list(self, values: list[JsonValue], depth: int) -> JsonValue:
@@ -71,17 +71,17 @@ class _Copy:
 
 
 def _is_log(name: str, value: JsonValue) -> bool:
-    # A number under such a name is its size.
+    # A number with such a name is a log's size.
     return bool(value) and not isinstance(value, int | float) and _LOG.search(name) is not None
 
 
 def _text(text: str) -> str:
     if text.isascii() and len(text) <= KEPT_MAX_CHARACTERS:
-        # Nearly every one: a copy would be one more for each of the watches that share an answer.
+        # The usual case; without a copy, the watches that share an answer share its texts.
         return text
-    # A lone surrogate, which JSON can spell, can be written nowhere.
+    # A lone surrogate, which JSON allows, cannot be encoded.
     written = text.encode("utf-8", "replace").decode("utf-8")
-    # Before the cut, which may take what a secret is known by and leave the secret.
+    # Before the cut, which may remove the mark of a secret and leave the secret.
     return shorten(Redactor().redact(clean(written)), KEPT_MAX_CHARACTERS)
 
 

@@ -1,7 +1,7 @@
-"""Carrying chains on: each step is started once, by whichever process comes first.
+"""Runs chains: each step is started once, by the first process that notices the end before it.
 
-What follows was written together with the end. It stays pending until the row of the next step is written, in the
-transaction that takes it; so a crash between the two loses nothing, and nothing begins twice.
+The next call is saved together with the end. It stays pending until the row of the next step is saved, in the same
+transaction; so a crash in between loses nothing, and no step begins twice.
 """
 
 import logging
@@ -22,13 +22,13 @@ from tp_mcp.watch.store import Store
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 15.0
-"""How often pending steps are looked for: those of a process that died, and those that TP was away for."""
+"""Time between two searches for pending steps, left by a process that died or by an outage of TP."""
 
 GIVE_UP_SECONDS = 600.0
-"""How long a step is tried while TP does not answer and nothing was sent."""
+"""Time for which a step is tried again while TP does not answer and nothing was sent."""
 
 TOO_OLD_SECONDS = 24 * 3600.0
-"""How long after an end its step may still begin: nobody expects an upgrade days later because a laptop was opened."""
+"""Time after an end in which its step may begin: nobody expects an upgrade days later because a laptop was opened."""
 
 TITLE_MAX_CHARACTERS = 200
 
@@ -37,26 +37,26 @@ class Starter(Protocol):
     """Runs a guarded start, for chains."""
 
     async def start(self, parent: Watch) -> None:
-        """Make the call that follows an ended watch, with the checks of a direct one, and watch what it starts.
+        """Make the call that follows an ended watch, with the checks of a direct call, and watch its job.
 
         Raises:
-            TpMcpError: it was refused. Its row, if it was written, has the end of it.
+            TpMcpError: it was refused. Its row, if it was saved, has that end.
 
         """
         ...
 
 
 class Chains:
-    """Starts what follows an end."""
+    """Starts the next steps of chains."""
 
     def __init__(self, *, store: Store, clock: Clock, server: str, task_group: TaskGroup) -> None:
-        """Prepare; nothing is started before `use`.
+        """Create chains; no step is started before `use`.
 
         Args:
-            store: where watches are kept.
+            store: keeps the watches.
             clock: the time.
-            server: the base URL of the TP that this process can start something on.
-            task_group: where steps are started; cancelling it leaves what has not begun pending.
+            server: the base URL of the TP that this process can start jobs on.
+            task_group: starts the steps; cancelling it leaves the others pending.
 
         """
         self._store = store
@@ -68,18 +68,18 @@ class Chains:
         self._tried_since: dict[str, float] = {}
 
     def use(self, starter: Starter) -> None:
-        """Carry on what will be noticed from now on with this starter."""
+        """Start the steps with this starter from now on."""
         self._starter = starter
 
     def notice(self, watch: Watch) -> None:
-        """Take in that a watch changed: what follows its end is started."""
+        """Register that a watch changed: if it has ended, its next step is started."""
         if self._starter is None or watch.chain is None or watch.chain.next is None or watch.id in self._under_way:
             return
         self._under_way.add(watch.id)
         self._task_group.start_soon(self._carry_on, self._starter, watch.id)
 
     async def look(self) -> None:
-        """Carry on every step that is pending."""
+        """Start every pending step."""
         try:
             pending = await self._store.pending(self._server)
         except StoreError as error:
@@ -89,14 +89,14 @@ class Chains:
             self.notice(watch)
 
     async def keep_looking(self) -> None:
-        """Carry on what is pending, and look again every `LOOK_SECONDS`, until it is cancelled."""
+        """Start pending steps every `LOOK_SECONDS`, until it is cancelled."""
         while True:
             await self.look()
             await self._clock.sleep(LOOK_SECONDS)
 
     async def _carry_on(self, starter: Starter, watch_id: str) -> None:
         try:
-            # It may have been carried on since it was noticed.
+            # The step may have been started since.
             for parent in await self._store.pending(self._server):
                 if parent.id == watch_id:
                     await self._start(starter, parent)
@@ -116,7 +116,7 @@ class Chains:
         try:
             await starter.start(parent)
         except (TpUnreachableError, TpNotAuthenticatedError) as error:
-            # Another process may be let in, or TP be back, before long.
+            # Another process may have a valid login, or TP may be back soon.
             if self._clock.now() - since < GIVE_UP_SECONDS:
                 logger.warning("What follows %s is tried again: %s", parent.id, error)
                 return
@@ -131,7 +131,7 @@ class Chains:
         self._tried_since.pop(parent.id, None)
 
     async def _refuse(self, parent: Watch, error: TpMcpError) -> None:
-        """Let a step that was not let in be an end of its own; one that has its row already has its end there."""
+        """Save a refused step as a watch that has ended; a step that has its row already has its end there."""
         link, chain = next_chain(parent)
         unstarted = Watch(
             id=link.id,

@@ -1,1 +1,1 @@
-"""What a watch is: its state, its specification and its place in a chain."""
+"""The data of a watch: its state, its specification and its position in a chain."""

@@ -1,7 +1,7 @@
-"""Chains: calls that were asked for together with a first one, each to be made when the one before it has ended.
+"""Chains: calls that were requested together with a first one, each made after the end of the one before it.
 
-The id of each step's watch is allotted when the chain is asked for. So the end of a step can name the watch of the
-next, and a step cannot begin twice: its row has that id.
+The id of each step's watch is allotted with the request. So the end of a step can name the watch of the next, and no
+step can begin twice: its row has that id.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 CHAIN_DEPTH = 3
-"""How many further calls may follow a first one, each after the other."""
+"""Number of further calls that may follow a first one, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class Link:
     """A further call.
 
     Attributes:
-        id: the id that its watch will have.
+        id: the id of its future watch.
         tool: the tool to call.
-        args: its arguments; templates in them are filled when the step before it has ended.
-        on_done: what follows its good end: a further call, or a message template.
-        on_fail: what follows any other end.
+        args: its arguments; templates in them are filled at the end of the step before it.
+        on_done: a further call or a message template for a good end.
+        on_fail: the same for any other end.
 
     """
 
@@ -35,15 +35,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One watch's place in a chain.
+    """The position of one watch in a chain.
 
     Attributes:
-        on_done: what follows its good end.
-        on_fail: what follows any other end but a cancellation.
-        step: counts from 1.
+        on_done: a further call or a message template for a good end.
+        on_fail: the same for any other end except a cancellation.
+        step: its number, from 1.
         parent: the watch of the step before it; None for the first.
-        next: the call that follows, its arguments filled; decided and written together with the end.
-        stopped: why nothing follows although something was to, in a sentence.
+        next: the call that follows, with its arguments filled; saved together with the end.
+        stopped: the reason why a planned call does not follow, in a sentence.
 
     """
 
@@ -61,13 +61,13 @@ class Chain:
 
     @property
     def steps(self) -> int:
-        """Return how many steps the chain has, as far as it is known: on its longest way."""
+        """Return the number of steps of the chain: on its longest path, as long as several are possible."""
         follows = (self.next,) if self.next is not None else self.links
         return self.step + max((depth_of(link) for link in follows), default=0)
 
 
 def depth_of(link: Link | str | None) -> int:
-    """Return the number of calls on the longest way from a call on, itself included."""
+    """Return the number of calls on the longest path that begins with a call, that call included."""
     if not isinstance(link, Link):
         return 0
     return 1 + max(depth_of(link.on_done), depth_of(link.on_fail))

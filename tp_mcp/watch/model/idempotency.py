@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 REPEAT_SECONDS = 60.0
-"""How long after the end of a watch the same call still counts as a repetition."""
+"""Time after the end of a watch in which the same call counts as a repetition."""
 
 _KEY_BYTES = 16
 _SCRYPT_COST = 2**14
@@ -26,8 +26,8 @@ def idempotency_key(tool: str, arguments: Mapping[str, JsonValue], *, secret: st
     Args:
         tool: the tool's name.
         arguments: its arguments, checked and in one spelling, secrets masked.
-        secret: what is masked in them. Two calls that differ in it alone are two calls, so it is part of the key, in a
-            form that makes each guess at it slow. About 40 ms of work; without a secret a few microseconds.
+        secret: the secrets masked in them. Calls that differ only in a secret are different, so it is part of the key,
+            in a form that makes each guess slow: about 40 ms of work, without a secret a few microseconds.
 
     """
     text = json.dumps([tool, arguments], sort_keys=True, separators=(",", ":")).encode()

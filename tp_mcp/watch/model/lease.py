@@ -1,7 +1,7 @@
-"""Which process polls a target, where several share one store: the decisions, as pure functions.
+"""Leases: which process polls a target, if several share one store. Pure decisions.
 
-Each process writes a heartbeat. A target is leased to one process, under an epoch that is never used again; whoever
-takes it over gets a new one, so what the former holder still writes under the old one is refused.
+Each process writes a heartbeat. A target is leased to one process, under an epoch that is never reused. A process that
+takes it over gets a new epoch, so the store refuses later writes of the former holder.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 
 HEARTBEAT_SECONDS = 5.0
 HEARTBEATS_TO_LIVE = 2
-"""A process whose latest heartbeat is older than so many intervals counts as dead."""
+"""Number of intervals without a heartbeat after which a process counts as dead."""
 
 RETAKE_SECONDS = 60.0
-"""How long a process that TP did not let in takes no target, so that another process may."""
+"""Time for which a process whose login TP refused takes no target, so that another process can."""
 
 LEFT_TO_ITS_MAKER_SECONDS = 120.0
-"""How long a start that another process has under way is left to it: longer than any request takes."""
+"""Time for which another process's start is left to it: longer than any request takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A target and who polls it.
+    """A target and the process that polls it.
 
     Attributes:
         target: the target's key, as text.
-        epoch: counts the leases of all targets; none is ever used again.
+        epoch: a number that no other lease of any target ever has.
         owner: the id of the process.
-        beat_at: the owner's latest heartbeat, seconds since the epoch; None where it has ended.
+        beat_at: time of the owner's latest heartbeat, seconds since the epoch; None if it has ended.
 
     """
 
@@ -38,21 +38,21 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a heartbeat changes: targets to take, and targets of its own that are wanted no longer."""
+    """The changes of a heartbeat: targets to take, and own targets to drop."""
 
     take: tuple[str, ...]
     drop: tuple[str, ...]
 
 
 def claim(leases: Sequence[Lease], wanted: Collection[str], *, process: str, at: float, lifetime: float) -> Claim:
-    """Decide what a process takes and drops, given every lease there is.
+    """Return the targets that a process takes and drops.
 
     Args:
-        leases: of the targets of one TP.
-        wanted: what the process has watches on and may poll.
+        leases: all leases of one TP's targets.
+        wanted: the targets of the process's watches.
         process: its id.
         at: the time.
-        lifetime: seconds after which a heartbeat counts for nothing.
+        lifetime: seconds after which a heartbeat expires.
 
     """
     kept = {lease.target for lease in leases if lease.owner == process or is_alive(lease.beat_at, at, lifetime)}
@@ -64,18 +64,18 @@ def claim(leases: Sequence[Lease], wanted: Collection[str], *, process: str, at:
 
 
 def is_alive(beat_at: float | None, at: float, lifetime: float) -> bool:
-    """Return whether a heartbeat still counts; one from the future comes of a clock that was put back."""
+    """Return whether a heartbeat is recent; a clock that was set back leaves one in the future."""
     return beat_at is not None and abs(at - beat_at) < lifetime
 
 
 def may_poll(leases: Sequence[Lease], wanted: Collection[str], *, process: str, at: float, lifetime: float) -> set[str]:
-    """Return what a process may poll while the store cannot be written: its own, and what nobody alive holds."""
+    """Return the targets that a process may poll while the store is read-only: all that no other live process holds."""
     others = {lease.target for lease in leases if lease.owner != process and is_alive(lease.beat_at, at, lifetime)}
     return set(wanted) - others
 
 
 def next_beat(leases: Sequence[Lease], *, process: str, at: float, heartbeat: float, lifetime: float) -> float:
-    """Return when to beat next: in one interval, or sooner where somebody else's lease runs out before."""
+    """Return the time of the next heartbeat: after one interval, or when another process's lease expires sooner."""
     ends = (
         lease.beat_at + lifetime
         for lease in leases

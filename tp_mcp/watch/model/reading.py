@@ -1,4 +1,4 @@
-"""What one look at a job says, in words that hold for every kind of job."""
+"""The result of one poll of a job, in terms that hold for every kind of job."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,34 +9,34 @@ from pydantic import JsonValue
 
 
 class Verdict(StrEnum):
-    """How the job stands, as one look tells it."""
+    """The state of a job according to one poll."""
 
     STALE = "stale"
-    """The status shown belongs to an earlier job: this one was not picked up yet."""
+    """The status belongs to an earlier job: this one has not been picked up."""
     UNDERWAY = "underway"
     DONE = "done"
     FAILED = "failed"
     FOREIGN = "foreign"
-    """The answer is about another job altogether: this one is gone."""
+    """The answer is about an unrelated job: this one is gone."""
 
 
 class Outcome(StrEnum):
-    """What a job that ran to its end came to."""
+    """The outcome of a job that ran to its end."""
 
     PASSED = "passed"
     FAILED = "failed"
     NO_TEST_RAN = "no test ran"
     LISTING = "listing"
-    """A `--collect-only` run: tests were listed, none was meant to run."""
+    """A `--collect-only` run, which lists tests and runs none."""
     CANCELLED = "cancelled"
     """Somebody ended it on TP."""
     UNKNOWN = "unknown"
-    """The job ended, but its counts were never told."""
+    """The job ended, but its counts are not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Tests by outcome; None where the job has not told yet."""
+    """Numbers of tests by outcome; None if not known yet."""
 
     passed: int | None = None
     failed: int | None = None
@@ -46,30 +46,30 @@ class Counts:
 
     @property
     def finished(self) -> int:
-        """Return how many tests have an outcome."""
+        """Return the number of tests that have an outcome."""
         return sum(count or 0 for count in (self.passed, self.failed, self.skipped, self.errors))
 
     @property
     def broken(self) -> int:
-        """Return how many tests failed or had an error."""
+        """Return the number of tests that failed or had an error."""
         return (self.failed or 0) + (self.errors or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at a job.
+    """The result of one poll.
 
     Attributes:
-        verdict: how the job stands.
-        phase: the job's own word for where it is, e.g. `PROGRESS`, `Running`.
-        outcome: what it came to; only with `DONE` and `FAILED`.
-        probable: the end cannot be told for certain to be this job's.
-        sign_of_life: any text that changes while the job is alive.
+        verdict: the state of the job.
+        phase: the job's own name of its state, e.g. `PROGRESS`, `Running`.
+        outcome: its outcome; only with `DONE` and `FAILED`.
+        probable: whether the end is probably, but not certainly, this job's.
+        sign_of_life: a text that changes while the job is alive.
         counts: tests by outcome, for jobs that run tests.
-        detail: one line a person likes to read; may be empty.
-        report_url: where the report is; None before there is one.
-        took_seconds: how long the job took, by TP's own timestamps; None where those do not tell it.
-        broken: some part of the job, a test or a device, has failed, though others may go on.
+        detail: one line for a person; may be empty.
+        report_url: address of the report; None before there is one.
+        took_seconds: duration of the job by TP's own timestamps; None if they do not show it.
+        broken: whether some part of the job, a test or a device, has failed; others may go on.
 
     """
 
@@ -87,11 +87,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """What a rule makes of one answer.
+    """The interpretation of one answer by a rule.
 
     Attributes:
-        reading: what the answer says of the job.
-        memory: what the rule wants to be given back at the next answer.
+        reading: the state of the job.
+        memory: a value that the rule gets back with the next answer.
 
     """
 
@@ -101,15 +101,15 @@ class Interpretation:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a start whose answer never came is settled by reading.
+    """The result of reading about an unanswered start.
 
     Attributes:
-        started: whether TP is known to have the job. That it has not is never known: the request may be on its way.
-        answer: what TP would have answered, as far as it was found.
-        spec_args: arguments to poll with that only the answer could tell.
-        job: the job's key, where only the answer could tell it.
-        evidence: what it was told by, in a sentence.
-        title: what is watched, where only the answer could tell it.
+        started: whether TP has the job for certain. False is never certain: the request may still be on its way.
+        answer: the answer that TP would have given, as far as it is known.
+        spec_args: arguments to poll with, if they follow from the answer.
+        job: the job's key, if it follows from the answer.
+        evidence: the observation that shows it, in a sentence.
+        title: the watch's title, if it follows from the answer.
 
     """
 
@@ -122,5 +122,5 @@ class Settlement:
 
 
 def sign_of(text: str) -> str:
-    """Return a short sign that differs for each text; the same text has the same sign in every process."""
+    """Return a short digest of a text, which is the same in every process."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""What to poll, how often, until when, and what to say at the end."""
+"""The specification of a watch: the poll, its interval, the limits, and the messages at the end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ STALLED_AFTER_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class WatchSpec:
-    """How a job is watched.
+    """The specification of a watch.
 
     Attributes:
-        tool: the tool to poll with; a name the reader knows.
+        tool: the tool to poll with; the reader knows it by this name.
         args: its arguments.
-        rule: the name of the rule that tells what an answer means.
+        rule: the name of the rule that interprets the answers.
         interval_seconds: time between two polls.
-        timeout_seconds: how long after its start the watch gives up.
-        max_polls: how many answered polls before it gives up; None for no limit but time.
-        done_match: what the answer looks like at a good end; used by the `match` rule.
-        fail_match: what the answer looks like at a bad end; used by the `match` rule.
-        not_started_after_seconds: how long a job may go without being picked up before the watch says so.
-        stalled_after_seconds: how long the job's signs of life may stand still before the watch says so.
+        timeout_seconds: time after the start at which the watch ends.
+        max_polls: number of answered polls after which the watch ends; None for no such limit.
+        done_match: pattern of the answer at a good end; used by the `match` rule.
+        fail_match: pattern of the answer at a bad end; used by the `match` rule.
+        not_started_after_seconds: time without a pick-up after which the watch gets an advisory.
+        stalled_after_seconds: time without a sign of life after which the watch gets an advisory.
         on_done: message template for a good end.
         on_fail: message template for any other end.
-        progress: message template for the time between, for a job whose rule has no words of its own.
-        history: the groups of jobs whose durations tell how long this one usually takes, the closest first.
+        progress: message template for a watch that goes on, if the rule has no texts of its own.
+        history: groups of jobs whose durations show how long this one usually takes, the closest first.
 
     """
 
@@ -56,7 +56,7 @@ class WatchSpec:
 
 
 def check_limits(*, interval_seconds: float, timeout_seconds: float, max_polls: int | None) -> None:
-    """Check the intervals and limits that a caller chose.
+    """Check the interval and the limits of a request.
 
     Raises:
         WatchSpecError: one of them is out of range; names it and the range.

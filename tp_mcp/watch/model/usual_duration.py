@@ -1,4 +1,4 @@
-"""How long a kind of job usually takes, as a few ends of the past tell it."""
+"""The usual duration of a kind of job, estimated from past jobs."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from statistics import median
 from tp_mcp.results.text import format_duration
 
 MIN_SAMPLES = 3
-"""Fewer ends tell nothing that could be called usual."""
+"""Minimum number of past jobs for an estimate."""
 
 _COARSE_FROM_SECONDS = 60.0
 _FINE_STEP_SECONDS = 5.0
@@ -17,11 +17,11 @@ _COARSE_STEP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual for a kind of job.
+    """The usual duration of a kind of job.
 
     Attributes:
-        median_seconds: half of them took no longer.
-        p90_seconds: nine of ten took no longer.
+        median_seconds: half of the jobs took no longer.
+        p90_seconds: nine of ten jobs took no longer.
 
     """
 
@@ -30,7 +30,7 @@ class Usual:
 
 
 def usual_of(seconds: Sequence[float]) -> Usual | None:
-    """Return what is usual where jobs took so long; None where there are fewer than `MIN_SAMPLES`."""
+    """Return the usual duration from those of past jobs; None if there are fewer than `MIN_SAMPLES`."""
     if len(seconds) < MIN_SAMPLES:
         return None
     rank = math.ceil(len(seconds) * 0.9)
@@ -38,18 +38,18 @@ def usual_of(seconds: Sequence[float]) -> Usual | None:
 
 
 def usual_words(usual: Usual) -> str:
-    """Return it as a sentence: "Usually 4 min, 9 of 10 within 6 min."."""
+    """Return a usual duration as a sentence: "Usually 4 min, 9 of 10 within 6 min."."""
     return f"Usually {format_duration(usual.median_seconds)}, 9 of 10 within {format_duration(usual.p90_seconds)}."
 
 
 def about_words(seconds: float) -> str:
-    """Return a time that is only roughly known: "about 2 min 30 s"."""
+    """Return an approximate duration: "about 2 min 30 s"."""
     step = _FINE_STEP_SECONDS if seconds < _COARSE_FROM_SECONDS else _COARSE_STEP_SECONDS
     return f"about {format_duration(math.ceil(seconds / step) * step)}"
 
 
 def left_words(usual: Usual, elapsed: float) -> str:
-    """Return what is to be expected after `elapsed` seconds: "about 2 min 30 s left"."""
+    """Return the expected rest after `elapsed` seconds: "about 2 min 30 s left"."""
     left = usual.median_seconds - elapsed
     if left > 0:
         return f"{about_words(left)} left"

@@ -1,11 +1,11 @@
-"""A watch: its states, and everything that is kept of it.
+"""A watch: its states and all its data.
 
     starting ──► active ──► done | failed | timed_out | lost | cancelled
         │                    ▲
         └────────────────────┘   a start that TP refused, or that never reached it
 
-`starting` is written before the request is sent, so that a crash between the two leaves a trace. An advisory rides on
-an active watch, and goes away again when its reason does.
+`starting` is saved before the request is sent, so that a crash in between leaves a trace. An active watch may have an
+advisory, which ends with its reason.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.usual_duration import Usual
 
 SESSION_KEY_PREFIX = "session:"
-"""What keys begin with that stand for a session of a transport, which is no name that a client gave."""
+"""Prefix of the conversation keys of transport sessions, which are no names that a client gave."""
 
 HANDLE_PREFIX = "chat_"
 HANDLE_DIGITS = 10
@@ -34,12 +34,12 @@ class Owner:
     """The principal and the conversation that a watch and its inbox entry belong to.
 
     Attributes:
-        principal: who is asking, e.g. `local:alice`. No principal learns of another's watches.
+        principal: the user, e.g. `local:alice`. No principal learns of another's watches.
         conversation: the conversation's key.
         exact: whether the key names one conversation; otherwise two chats may share it (same user, same project
-            directory), and an end counts as seen only once a later call names it.
-        also: a shared key whose ends this conversation is shown as well; None where there is none. Two owners that
-            differ in it alone are the same.
+            directory), and an end counts as seen only after a later call names it.
+        also: a shared key whose ends are shown in this conversation too; None if there is none. Owners that differ
+            only in it are equal.
 
     """
 
@@ -50,17 +50,17 @@ class Owner:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Return the keys of the conversations that this one is shown."""
+        """Return the keys of the conversations whose ends are shown in this one."""
         return (self.conversation,) if self.also is None else (self.conversation, self.also)
 
     @property
     def shared(self) -> "Owner | None":
-        """Return the owner of what this conversation is shown as well; None where there is nothing."""
+        """Return the owner of the shared ends that this conversation sees too; None if there is no shared key."""
         return None if self.also is None else Owner(self.principal, self.also, exact=False)
 
     @property
     def handle(self) -> str:
-        """Return by which name the conversation is shown: its key may be of any length, or tell a path."""
+        """Return the public name of the conversation: its key may be long, or contain a path."""
         digest = hashlib.sha256(f"{self.principal}\0{self.conversation}".encode("utf-8", "surrogatepass"))
         return HANDLE_PREFIX + digest.hexdigest()[:HANDLE_DIGITS]
 
@@ -71,7 +71,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 class WatchState(StrEnum):
-    """Where a watch is in its life."""
+    """The state of a watch."""
 
     STARTING = "starting"
     ACTIVE = "active"
@@ -88,14 +88,14 @@ class WatchState(StrEnum):
 
 
 class Advisory(StrEnum):
-    """What is worth knowing of an active watch; taken back when it no longer holds."""
+    """A problem of an active watch; removed when it is over."""
 
     UNREACHABLE = "unreachable"
-    """TP does not answer, or does not let us in."""
+    """TP does not answer, or refuses the login."""
     NO_STATUS = "no_status"
-    """TP answers, but not with how the job stands: it refuses, or what comes cannot be read."""
+    """TP answers, but without the job's status: it refuses the request, or the answer cannot be interpreted."""
     STALLED = "stalled"
-    """The job's own signs of life stand still."""
+    """The job's signs of life have not changed for a while."""
     NOT_STARTED = "not_started"
     """Nothing has picked the job up yet."""
 
@@ -116,45 +116,45 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Everything that is kept of one watch. Times are seconds since the epoch.
+    """All data of one watch. Times are seconds since the epoch.
 
     Attributes:
         id: `w_...`.
         owner: whose it is.
         server: the base URL of the TP that it watches.
         origin: the call that made it.
-        title: what is watched, in a few words: "upgrade of AT16_Combined_FSW to build 6957".
+        title: the job in a few words: "upgrade of AT16_Combined_FSW to build 6957".
         job: the job's key: two watches of one job have the same. Nothing is read from it.
-        spec: how it is watched.
-        state: where it is in its life.
-        created_at: when its row was written.
-        advisory: what is worth knowing of it now.
-        outcome: what the job came to, once it ended.
+        spec: its specification.
+        state: its state.
+        created_at: time when its row was written.
+        advisory: its present problem; None if it has none.
+        outcome: the job's outcome, once it ended.
         reason: why it ended or has its advisory, in a sentence of TP, a rule, a caller or an older version; see `fact`.
         fact: the same, where the state machine found the reason itself.
-        baseline: what the rule read before the job was started.
-        memory: what the rule keeps between two readings.
+        baseline: the value that the rule read before the start.
+        memory: the value that the rule keeps between two polls.
         answer: TP's own answer to the start.
         last_answer: TP's own answer to the latest poll.
-        reading: what that poll said.
-        started_at: when TP accepted the job.
-        ended_at: when the end was seen.
-        polled_at: when the latest poll was answered.
-        lively_at: when the job last showed a sign of life.
-        missing_since: when TP first said that it does not know the job.
-        missing_polls: how many answers in a row said so.
-        silent_since: when TP stopped answering; None while it answers.
-        polls: how many polls were answered, one in each interval at most.
-        counted_at: when the last of them was counted.
-        settled: its start was never answered, and its job was found by reading; it is probably, not surely, its own.
-        chain: its place in a chain; None where nothing follows it and it follows nothing.
-        revision: counts the writes; a write with an older one is refused by the store.
-        usual: how long such jobs usually take, as it was known at the start.
+        reading: the interpretation of that answer.
+        started_at: time when TP accepted the job.
+        ended_at: time when the end was observed.
+        polled_at: time of the latest answered poll.
+        lively_at: time of the job's last sign of life.
+        missing_since: time when TP first answered that it does not know the job.
+        missing_polls: number of consecutive answers that say so.
+        silent_since: time when TP stopped answering; None while it answers.
+        polls: number of answered polls, at most one for each interval.
+        counted_at: time when the last of them was counted.
+        settled: whether reading found the job of an unanswered start; it is probably, but not certainly, its own.
+        chain: its position in a chain; None outside a chain.
+        revision: number of writes; the store refuses a write with an older one.
+        usual: the usual duration of such jobs, as known at the start.
         idempotency_key: the same for each call that would start the same again; see `tp_mcp.watch.model.idempotency`.
-        brief: what the job's report says of it, in a few sentences; added after the end, where there is a report.
+        brief: a summary of the job's report, in a few sentences; added after the end.
         kind: the name of the kind of job, as `tp_mcp.jobs.kinds` registers it; empty for a watch of something else.
         testbed: the testbed that the job is on; empty where it is on none, or that is not known.
-        unwritten: that its end is known, and why it could not be written yet, in a sentence. In memory only.
+        unwritten: a sentence that its end could not be saved yet, and why; else empty. In memory only.
 
     """
 
@@ -197,7 +197,7 @@ class Watch:
 
     @property
     def since(self) -> float:
-        """Return when the job was accepted or, before that, when it was asked for."""
+        """Return the time when TP accepted the job or, before that, when it was requested."""
         return self.created_at if self.started_at is None else self.started_at
 
     def elapsed(self, now: float) -> float:
@@ -207,16 +207,16 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """The end of a watch, waiting to be seen by the conversation that asked.
+    """The end of a watch, until the owner's conversation has seen it.
 
     Attributes:
-        watch_id: the watch that ended; an entry has no other id.
+        watch_id: the watch that ended; it identifies the entry.
         owner: whose it is.
-        text: what happened, in a few lines.
+        text: the end message, a few lines.
         job: the job's key: a later call that names it counts as having seen the entry.
-        created_at: when the end was written.
-        showings: how often it was surely shown.
-        seen_at: when it counted as seen; None before that.
+        created_at: time of the end.
+        showings: number of confirmed showings.
+        seen_at: time since which it counts as seen; None before that.
 
     """
 

@@ -1,1 +1,1 @@
-"""How TP is polled for watches: targets, due times, leases and outages."""
+"""Polls TP for watches: targets, due times, leases and outages."""
