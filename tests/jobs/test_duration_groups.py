@@ -3,7 +3,7 @@
 from tp_mcp.api.guard import intended_ids
 from tp_mcp.api.requests import PytestRequest, UpgradeRequest
 from tp_mcp.jobs.kinds import PYTEST_RUNS, UPGRADES
-from tp_mcp.jobs.pytest_run.pytest_runs import RunRequest
+from tp_mcp.jobs.pytest_run.pytest_kind import RunRequest
 
 
 def groups_of_run(*test_ids: str, argument: str = "", extra: str = "") -> tuple[str, ...]:

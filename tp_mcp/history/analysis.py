@@ -14,7 +14,7 @@ from tp_mcp.history.build_under_test import shown_upgrade
 from tp_mcp.history.records import History, Note, Run
 from tp_mcp.history.report_cache import ReportCache
 from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, lab_words
-from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
+from tp_mcp.jobs.pytest_run.pytest_kind import look_at_execution
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.kept_logs import KeptLog, KeptLogs
 from tp_mcp.results.text import echoed

@@ -3,8 +3,8 @@
 from typing import Any
 
 from tp_mcp.jobs.kind import JobKind
-from tp_mcp.jobs.pytest_run.pytest_runs import PytestRuns
-from tp_mcp.jobs.upgrade.upgrades import Upgrades
+from tp_mcp.jobs.pytest_run.pytest_kind import PytestRuns
+from tp_mcp.jobs.upgrade.upgrade_kind import Upgrades
 from tp_mcp.watch.model.watch import Watch
 
 UPGRADES = Upgrades()

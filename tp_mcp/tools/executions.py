@@ -8,7 +8,7 @@ from pydantic import Field
 from tp_mcp.access.policy import Action
 from tp_mcp.api.models import Execution, ExecutionSummary
 from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, POLL_TOOL, counts_of, execution_job, outcome_of
-from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
+from tp_mcp.jobs.pytest_run.pytest_kind import look_at_execution
 from tp_mcp.jobs.tp_reader import log_handle, read_execution
 from tp_mcp.redaction import one_line
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section

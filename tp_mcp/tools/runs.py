@@ -10,7 +10,7 @@ from tp_mcp.api.guard import intended_ids
 from tp_mcp.api.requests import PytestRequest
 from tp_mcp.errors import StoreError
 from tp_mcp.jobs.kinds import PYTEST_RUNS
-from tp_mcp.jobs.pytest_run.pytest_runs import RunRequest
+from tp_mcp.jobs.pytest_run.pytest_kind import RunRequest
 from tp_mcp.results.document import Document
 from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework.arguments import ToolArguments

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 
 from tp_mcp.history.analysis import RunTests
 from tp_mcp.jobs.pytest_run.execution_rule import DONE, ENDED_OTHERWISE, execution_job
-from tp_mcp.jobs.pytest_run.pytest_runs import look_at_execution
+from tp_mcp.jobs.pytest_run.pytest_kind import look_at_execution
 from tp_mcp.jobs.tp_reader import read_execution
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.statuses import status_words, word
