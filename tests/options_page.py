@@ -22,17 +22,16 @@ _VALUES = {
 }
 
 _HEAD = """\
-# pytest's options: what a run may use
+# pytest options that a run may use
 
-`argument` and `extra_pytest_options` of `run_pytest` may have the options of the first table, and nothing else: a
-positional argument, an abbreviation or an option that is in no table is refused before anything is sent. Whoever runs
-the server can allow further long options of a test suite's own,
-`TP_MCP_ALLOWED_PYTEST_OPTIONS=--rack-slot,--topology`; they are written `--name` or `--name=value`. Those of the
-second table cannot be allowed: each would make pytest load, write, configure or wait for something on the controller,
-where it runs as root. That holds for `--junitxml` too, wherever it would write: the results of a run come as JUnit
-XML from `tp-mcp report EXEC_ID --format junit` instead.
+`argument` and `extra_pytest_options` of `run_pytest` accept only the options of the first table. Positional arguments,
+abbreviations and unknown options are refused before anything is sent. The operator can allow further long options of a
+test suite, `TP_MCP_ALLOWED_PYTEST_OPTIONS=--rack-slot,--topology`; they are written `--name` or `--name=value`. The
+options of the second table can never be allowed: each would make pytest load, write, configure or wait for something on
+the controller, where it runs as root. This includes `--junitxml`; `tp-mcp report EXEC_ID --format junit` writes the
+results of a run as JUnit XML instead.
 
-This page is made from the guard's own table, by `python -m tests.options_page`.
+`python -m tests.options_page` writes this page from the guard's own table.
 
 ## Allowed
 
@@ -41,7 +40,7 @@ This page is made from the guard's own table, by `python -m tests.options_page`.
 """
 
 _MIDDLE = """
-## Never carried
+## Never allowed
 
 | option | why |
 |---|---|
