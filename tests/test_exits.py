@@ -39,6 +39,19 @@ CALLS: Mapping[str, frozenset[str]] = {
     "addHandler": frozenset(),
     "StreamHandler": frozenset(),
     "FileHandler": frozenset(),
+    # The terminal. Exempt are a new access token, which is shown once, the embedded TP's login, and the version.
+    "echo": frozenset({"tp_mcp.cli.terminal", "tp_mcp.cli.administration", "tp_mcp.cli.serve", "tp_mcp.cli.commands"}),
+    "prompt": frozenset({"tp_mcp.cli.administration"}),
+    "confirm": frozenset({"tp_mcp.cli.jobs", "tp_mcp.cli.connector"}),
+    "print": frozenset(
+        {
+            "tp_mcp.cli.follow",
+            "tp_mcp.cli.doctor",
+            "tp_mcp.cli.report",
+            "tp_mcp.cli.demo",
+            "tp_mcp.cli.serve_http",
+        }
+    ),
     # The disk, apart from the store's tables.
     "write_text": frozenset(),
     "write_bytes": frozenset({"tp_mcp.cli.report"}),
@@ -47,6 +60,8 @@ CALLS: Mapping[str, frozenset[str]] = {
 
 MENTIONS: Mapping[str, frozenset[str]] = {
     "report_progress": frozenset({"tp_mcp.server.outgoing"}),
+    "stdout": frozenset({"tp_mcp.cli.report"}),
+    "stderr": frozenset({"tp_mcp.cli.serve_http"}),
 }
 """The same for what is handed on without being called."""
 

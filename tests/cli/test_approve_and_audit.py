@@ -70,6 +70,12 @@ def test_a_person_sees_the_plan_and_approves_by_the_testbeds_name(state: Path) -
     assert "approved at a terminal by local:" in CliRunner().invoke(app, ["audit"]).output
 
 
+def test_the_plan_that_a_person_sees_has_no_configured_secret(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TP_MCP_PASSWORD", "10.0.0.1")
+    _, printed = at_a_terminal("approve", asked(state), typed="\n")
+    assert "Devices: nac1 [redacted]" in printed
+
+
 @pytest.mark.parametrize("typed", ["y\n", "\n", "AT17\n"])
 def test_anything_else_approves_nothing(state: Path, typed: str) -> None:
     code = asked(state)

@@ -16,11 +16,11 @@ from tp_mcp.access.audit_log import AuditEntry, AuditFilter, Event, new_call_id
 from tp_mcp.access.confirmations import Confirmations
 from tp_mcp.access.credentials import StorableLogin, Vault
 from tp_mcp.api.auth import IssuedToken, PasswordLogin
+from tp_mcp.cli.terminal import redactor_of, say
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.environment import config_file, default_state_dir, process_identity
 from tp_mcp.composition.tp_access import vault_of
 from tp_mcp.errors import TpMcpError
-from tp_mcp.redaction import clean
 from tp_mcp.settings import Settings, load_settings
 from tp_mcp.storage.opening import Storage, open_storage
 
@@ -35,16 +35,18 @@ def approve_change(code: str) -> int:
     """Show the plan, ask for approval, and return the exit code: 0 if approved, otherwise 1."""
     if not sys.stdin.isatty():
         # An assistant that can run commands must not answer for its user.
-        typer.echo("Only a person at a terminal can approve, and standard input is no terminal.", err=True)
+        say("Only a person at a terminal can approve, and standard input is no terminal.", err=True)
         return 1
 
-    async def approve(storage: Storage, _: Settings) -> bool:
+    async def approve(storage: Storage, settings: Settings) -> bool:
         confirmations = Confirmations(storage.confirmations, SystemClock())
         question = await confirmations.waiting(code)
-        typer.echo(f"{question.principal} asks, in {question.conversation}:")
+        redactor = redactor_of(settings)
+        say(f"{question.principal} asks, in {question.conversation}:")
         for line in question.plan:
-            typer.echo(f"  {clean(line)}")
-        if typer.prompt(f"To approve, type the testbed's name ({question.testbed})", default="") != question.testbed:
+            say(f"  {line}", redactor)
+        testbed = redactor.safe_line(question.testbed)
+        if typer.prompt(f"To approve, type the testbed's name ({testbed})", default="") != question.testbed:
             return False
         await confirmations.approve(code)
         await storage.audit.append(
@@ -62,7 +64,7 @@ def approve_change(code: str) -> int:
         return True
 
     approved = _with_storage(approve)
-    typer.echo("Approved. The assistant can call again with the code." if approved else "Not approved.")
+    say("Approved. The assistant can call again with the code." if approved else "Not approved.")
     return 0 if approved else 1
 
 
@@ -72,9 +74,9 @@ def print_audit_log(hours: float, *, testbed: str | None, principal: str | None,
     wanted = AuditFilter(since=since, testbed=testbed, principal=principal, limit=limit)
     entries = _with_storage(lambda storage, _: storage.audit.read(wanted))
     for entry in entries:
-        typer.echo(_json_line(entry) if as_json else _text_line(entry))
+        say(_json_line(entry) if as_json else _text_line(entry))
     if not as_json and len(entries) == limit:
-        typer.echo(f"Showing the newest {limit} entries; --limit shows more.")
+        say(f"Showing the newest {limit} entries; --limit shows more.")
     return 0
 
 
@@ -84,14 +86,14 @@ def _json_line(entry: AuditEntry) -> str:
 
 def _text_line(entry: AuditEntry) -> str:
     testbed = f" {entry.testbed}" if entry.testbed else ""
-    detail = f": {clean(entry.detail)}" if entry.detail else ""
+    detail = f": {entry.detail}" if entry.detail else ""
     return f"{_time(entry.at)} {entry.call} {entry.principal} {entry.tool}{testbed} {entry.event}{detail}"
 
 
 def add_token(name: str, user: str, days: float | None) -> None:
     """Create an access token, and print it once."""
     secret = _with_tokens(lambda tokens: tokens.add(name, user, days=days))
-    typer.echo(f"Token {name} of {user}; it is not shown again:", err=True)
+    say(f"Token {name} of {user}; it is not shown again:", err=True)
     typer.echo(secret.get_secret_value())
 
 
@@ -99,13 +101,13 @@ def list_tokens() -> None:
     """Print every access token's name, user and state."""
     now = SystemClock().now()
     for token in _with_tokens(lambda tokens: tokens.all()):
-        typer.echo(f"{token.name}\t{token.principal}\t{_state(token, now)}")
+        say(f"{token.name}\t{token.principal}\t{_state(token, now)}")
 
 
 def revoke_token(name: str) -> None:
     """Revoke an access token."""
     _with_tokens(lambda tokens: tokens.revoke(name))
-    typer.echo(f"Revoked {name}.")
+    say(f"Revoked {name}.")
 
 
 def _state(token: AccessToken, now: float) -> str:
@@ -122,7 +124,7 @@ def store_login(user: str, tp_user: str | None, profile: str | None) -> None:
     secret = SecretStr(_ask("TP token" if tp_user is None else f"Password of {tp_user} on TP"))
     login: StorableLogin = IssuedToken(secret) if tp_user is None else PasswordLogin(tp_user, secret)
     _with_vault(profile, lambda vault: vault.put(principal, login))
-    typer.echo(f"Stored the login of {principal}.")
+    say(f"Stored the login of {principal}.")
 
 
 def list_logins(profile: str | None) -> None:
@@ -136,14 +138,14 @@ def list_logins(profile: str | None) -> None:
         ]
 
     for line in _with_vault(profile, lines):
-        typer.echo(line)
+        say(line)
 
 
 def remove_login(user: str, profile: str | None) -> None:
     """Remove a user's stored login."""
     principal = _principal(user)
     _with_vault(profile, lambda vault: vault.remove(principal))
-    typer.echo(f"Removed the login of {principal}.")
+    say(f"Removed the login of {principal}.")
 
 
 def _principal(user: str) -> str:
@@ -184,5 +186,5 @@ def _with_storage(work: Callable[[Storage, Settings], Awaitable[Result]], profil
     try:
         return anyio.run(run)
     except TpMcpError as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         raise typer.Exit(1) from None

@@ -20,24 +20,25 @@ SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file
 @app.command()
 def check(file: Manifest) -> None:
     """Report every error of a manifest with its line. The exit code is 1 if the manifest cannot be used."""
+    from tp_mcp.cli.terminal import say
     from tp_mcp.connectors.loader import examine_file
     from tp_mcp.errors import ManifestError
 
     try:
         examination = examine_file(file)
     except ManifestError as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         raise typer.Exit(1) from None
     for warning in examination.warnings:
-        typer.echo(f"warning: {warning.at(str(file))}")
+        say(f"warning: {warning.at(str(file))}")
     for problem in examination.problems:
-        typer.echo(f"error: {problem.at(str(file))}")
+        say(f"error: {problem.at(str(file))}")
     if examination.manifest is None:
-        typer.echo(f"{file} cannot be used: {len(examination.problems)} errors.")
+        say(f"{file} cannot be used: {len(examination.problems)} errors.")
         raise typer.Exit(1)
     manifest = examination.manifest
     watched = sum(1 for tool in manifest.tools.values() if tool.async_block is not None)
-    typer.echo(f"{file} can be used: {manifest.id} {manifest.version}, {len(manifest.tools)} tools, {watched} watched.")
+    say(f"{file} can be used: {manifest.id} {manifest.version}, {len(manifest.tools)} tools, {watched} watched.")
 
 
 @app.command("test")
@@ -75,11 +76,11 @@ def call(
 def _run(file: Path, settings: Path | None, use: "Callable[[ConnectorRunner], Awaitable[str]]") -> None:
     import anyio
 
+    from tp_mcp.cli.terminal import say
     from tp_mcp.clock import SystemClock
     from tp_mcp.connectors.loader import load_manifest
     from tp_mcp.connectors.runner import ConnectorRunner
     from tp_mcp.errors import TpMcpError
-    from tp_mcp.redaction import clean
 
     async def used() -> str:
         manifest = load_manifest(file).manifest
@@ -88,9 +89,9 @@ def _run(file: Path, settings: Path | None, use: "Callable[[ConnectorRunner], Aw
 
     try:
         # What a server says must not steer the terminal.
-        typer.echo(clean(anyio.run(used)))
+        say(anyio.run(used))
     except TpMcpError as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         raise typer.Exit(1) from None
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from tp_mcp.api.auth import IssuedToken, NoLogin
 from tp_mcp.api.client import TpClient
+from tp_mcp.cli.terminal import PLAIN
 from tp_mcp.clock import Clock, SystemClock
 from tp_mcp.composition.environment import config_file, default_state_dir
 from tp_mcp.composition.tp_access import TpAccess, tp_access, vault_of
@@ -89,9 +90,9 @@ def run_doctor(*, profile: str | None) -> int:
         async with aclosing(findings(config_file(), default_state_dir(), SystemClock(), profile=profile)) as found:
             async for finding in found:
                 failed += finding.mark is Mark.FAILED
-                console.print(f"{finding.mark.value:>4}  {finding.what}", markup=False)
+                console.print(PLAIN.safe(f"{finding.mark.value:>4}  {finding.what}"), markup=False)
                 if finding.remedy:
-                    console.print(f"      -> {finding.remedy}", markup=False)
+                    console.print(PLAIN.safe(f"      -> {finding.remedy}"), markup=False)
         console.print("The server can work." if not failed else "The server cannot work yet.")
         return 1 if failed else 0
 
@@ -210,6 +211,5 @@ async def _tp_findings(access: TpAccess, clock: Clock) -> AsyncIterator[Finding]
         yield _failed(f"TP: {access.base_url}", error, redactor)
 
 
-def _failed(what: str, error: TpMcpError, redactor: Redactor | None = None) -> Finding:
-    redact = (redactor or Redactor()).redact
-    return Finding(Mark.FAILED, f"{what}: {redact(error.message)}", redact(error.remedy))
+def _failed(what: str, error: TpMcpError, redactor: Redactor = PLAIN) -> Finding:
+    return Finding(Mark.FAILED, redactor.safe(f"{what}: {error.message}"), redactor.safe(error.remedy))

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from tp_mcp.cli.follow import Follower, Interrupt
 from tp_mcp.cli.script_terms import UNKNOWN
+from tp_mcp.cli.terminal import say
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.environment import process_identity
 from tp_mcp.composition.open_services import open_configured
@@ -123,7 +124,7 @@ def start(
     result = _with_services(work, following.profile)
     if isinstance(result, int):
         return result
-    typer.echo(result.text)
+    say(result.text)
     if confirm is not None or not (yes or _agreed(result)):
         return UNKNOWN
     return start(command, arguments, following, yes=False, confirm=result.code)
@@ -202,7 +203,7 @@ async def _call(follower: Follower) -> Call:
 
 def _agreed(plan: Unconfirmed) -> bool:
     if not sys.stdin.isatty():
-        typer.echo(f"Nothing was sent. To do just this: the same command with --yes, or with --confirm {plan.code}.")
+        say(f"Nothing was sent. To do just this: the same command with --yes, or with --confirm {plan.code}.")
         return False
     try:
         return typer.confirm("Do it now?")
@@ -215,9 +216,9 @@ def _with_services(work: Callable[[Follower], Awaitable[int | Unconfirmed]], pro
     try:
         return anyio.run(_opened, work, profile)
     except TpMcpError as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
     except KeyboardInterrupt:
-        typer.echo("Stopped before anything was started.", err=True)
+        say("Stopped before anything was started.", err=True)
     except Exception:
         # An exit code of 1 would say that tests had failed.
         logger.exception("The command ended unexpectedly")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import anyio
-import typer
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +17,7 @@ from rich.text import Text
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.models import Execution
 from tp_mcp.cli.script_terms import FAILED, PASSED, UNKNOWN, ReportFormat
+from tp_mcp.cli.terminal import say
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.environment import config_file, process_identity
 from tp_mcp.composition.tp_access import tp_access
@@ -48,9 +48,9 @@ def run_report(exec_id: int, form: ReportFormat, *, output: Path | None, profile
     try:
         return anyio.run(_report, exec_id, form, output, profile)
     except TpMcpError as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
     except OSError as error:
-        typer.echo(f"The report could not be written: {error}", err=True)
+        say(f"The report could not be written: {error}", err=True)
     except Exception:
         # Exit code 1 would mean failed tests.
         logger.exception("The command ended unexpectedly")
@@ -66,7 +66,7 @@ async def _report(exec_id: int, form: ReportFormat, output: Path | None, profile
         execution = await client.get_execution(exec_id)
         if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
             status = status_words(execution.status) or "of unknown status"
-            typer.echo(
+            say(
                 f"Execution {exec_id} is {status}: its report follows at its end. To wait: tp-mcp wait {exec_id}",
                 err=True,
             )
@@ -117,9 +117,9 @@ def _put(data: bytes, output: Path | None) -> None:
 def _warn_of_missing_results(results: RunTests) -> None:
     if results.source == "log":
         cut = "" if results.complete else ", which is cut off"
-        typer.echo(f"{results.problem}: using the tests that the end of its log names{cut}.", err=True)
+        say(f"{results.problem}: using the tests that the end of its log names{cut}.", err=True)
     elif results.left_out:
-        typer.echo(f"{results.left_out} rows of the report could not be read.", err=True)
+        say(f"{results.left_out} rows of the report could not be read.", err=True)
 
 
 def _url(client: TpClient, execution: Execution) -> str | None:

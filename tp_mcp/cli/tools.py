@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-import typer
 from mcp.types import ListToolsResult
 
+from tp_mcp.cli.terminal import say
 from tp_mcp.server.listing import read_listing
 from tp_mcp.server.toolset import DEFAULT_TOOLS, TOOLSETS, Tools
 from tp_mcp.tools.framework.definition import ToolDefinition
@@ -35,10 +35,10 @@ def tool_table() -> str:
 
 def print_tools(*, markdown: bool) -> None:
     """Print the table for the documentation, or the tools with the size of their listing."""
-    typer.echo(tool_table())
+    say(tool_table())
     if not markdown:
-        typer.echo(f"{len(DEFAULT_TOOLS)} tools of at most {MAX_TOOLS}")
-        typer.echo(f"{listing_tokens()} tokens of at most {MAX_TOKENS}")
+        say(f"{len(DEFAULT_TOOLS)} tools of at most {MAX_TOOLS}")
+        say(f"{listing_tokens()} tokens of at most {MAX_TOKENS}")
 
 
 def _table(tools: Tools) -> str:
