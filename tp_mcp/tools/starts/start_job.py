@@ -5,7 +5,8 @@ Tools and the command line both call it. It returns a typed outcome, which each 
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from anyio import to_thread
 from pydantic import JsonValue
@@ -29,6 +30,7 @@ from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Watch
 from tp_mcp.watch.registry import Accepted, Intent
 
+P = ParamSpec("P")
 Request = TypeVar("Request")
 
 
@@ -101,6 +103,20 @@ class ObservedJob:
     notes: tuple[str, ...] = ()
 
 
+def _refusals_as_outcomes(start: Callable[P, Awaitable[StartOutcome]]) -> Callable[P, Awaitable[StartOutcome]]:
+    """Return a start that returns `Refused` instead of raising an error of the project's tree."""
+
+    @wraps(start)
+    async def start_or_refuse(*args: P.args, **kwargs: P.kwargs) -> StartOutcome:
+        try:
+            return await start(*args, **kwargs)
+        except TpMcpError as error:
+            return Refused(error)
+
+    return start_or_refuse
+
+
+@_refusals_as_outcomes
 async def start_job(
     kind: JobKind[Request],
     request: Request,
@@ -134,90 +150,11 @@ async def start_job(
         QuestionForUser: the client's user has to answer first; the call comes again with the answer.
 
     """
-    try:
-        return await _start(
-            kind,
-            request,
-            call,
-            chain=lambda: requested_chain(call, on_done, on_fail, known=written or kind.arguments(request)),
-            max_wait_seconds=max_wait_seconds,
-            dry_run=dry_run,
-            confirm=confirm,
-            check=check,
-            note=note,
-        )
-    except TpMcpError as error:
-        return Refused(error)
-
-
-async def observe_job(
-    observed: ObservedJob,
-    call: Call,
-    *,
-    tool: str,
-    arguments: Mapping[str, JsonValue],
-    same: Mapping[str, JsonValue],
-    chain: RequestedChain,
-    confirm: str | None = None,
-) -> StartOutcome:
-    """Watch a job that somebody else started. The watch changes nothing itself, but a chain may follow its end.
-
-    Args:
-        observed: the job.
-        call: the call that asks for it.
-        tool: the tool that was called.
-        arguments: its arguments.
-        same: the arguments that decide whether two calls ask for the same watch.
-        chain: the chain that follows the end.
-        confirm: the code of a plan that was shown before.
-
-    Raises:
-        QuestionForUser: the client's user has to answer first; the call comes again with the answer.
-
-    """
-    try:
-        await chain.check(call)
-        if chain.later and (plan := await _permitted_to_follow(chain, call, tool, arguments, confirm)) is not None:
-            return plan
-        intent = Intent(
-            owner=call.owner,
-            origin=Origin(tool, {**arguments, **chain.given}),
-            title=observed.title,
-            job=observed.job,
-            spec=chain.with_messages(observed.spec),
-            baseline=observed.baseline,
-            idempotency_key=await _idempotency_key(call, tool, {**same, **chain.given}),
-            chain=chain.chain,
-            kind="" if observed.kind is None else observed.kind.name,
-            testbed=observed.testbed,
-            id=chain.id,
-        )
-        watch = await call.services.registry.observe(intent)
-    except TpMcpError as error:
-        return Refused(error)
-    if watch.id != intent.id:
-        return AlreadyStarted(watch, only_watched=True)
-    call.services.inbox.made(call.owner, watch.id)
-    return Started(watch, observed.notes)
-
-
-async def _start(
-    kind: JobKind[Request],
-    request: Request,
-    call: Call,
-    *,
-    chain: Callable[[], RequestedChain],
-    max_wait_seconds: float,
-    dry_run: bool,
-    confirm: str | None,
-    check: Callable[[], Awaitable[str]] | None,
-    note: str,
-) -> StartOutcome:
     services = call.services
     check_wait(max_wait_seconds, call)
     spec = kind.spec(services.manifest, kind.duration_groups(request))
-    following = chain()
     arguments, testbed, title = kind.arguments(request), kind.testbed(request), kind.title(request)
+    following = requested_chain(call, on_done, on_fail, known=written or arguments)
     key = await _idempotency_key(
         call, kind.tool, {**kind.same_arguments(request), **following.given}, secret=kind.secret(request)
     )
@@ -269,6 +206,55 @@ async def _start(
     unchecked = "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked."
     notes = tuple(text for text in (note, *others, unchecked, checked, *kind.start_notes) if text)
     return Started(watch, notes, kind.advice if following.chain is None else "")
+
+
+@_refusals_as_outcomes
+async def observe_job(
+    observed: ObservedJob,
+    call: Call,
+    *,
+    tool: str,
+    arguments: Mapping[str, JsonValue],
+    same: Mapping[str, JsonValue],
+    chain: RequestedChain,
+    confirm: str | None = None,
+) -> StartOutcome:
+    """Watch a job that somebody else started. The watch changes nothing itself, but a chain may follow its end.
+
+    Args:
+        observed: the job.
+        call: the call that asks for it.
+        tool: the tool that was called.
+        arguments: its arguments.
+        same: the arguments that decide whether two calls ask for the same watch.
+        chain: the chain that follows the end.
+        confirm: the code of a plan that was shown before.
+
+    Raises:
+        QuestionForUser: the client's user has to answer first; the call comes again with the answer.
+
+    """
+    await chain.check(call)
+    if chain.later and (plan := await _permitted_to_follow(chain, call, tool, arguments, confirm)) is not None:
+        return plan
+    intent = Intent(
+        owner=call.owner,
+        origin=Origin(tool, {**arguments, **chain.given}),
+        title=observed.title,
+        job=observed.job,
+        spec=chain.with_messages(observed.spec),
+        baseline=observed.baseline,
+        idempotency_key=await _idempotency_key(call, tool, {**same, **chain.given}),
+        chain=chain.chain,
+        kind="" if observed.kind is None else observed.kind.name,
+        testbed=observed.testbed,
+        id=chain.id,
+    )
+    watch = await call.services.registry.observe(intent)
+    if watch.id != intent.id:
+        return AlreadyStarted(watch, only_watched=True)
+    call.services.inbox.made(call.owner, watch.id)
+    return Started(watch, observed.notes)
 
 
 async def _idempotency_key(call: Call, tool: str, arguments: Mapping[str, JsonValue], *, secret: str = "") -> str:
