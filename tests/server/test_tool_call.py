@@ -36,7 +36,7 @@ async def test_a_result_is_one_text_in_both_protocol_eras(chat: Chat) -> None:
 async def test_a_refusal_is_a_result_marked_as_an_error_in_plain_words(chat: Chat) -> None:
     text = await chat.refused("run_pytest", lab=LAB, testcase=[])
     assert text.startswith("run_pytest was not called: testcase has 0 items, but must have at least 1.")
-    assert text.endswith("Mend them and call again.")
+    assert text.endswith("Correct the call and repeat it.")
     assert chat.world.asked == []
 
 

@@ -228,11 +228,11 @@ async def test_recent_executions_are_listed_with_their_ids(world: World) -> None
     ended = world.ended_execution()
     await world.call("run_pytest", lab="AT33_New_NAC", testcase=["Tests_CLI/test_system.py"])
     text = await world.call("list_executions")
-    assert text.startswith("2 recent executions of demo; 1 going on.")
+    assert text.startswith("2 recent executions of demo; 1 running.")
     assert f"- {ended} on {LAB}: Done, progress 100, started 2026-05-29 " in text
     assert f"- {ended + 1} on AT33_New_NAC: Initiating, progress 0" in text
     text = await world.call("list_executions", lab=LAB)
-    assert text.startswith("1 recent execution of demo; 0 going on.")
+    assert text.startswith("1 recent execution of demo; 0 running.")
 
 
 async def test_no_execution_is_said(world: World) -> None:

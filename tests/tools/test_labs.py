@@ -10,7 +10,7 @@ async def test_labs_are_listed_with_status_people_and_devices(world: World) -> N
     assert text.startswith("4 labs that demo may use; 4 available.\n")
     assert f"- {LAB}: Available; owned by demo; shared with rival; devices: at16-nac-1 10.15.52.152" in text
     assert "AT40_Rival_NAC" not in text
-    assert text.endswith("The name is the testbed of start_upgrade and the lab of run_pytest.")
+    assert text.endswith("Use the name as testbed of start_upgrade and as lab of run_pytest.")
     assert world.asked == ["list_labs"]
 
 
@@ -46,10 +46,10 @@ async def test_a_lab_with_many_people_and_devices_is_told_in_short(world: World)
 async def test_a_lab_is_marked_and_freed_and_the_list_shows_it(world: World) -> None:
     text = await world.call("lock_lab", lab=LAB)
     assert text.startswith(f"TP was asked to mark {LAB} as taken by demo.")
-    assert "unlock_lab takes it away" in text
+    assert "unlock_lab removes it" in text
     assert f"- {LAB}: Running" in await world.call("list_labs")
     text = await world.call("unlock_lab", lab=LAB)
-    assert text.startswith(f"TP was asked to take demo's mark from {LAB}.")
+    assert text.startswith(f"TP was asked to remove demo's mark from {LAB}.")
     assert f"- {LAB}: Available" in await world.call("list_labs")
     assert world.written == ["lock_lab", "lock_lab"]
 

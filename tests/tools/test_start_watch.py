@@ -141,7 +141,7 @@ async def test_a_lab_that_becomes_available_ends_a_watch(world: World) -> None:
         ),
         ({**RUN, "done_match": {"path": "a", "gte": float("nan")}}, ["done_match.gte is NaN, but must be a finite"]),
         ({**RUN, "done_match": {"path": "a", "exists": "yes"}}, ['done_match.exists is "yes", but must be true or']),
-        ({**RUN, "done_match": {"path": "a", "matches": 3}}, ["done_match.matches is 3, but must be a text"]),
+        ({**RUN, "done_match": {"path": "a", "matches": 3}}, ["done_match.matches is 3, but must be a string"]),
         ({**RUN, "done_match": {"path": "a", "matches": ""}}, ['done_match.matches is "", but must not be empty']),
         ({**RUN, "done_match": {"path": "a", "matches": "x" * 201}}, ["the pattern has 201 characters, and 200"]),
         ({**RUN, "fail_match": {"path": "a", "matches": "(x"}, "done_match": {"path": "a", "gte": 1}}, ["'(x'"]),

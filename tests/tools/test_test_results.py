@@ -128,7 +128,7 @@ async def test_long_failing_lines_make_pages_shorter(world: World, report_html: 
 @pytest.mark.parametrize("cursor", ["-1", "x", "99"])
 async def test_a_cursor_that_was_not_given_is_refused(world: World, exec_id: int, cursor: str) -> None:
     said = await world.refused(TOOL, exec_id=exec_id, cursor=cursor)
-    assert "which is not one that this list gave" in said
+    assert "which did not come from this list" in said
 
 
 async def test_a_report_is_fetched_once_for_a_principal_and_never_served_to_another_from_memory(
@@ -289,7 +289,7 @@ async def test_who_asks_of_a_run_s_tests_may_read_its_log(world: World, exec_id:
     await world.call(tool, exec_id=exec_id)
     assert "it was so" in await world.call("read_result", handle=f"log-{exec_id}")
     bob = Owner("local:bob", "environment:two", exact=True)
-    assert "Nothing is kept" in await world.refused("read_result", handle=f"log-{exec_id}", owner=bob)
+    assert "There is no stored result" in await world.refused("read_result", handle=f"log-{exec_id}", owner=bob)
 
 
 async def test_a_report_that_get_execution_told_of_is_kept_without_reading_it_again(world: World, exec_id: int) -> None:

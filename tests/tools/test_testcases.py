@@ -24,8 +24,8 @@ def tree_of(*ids: str) -> JsonValue:
 
 async def test_too_many_ids_are_told_as_directories_with_counts(world: World) -> None:
     assert await world.call("list_testcases") == (
-        "155 tests: too many to list, so here is where they are.\n\n"
-        "Where (directory, file or class), and how many:\n"
+        "155 tests: too many to list, so these are their places.\n\n"
+        "Places (directory, file or class) with their numbers of tests:\n"
         "- Tests_CLI: 50\n- Tests_GUI: 7\n- Tests_HA: 6\n- Tests_Log: 6\n- Tests_Switch: 86\n\n"
         'Narrow it with prefix or search, or list the ids page by page: list_testcases(cursor="0").'
     )
@@ -64,7 +64,7 @@ async def test_a_wrong_prefix_is_refused_with_the_nearest(world: World) -> None:
 async def test_ids_are_paged_by_cursor_to_the_last_one(world: World) -> None:
     first = await world.call("list_testcases", prefix="Tests_CLI", cursor="0")
     assert first.startswith("50 tests below Tests_CLI; these are 1 to 40.")
-    assert first.endswith('list_testcases(prefix="Tests_CLI", cursor="40") goes on.')
+    assert first.endswith('list_testcases(prefix="Tests_CLI", cursor="40") shows the next page.')
     second = await world.call("list_testcases", prefix="Tests_CLI", cursor="40")
     assert second.startswith("50 tests below Tests_CLI; these are 41 to 50.")
     assert second.endswith("Pass them to run_pytest as testcase.")
@@ -75,7 +75,7 @@ async def test_ids_are_paged_by_cursor_to_the_last_one(world: World) -> None:
 @pytest.mark.parametrize("cursor", ["50", "-1", "x", "99999999999", "²"])
 async def test_a_cursor_that_was_never_given_is_refused(world: World, cursor: str) -> None:
     text = await world.refused("list_testcases", prefix="Tests_CLI", cursor=cursor)
-    assert f"cursor is '{cursor}', which is not one that this list gave." in text
+    assert f"cursor is '{cursor}', which did not come from this list." in text
     assert 'cursor="0"' in text
 
 

@@ -57,7 +57,7 @@ async def test_the_password_of_a_command_is_neither_shown_nor_kept(world: World)
             {"mode": "build", "build_number": 815},
             ["build_number is 815: as a number it may have lost a leading zero", '"815" or "0815"'],
         ),
-        ({"mode": "build", "build_number": True}, ["build_number is true, but must be a text in quotes"]),
+        ({"mode": "build", "build_number": True}, ["build_number is true, but must be a string in quotes"]),
         ({"mode": "build", "build_number": "latest"}, ["build_number", "1 to 10 digits", '"6957"']),
         (
             {"mode": "build", "build_number": "6957", "version": "7.6.5"},

@@ -38,11 +38,11 @@ async def test_an_end_that_waits_goes_along_and_one_that_was_seen_does_not(world
     await started(world, OTHER_CHAT)
     text = await world.call("hand_over_watch", watch_id=watch_id, conversation=OTHER_CHAT.handle)
     assert f"It belongs to conversation {OTHER_CHAT.handle} now" in text
-    assert "Its end went with it" in text
+    assert "Its end was not seen yet and will be reported there" in text
     for _ in range(2):
         await world.call("wait_for_watch", owner=OTHER_CHAT, watch_id=watch_id)
     await world.services.inbox._store.mark_seen([watch_id], 0.0)
-    assert "was seen before" in await world.call("hand_over_watch", watch_id=watch_id)
+    assert "was already seen" in await world.call("hand_over_watch", watch_id=watch_id)
 
 
 async def test_handing_over_what_is_there_already_changes_nothing(world: World) -> None:
@@ -74,7 +74,7 @@ async def test_a_list_says_how_an_end_was_told_and_whether_it_was_seen(world: Wo
     await world.services.deliveries.record(watch_id, Channel.SUBSCRIPTION, "sent")
     await world.services.inbox._store.mark_seen([watch_id], 0.0)
     text = await world.call("list_watches")
-    assert "; its end was seen; told by webhook, 2 times (answered 200); told by subscription (sent)): " in text
+    assert "; its end was seen; sent by webhook, 2 times (answered 200); sent by subscription (sent)): " in text
 
 
 async def test_a_list_of_all_conversations_names_them(world: World) -> None:

@@ -132,11 +132,11 @@ async def test_a_run_that_goes_on_is_told_without_the_words_for_upgrades(world: 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"watch_id": "446"}, 'watch_id is "446", but must be as in "w_7k3m9q2d"'),
-        ({"watch_id": 446}, 'watch_id is 446, but must be as in "w_7k3m9q2d"'),
-        ({"watch_id": ["w_00000000", 1]}, 'watch_id is ["w_00000000", 1], but must be as in "w_7k3m9q2d"'),
+        ({"watch_id": "446"}, 'watch_id is "446", but must be like "w_7k3m9q2d"'),
+        ({"watch_id": 446}, 'watch_id is 446, but must be like "w_7k3m9q2d"'),
+        ({"watch_id": ["w_00000000", 1]}, 'watch_id is ["w_00000000", 1], but must be like "w_7k3m9q2d"'),
         ({"watch_id": []}, "watch_id has 0 items, but must have at least 1"),
-        ({"watch_id": ["w_00000000"] * 21}, "watch_id has 21 items, but may have at most 20"),
+        ({"watch_id": ["w_00000000"] * 21}, "watch_id has 21 items, but must have at most 20"),
         ({"watch_id": "w_00000000", "until": "done"}, 'until is "done", but must be '),
         ({"watch_id": "w_00000000", "max_wait_seconds": 241}, "max_wait_seconds is 241, but must be at most 240"),
         ({"watch_id": "w_00000000", "max_wait_seconds": -1}, "max_wait_seconds is -1, but must be at least 0"),
@@ -153,7 +153,7 @@ async def test_cancelling_a_watch_leaves_the_upgrade_alone_and_says_so(world: Wo
     watch_id = await started_upgrade(world)
     text = await world.call("cancel_watch", watch_id=watch_id)
     assert text == (
-        f"[{watch_id}] upgrade of {LAB} to build 6955 is no longer watched. What it watched goes on; its end will "
+        f"[{watch_id}] upgrade of {LAB} to build 6955 is no longer watched. The job goes on, and its end will "
         "not be reported.\n\nThe upgrade itself cannot be cancelled."
     )
     assert world.written == ["start_upgrade"]
@@ -208,7 +208,7 @@ async def of_another_tp(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
 
 async def test_a_watch_of_another_tp_is_told_as_such_and_not_waited_for(world: World, of_another_tp: str) -> None:
     text = await world.call("wait_for_watch", watch_id=of_another_tp, max_wait_seconds=240)
-    assert f"belongs to the TP at {BASE_URL}, which this server does not look at" in text
+    assert f"belongs to the TP at {BASE_URL}, which this server does not poll" in text
     assert "is watched in the background" not in text
 
 
@@ -216,7 +216,7 @@ async def test_no_call_is_offered_that_would_reach_another_job_on_the_tp_of_toda
     world: World, of_another_tp: str
 ) -> None:
     listed = await world.call("list_watches")
-    assert f"(of the TP at {BASE_URL}, which this server does not look at)" in listed
+    assert f"(on the TP at {BASE_URL}, which this server does not poll)" in listed
     assert "wait_for_watch(" not in listed
     cancelled = await world.call("cancel_watch", watch_id=of_another_tp)
     assert f"It belongs to the TP at {BASE_URL}." in cancelled

@@ -41,7 +41,7 @@ class CancelExecutionArguments(ExecutionArguments):
 
 
 class ListExecutionsArguments(ToolArguments):
-    """What `list_executions` takes."""
+    """The arguments of `list_executions`."""
 
     lab: Annotated[str, Field(description="Only executions on this lab.", examples=["AT16_Combined_FSW"])] = ""
 
@@ -196,9 +196,9 @@ async def list_executions(arguments: ListExecutionsArguments, call: Call) -> Doc
         return Document(f"TP lists no recent execution of {user}{on}.")
     going_on = sum(1 for row in found if row.in_flight)
     return Document(
-        f"{count_of(len(found), 'recent execution')} of {user}; {going_on} going on.",
+        f"{count_of(len(found), 'recent execution')} of {user}; {going_on} running.",
         (ItemList(heading="Executions", items=tuple(map(_summary_line, found)), rest="narrow it with lab"),),
-        "get_execution tells one in full.",
+        "get_execution shows one in full.",
     )
 
 

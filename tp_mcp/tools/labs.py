@@ -27,7 +27,7 @@ PEOPLE_SHOWN = 6
 
 
 class ListLabsArguments(ToolArguments):
-    """What `list_labs` takes."""
+    """The arguments of `list_labs`."""
 
     search: Annotated[str, Field(description="Part of the lab's name; case is ignored.", examples=["AT16"])] = ""
 
@@ -43,7 +43,7 @@ async def list_labs(arguments: ListLabsArguments, call: Call) -> Document:
     free = sum(1 for lab in found if lab.status == "Available")
     matching = f" matching {arguments.search!r} (of {len(labs)})" if len(found) < len(labs) else ""
     conclusion = f"{count_of(len(found), 'lab')}{matching} that {word(user)} may use; {free} available."
-    step = "The name is the testbed of start_upgrade and the lab of run_pytest."
+    step = "Use the name as testbed of start_upgrade and as lab of run_pytest."
     few = Document(conclusion, (_listed(found, PEOPLE_SHOWN, DEVICES_SHOWN),), step)
     full = Document(conclusion, (_listed(found, None, None),), step)
     return few if few == full else replace(few, full=full)
@@ -72,7 +72,7 @@ def _few(names: Sequence[str], most: int | None) -> str:
 
 
 class LabArguments(ToolArguments):
-    """What the tools about one lab take."""
+    """The arguments of the tools about one lab."""
 
     lab: Annotated[str, Field(description="Lab (= testbed) name from list_labs.", examples=["AT16_Combined_FSW"])]
     confirm: Confirm = None
@@ -80,25 +80,25 @@ class LabArguments(ToolArguments):
 
 async def lock_lab(arguments: LabArguments, call: Call) -> Document:
     """Mark a lab as taken."""
-    if (told := await _sent(arguments, call, LockAction.LOCK)) is not None:
-        return told
+    if (unconfirmed := await _sent(arguments, call, LockAction.LOCK)) is not None:
+        return unconfirmed
     lab, user = word(arguments.lab), word(await call.services.client.username())
     return Document(
         f"TP was asked to mark {lab} as taken by {user}.",
-        next_step="The mark tells people; nothing is kept from running there. unlock_lab takes it away.",
+        next_step="The mark informs people; it does not prevent jobs. unlock_lab removes it.",
     )
 
 
 async def unlock_lab(arguments: LabArguments, call: Call) -> Document:
-    """Take the mark away."""
-    if (told := await _sent(arguments, call, LockAction.UNLOCK)) is not None:
-        return told
+    """Remove the mark from a lab."""
+    if (unconfirmed := await _sent(arguments, call, LockAction.UNLOCK)) is not None:
+        return unconfirmed
     lab, user = word(arguments.lab), word(await call.services.client.username())
-    return Document(f"TP was asked to take {user}'s mark from {lab}.", next_step="list_labs shows what is available.")
+    return Document(f"TP was asked to remove {user}'s mark from {lab}.", next_step="list_labs shows what is available.")
 
 
 async def _sent(arguments: LabArguments, call: Call, action: LockAction) -> Document | None:
-    """Send it, and return None; or return what to tell instead, because it has to be confirmed first."""
+    """Send the request and return None, or return the plan that has to be confirmed first."""
     services = call.services
     lab = guard_name("lab", arguments.lab)
     await services.catalogue.require_lab("lab", lab)
@@ -118,7 +118,7 @@ async def _sent(arguments: LabArguments, call: Call, action: LockAction) -> Docu
 
 
 class ListVersionsArguments(ToolArguments):
-    """What `list_versions` takes: nothing."""
+    """The arguments of `list_versions`: none."""
 
 
 async def list_versions(_arguments: ListVersionsArguments, call: Call) -> Document:

@@ -1,4 +1,4 @@
-"""Finding test ids."""
+"""Test ids: find them by words, by directory, and page by page."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ PAGE_SIZE = 40
 """Most ids in one answer: about 2,000 characters."""
 
 PAGE_MAX = Size(4_000, 15_000)
-"""Most text of the ids in one answer: less than what a result has room for, so that none of a page is cut off it."""
+"""Largest text of the ids in one answer; it fits into a result, so that no page is cut."""
 
 GROUPS_SHOWN = 60
 
 
 class ListTestcasesArguments(ToolArguments):
-    """What `list_testcases` takes."""
+    """The arguments of `list_testcases`."""
 
     search: Annotated[
         str, Field(description="Words that the id must contain; case is ignored.", examples=["radius server"])
@@ -39,7 +39,7 @@ class ListTestcasesArguments(ToolArguments):
 
 
 async def list_testcases(arguments: ListTestcasesArguments, call: Call) -> Document:
-    """List test ids, or where they are when they are too many."""
+    """List test ids or, if there are too many, their directories and files."""
     catalogue = call.services.catalogue
     tree = await catalogue.tests()
     prefix = arguments.prefix.strip("/")
@@ -63,7 +63,7 @@ async def list_testcases(arguments: ListTestcasesArguments, call: Call) -> Docum
         return _page(found, offset_of(arguments.cursor, len(found)), what, notes, arguments)
     groups = _groups(found, prefix)
     step = f"Narrow it with prefix or search, or list the ids page by page: {_next_call(arguments, 0)}."
-    conclusion = f"{what}: too many to list, so here is where they are."
+    conclusion = f"{what}: too many to list, so these are their places."
     full = Document(conclusion, (*notes, _places(groups)), step)
     if len(groups) <= GROUPS_SHOWN:
         return full
@@ -73,7 +73,7 @@ async def list_testcases(arguments: ListTestcasesArguments, call: Call) -> Docum
 
 def _places(groups: Sequence[tuple[str, int]]) -> ItemList:
     return ItemList(
-        heading="Where (directory, file or class), and how many",
+        heading="Places (directory, file or class) with their numbers of tests",
         items=tuple(f"{group}: {count}" for group, count in groups),
         rest="narrow it with prefix or search",
     )
@@ -105,7 +105,7 @@ def _page(
     return Document(
         shown,
         (*notes, ItemList(heading="Test ids", items=tuple(found[offset:end]))),
-        f"{_next_call(arguments, end)} goes on." if more else "Pass them to run_pytest as testcase.",
+        f"{_next_call(arguments, end)} shows the next page." if more else "Pass them to run_pytest as testcase.",
     )
 
 
@@ -125,7 +125,7 @@ def _groups(found: Sequence[str], prefix: str) -> list[tuple[str, int]]:
         counts = Counter(_one_level_down(test_id, group) for test_id in found)
         if len(counts) > 1 or group in counts:
             return list(counts.items())
-        # A single directory or file tells nothing: look inside it.
+        # A single directory or file gives no choice: look inside it.
         group = next(iter(counts))
 
 

@@ -14,7 +14,7 @@ from tp_mcp.tools.framework import wait, watch_documents
 from tp_mcp.tools.framework.arguments import ToolArguments
 from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.wait import waited_to_begin
-from tp_mcp.tools.framework.watch_documents import how_told
+from tp_mcp.tools.framework.watch_documents import delivery_notes
 from tp_mcp.tools.starts.chain_arguments import begun
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.waiting import Awaited, Until, fingerprint_of
@@ -98,7 +98,7 @@ class HandOverWatchArguments(ToolArguments):
 
 
 async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
-    """List watches with how they stand."""
+    """List watches with their states."""
     services = call.services
     states = {"active": UNENDED, "ended": ENDED, "all": tuple(WatchState)}[arguments.state]
     watches = await services.registry.list(call.owner, all_conversations=arguments.all_conversations, states=states)
@@ -110,7 +110,7 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
         return Document(f"There is no {kind}watch in {whose}.", next_step=hint)
     going_on = [watch for watch in watches if not watch.state.ended and services.registry.looks_at(watch)]
     now = services.clock.now()
-    told = await how_told(watches, call, name_conversations=arguments.all_conversations)
+    notes = await delivery_notes(watches, call, name_conversations=arguments.all_conversations)
     here = (Paragraph(f"This conversation is {call.owner.handle}."),) if arguments.all_conversations else ()
     # The registry returns no more than this, so there may be older ones.
     most = f" These are the newest {LIST_LIMIT}; older ones are not listed." if len(watches) == LIST_LIMIT else ""
@@ -121,7 +121,7 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
             ItemList(
                 heading="Newest first",
                 items=tuple(
-                    _line(watch, now, here=services.registry.looks_at(watch), told=told.get(watch.id, ""))
+                    _line(watch, now, here=services.registry.looks_at(watch), note=notes.get(watch.id, ""))
                     for watch in watches
                 ),
                 rest=f"{watch_documents.call_words('list_watches', state='active')} lists those that go on",
@@ -132,7 +132,7 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
 
 
 async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Document:
-    """Wait for the first of some watches to end, or tell how they stand."""
+    """Wait for the first of some watches to end, or return their states."""
     services, until = call.services, Until(arguments.until)
     wait.check_wait(arguments.max_wait_seconds, call)
     watch_ids = tuple(dict.fromkeys(arguments.watch_id))
@@ -149,8 +149,8 @@ async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Docume
     seconds = 0.0 if call.detached else max_wait_seconds
     waited = await services.registry.wait_for_first(here, call.owner, seconds=seconds, until=until, report=call.report)
     after = {watch.id: watch for watch in await services.recorder.briefed(waited)}
-    stand = [after.get(watch.id, watch) for watch in before]
-    return wait.told([fingerprint_of(watch) for watch in before], stand, call, seconds=seconds, until=until)
+    latest = [after.get(watch.id, watch) for watch in before]
+    return wait.wait_document([fingerprint_of(watch) for watch in before], latest, call, seconds=seconds, until=until)
 
 
 async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
@@ -167,39 +167,39 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
         )
     watch = await services.registry.cancel(watch.id, call.owner, reason="Cancelled by the conversation.")
     if watch.state is not WatchState.CANCELLED:
-        # It ended between the look and the cancellation.
+        # The job ended before the cancellation.
         call.visit.reported.add(watch.id)
         return watch_documents.ended(watch)
     kind = kind_of(watch)
     if not services.registry.looks_at(watch):
-        # The same number on the TP that this server speaks to is another job.
+        # On this server's TP the same number is another job.
         step = f"It belongs to the TP at {watch.server}."
     else:
         step = "" if kind is None else kind.after_cancelled_watch(watch)
-    chained = " Nothing follows it any more." if watch.chain is not None and watch.chain.links else ""
-    told = f"{messages.headline(watch)}. What it watched goes on; its end will not be reported.{chained}"
-    return Document(told, next_step=step)
+    chained = " Its next steps are cancelled too." if watch.chain is not None and watch.chain.links else ""
+    cancelled = f"{messages.headline(watch)}. The job goes on, and its end will not be reported.{chained}"
+    return Document(cancelled, next_step=step)
 
 
-def _line(watch: Watch, now: float, *, here: bool, told: str) -> str:
+def _line(watch: Watch, now: float, *, here: bool, note: str) -> str:
     if not here:
         return watch_documents.elsewhere_line(watch)
     if not watch.state.ended:
         progress = messages.progress_line(watch, now)
-        return f"{messages.headline(watch)} ({progress}{told}): {watch_documents.wait_call(watch)}"
+        return f"{messages.headline(watch)} ({progress}{note}): {watch_documents.wait_call(watch)}"
     # One that has ended has elapsed no further than its end.
     ago = format_duration(now - watch.since - watch.elapsed(now))
     look = watch_documents.look_call(watch)
-    ended = f"{messages.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))}{told})"
+    ended = f"{messages.headline(watch)} ({ago} ago, after {format_duration(watch.elapsed(now))}{note})"
     if watch.chain is not None and watch.chain.next is not None:
-        # Until its row is written, nothing else tells that the chain goes on.
+        # Before the next step has a row, only this shows that the chain continues.
         following = watch_documents.call_words("wait_for_watch", watch_id=watch.chain.next.id)
         return f"{ended}; next in its chain, by itself: {following}"
     return f"{ended}: {look}" if look else ended
 
 
 async def hand_over_watch(arguments: HandOverWatchArguments, call: Call) -> Document:
-    """Let a watch belong to another conversation, and say what went with it."""
+    """Move a watch to another conversation."""
     services = call.services
     before = await services.registry.get(arguments.watch_id, call.owner)
     to = await _conversation(arguments.conversation, call)
@@ -210,12 +210,14 @@ async def hand_over_watch(arguments: HandOverWatchArguments, call: Call) -> Docu
     end = (await services.conversations.ends([watch.id])).get(watch.id)
     moved = f"{messages.headline(watch)}. It belongs to {whose} now, and no longer to {before.owner.handle}."
     if not watch.state.ended:
-        told = "Its end will be told there."
+        end_words = "Its end will be reported there."
     elif end is not None and end.seen_at is None:
-        told = "Its end went with it: it was not seen yet, and is told there."
+        end_words = "Its end was not seen yet and will be reported there."
     else:
-        told = "Its end was seen before, and is not told again."
-    return Document(moved, (Paragraph(told),), f"There, {watch_documents.wait_call(watch)} tells how it stands.")
+        end_words = "Its end was already seen and is not reported again."
+    return Document(
+        moved, (Paragraph(end_words),), f"In that conversation, {watch_documents.wait_call(watch)} shows it."
+    )
 
 
 async def _conversation(handle: str | None, call: Call) -> Owner:
@@ -228,7 +230,7 @@ async def _conversation(handle: str | None, call: Call) -> Owner:
     others = ", ".join(each.handle for each in there_are[:10]) or "none that has a watch"
     raise InvalidArgumentError(
         f"hand_over_watch was not called: there is no conversation {handle} of yours that has a watch.",
-        remedy=f"There are: {others}. Or call it in the conversation that is to get the watch, without `conversation`.",
+        remedy=f"There are: {others}. Or call it in the conversation that shall get the watch, without `conversation`.",
     )
 
 
@@ -273,8 +275,8 @@ MORE_TOOLS = (
         name="hand_over_watch",
         title="Hand a watch over",
         description=(
-            "Let a watch of another of your conversations belong to this one, so that its end is told here; or give "
-            "one to a conversation that list_watches(all_conversations=true) names. The job goes on as it is."
+            "Move a watch from another of your conversations to this one, so that its end is reported here, or to a "
+            "conversation named by list_watches(all_conversations=true). The job is not affected."
         ),
         arguments=HandOverWatchArguments,
         run=hand_over_watch,

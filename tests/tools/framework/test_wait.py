@@ -54,9 +54,7 @@ async def test_a_wait_for_several_returns_with_the_first_end_and_tells_how_the_o
 async def test_a_wait_for_several_that_runs_out_tells_how_each_stands(world: World) -> None:
     watch_ids = [await begun(world, **UPGRADE), await begun(world, **OTHER_UPGRADE)]
     text = await while_time_passes(world, world.call("wait_for_watch", watch_id=watch_ids, max_wait_seconds=20))
-    assert text.startswith(
-        "0 of 2 watches ended; 2 going on. Not finished after waiting 20 s.\n\nHow they stand:\n- [w_"
-    )
+    assert text.startswith("0 of 2 watches ended; 2 going on. Not finished after waiting 20 s.\n\nStatus:\n- [w_")
     assert text.count("is under way (") == text.count(", 20 s)\n") == 2
 
 
@@ -73,7 +71,7 @@ async def test_ends_beyond_what_one_result_tells_in_full_stay_in_the_inbox(
     await world.advance(400)
     text = await world.call("wait_for_watch", watch_id=[one, two])
     assert text.count(" is done, after ") == 2
-    monkeypatch.setattr(wait, "MAX_TOLD_IN_FULL", 1)
+    monkeypatch.setattr(wait, "MAX_ENDS_IN_FULL", 1)
     text = await world.call("wait_for_watch", watch_id=[one, two])
     assert text.startswith(f"2 of 2 watches ended; 0 going on.\n\n[{one}] upgrade of {LAB} to build 6955 is done")
     assert f'- [{two}] upgrade of {OTHER_LAB} to build 6955 is done: wait_for_watch(watch_id="{two}")' in text
@@ -86,7 +84,7 @@ async def test_a_watch_of_another_tp_does_not_keep_a_wait_for_several(
     looks_at = world.services.registry.looks_at
     monkeypatch.setattr(world.services.registry, "looks_at", lambda watch: looks_at(watch) and watch.id != theirs)
     text = await world.call("wait_for_watch", watch_id=[mine, theirs], max_wait_seconds=0)
-    assert f"[{theirs}] upgrade of {OTHER_LAB} to build 6955 is under way (of the TP at " in text
+    assert f"[{theirs}] upgrade of {OTHER_LAB} to build 6955 is under way (on the TP at " in text
 
 
 async def test_a_watch_that_is_not_there_refuses_the_wait_for_all(world: World) -> None:
@@ -113,10 +111,10 @@ async def test_a_wait_for_a_failure_returns_while_the_run_goes_on(world: World) 
     text = await while_time_passes(
         world, world.call("wait_for_watch", watch_id=started[1:11], max_wait_seconds=60, until="first_failure")
     )
-    assert "is under way. Something of it has failed; the rest goes on.\n\nNow: Running, 4 passed, 1 failed" in text
+    assert "is under way. A part has failed; the rest goes on.\n\nNow: Running, 4 passed, 1 failed" in text
     both = [started[1:11], await begun(world, **OTHER_UPGRADE)]
     text = await world.call("wait_for_watch", watch_id=both, until="first_failure")
-    assert text.startswith("0 of 2 watches ended; 2 going on. Something of it has failed; the rest goes on.")
+    assert text.startswith("0 of 2 watches ended; 2 going on. A part has failed; the rest goes on.")
     assert text.count(", as asked for") == 1
 
 
@@ -125,7 +123,7 @@ async def test_a_wait_for_a_failure_that_does_not_come_says_so(world: World) -> 
     text = await while_time_passes(
         world, world.call("wait_for_watch", watch_id=watch_id, max_wait_seconds=3, until="first_failure")
     )
-    assert "Nothing failed, and not finished, after waiting 3 s." in text
+    assert "No failure yet, and not finished after waiting 3 s." in text
 
 
 # In the call that starts something ------------------------------------------------------------------------------------

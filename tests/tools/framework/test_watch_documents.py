@@ -34,7 +34,7 @@ def test_after_an_upgrade_tests_can_run() -> None:
 
 def test_after_an_upgrade_that_is_only_probably_the_own_one_a_look_comes_first() -> None:
     doubtful = ended(reading=replace(Reading(Verdict.DONE, "SUCCESS"), probable=True))
-    assert watch_documents.next_step(doubtful) == 'get_upgrade(testbed="AT16") shows what TP knows of it.'
+    assert watch_documents.next_step(doubtful) == 'get_upgrade(testbed="AT16") shows its status on TP.'
 
 
 def test_after_a_start_that_was_refused_there_is_nothing_to_look_at() -> None:

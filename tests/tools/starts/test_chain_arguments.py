@@ -109,7 +109,7 @@ async def test_a_lab_that_is_lost_until_then_is_an_end_of_its_own(world: World) 
 async def test_a_cancelled_watch_is_followed_by_nothing_and_says_so(world: World) -> None:
     text = await world.call("start_upgrade", **UPGRADE, on_done=RUN, on_fail=RUN)
     said = await world.call("cancel_watch", watch_id=ids(text)[0])
-    assert "Nothing follows it any more." in said
+    assert "Its next steps are cancelled too." in said
     await world.advance(600)
     assert world.written == ["start_upgrade"]
     assert await ends(world) == {}

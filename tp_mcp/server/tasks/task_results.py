@@ -94,7 +94,9 @@ async def completed(task: WatchTask, watches: tuple[Watch, ...], services: Servi
         return TaskResult(await _text(gone, task, services), is_error=True, reported=())
     call = Call(task.owner, Visit(task.owner), services, _tell_nobody)
     fingerprints = dict(zip(task.watch_ids, task.fingerprints, strict=True))
-    document = wait.told([fingerprints[watch.id] for watch in watches], watches, call, seconds=0, until=task.until)
+    document = wait.wait_document(
+        [fingerprints[watch.id] for watch in watches], watches, call, seconds=0, until=task.until
+    )
     is_error = False
     if len(watches) == 1:
         [watch] = watches

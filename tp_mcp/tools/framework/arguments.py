@@ -11,7 +11,7 @@ from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.results.text import echoed, nearest
 
 TEXT_MAX_CHARACTERS = 10_000
-"""Longest text in an argument, where nothing shorter is said."""
+"""Longest text in an argument that has no limit of its own."""
 
 _LEFT_OUT = frozenset(
     {
@@ -27,12 +27,12 @@ _LEFT_OUT = frozenset(
     }
 )
 _LEFT_OUT_IF_EMPTY = frozenset({"default", "exclusiveMinimum", "minimum"})
-"""Zero and less say nothing of a number that counts something, and no default says nothing at all."""
+"""Keywords that tell a reader nothing if their value is zero or empty."""
 
 GIVEN_MAX_CHARACTERS = 80
 MAX_PROBLEMS = 5
 
-_TEXT = "is {given}, but must be a text in quotes"
+_TEXT = "is {given}, but must be a string in quotes"
 _WHOLE = "is {given}, but must be a whole number"
 _NUMBER = "is {given}, but must be a number"
 _TRUTH = "is {given}, but must be true or false"
@@ -58,17 +58,17 @@ _WORDS = {
     "greater_than_equal": "is {given}, but must be at least {ge:g}",
     "less_than_equal": "is {given}, but must be at most {le:g}",
     "too_short": "has {actual_length} items, but must have at least {min_length}",
-    "too_long": "has {actual_length} items, but may have at most {max_length}",
+    "too_long": "has {actual_length} items, but must have at most {max_length}",
     "string_too_short": "is {given}, but must not be empty",
     "string_too_long": "has more than {max_length} characters",
 }
-"""By pydantic's name of a problem, what to say of the argument; its own words speak of Python."""
+"""Message for each of pydantic's types of errors; pydantic's own messages describe Python types."""
 
-_OTHERWISE = "is {given}, but must be as in {example}"
+_OTHERWISE = "is {given}, but must be like {example}"
 
 
 class ToolArguments(BaseModel):
-    """The arguments of a tool. What is not named here is refused."""
+    """Base of all arguments of tools. Unknown arguments are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=TEXT_MAX_CHARACTERS)
 
@@ -98,8 +98,8 @@ def schema_of(arguments: type[BaseModel]) -> dict[str, JsonValue]:
 
 
 def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, JsonValue]:
-    """Return a schema with the definitions in place of their references, without what `schema_of` leaves out."""
-    # An argument without a value is left out of the call, so that nobody has to write null.
+    """Return a schema with references replaced by their definitions, without the keywords that are left out."""
+    # A caller omits an optional argument instead of passing null.
     kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
     if len(kinds) == 1:
         schema = {**kinds[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
@@ -122,7 +122,7 @@ def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
 
 
 def argument_error(tool: str, arguments: type[BaseModel], error: ValidationError) -> InvalidArgumentError:
-    """Return what is wrong with a call's arguments: which, what was given, and what is allowed."""
+    """Return the error for wrong arguments: it names each argument, its value and the allowed values."""
     details = error.errors(include_url=False)
     problems = [_problem(arguments, detail) for detail in details[:MAX_PROBLEMS]]
     if len(details) > MAX_PROBLEMS:
@@ -130,7 +130,7 @@ def argument_error(tool: str, arguments: type[BaseModel], error: ValidationError
     names = ", ".join(arguments.model_fields) or "none"
     return InvalidArgumentError(
         f"{tool} was not called: {'; '.join(problems)}.",
-        remedy=f"Its arguments are: {names}. Mend them and call again.",
+        remedy=f"Its arguments are: {names}. Correct the call and repeat it.",
     )
 
 
@@ -145,8 +145,8 @@ def _problem(arguments: type[BaseModel], detail: ErrorDetails) -> str:
         return f"there is no argument {where}{meant}"
     words = _WORDS.get(kind, _OTHERWISE)
     context: Mapping[str, Any] = detail.get("ctx", {})
-    told = words.format(given=_given(detail["input"]), example=_example(arguments, where), **context)
-    return f"{where} {told}"
+    problem = words.format(given=_given(detail["input"]), example=_example(arguments, where), **context)
+    return f"{where} {problem}"
 
 
 def _path(detail: ErrorDetails) -> str:
@@ -154,7 +154,7 @@ def _path(detail: ErrorDetails) -> str:
 
 
 def _names_beside(arguments: type[BaseModel], detail: ErrorDetails) -> tuple[str, ...]:
-    """Return the names that are allowed where an unknown one was found."""
+    """Return the allowed names beside an unknown one."""
     model = arguments
     for part in detail["loc"][:-1]:
         annotation = model.model_fields[str(part)].annotation

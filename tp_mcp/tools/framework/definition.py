@@ -20,7 +20,7 @@ from tp_mcp.watch.delivery.waiting import Awaited, Report
 from tp_mcp.watch.model.watch import Owner, Watch
 
 MASKED_ARGUMENTS = frozenset({"command"})
-"""What is not written as it was passed: it holds a password that nobody has told apart yet."""
+"""Arguments that are not written to the audit log, because they contain a password."""
 
 Arguments = TypeVar("Arguments", bound=ToolArguments)
 Result = TypeVar("Result")
@@ -31,16 +31,15 @@ class Call:
     """One call of a tool.
 
     Attributes:
-        owner: who calls, and in which conversation.
-        visit: what the conversation's inbox knows of this call.
-        services: what the tool may use.
-        report: tells the client how the watches that are waited for stand; does nothing where it did not ask to be
-            told.
-        follows: the ended watch whose chain this call carries on; None for a call of a client.
-        asker: asks the client's user; None where that cannot be done.
-        id: what the audit log's lines of this call have in common.
-        detached: nothing waits within the call, whatever it asks for: its result may come later, as a task.
-        awaits: what the call would wait for; the tool adds it.
+        owner: the caller and their conversation.
+        visit: the conversation's inbox during this call.
+        services: everything that the tool can use.
+        report: sends progress of watches to the client; does nothing if the client did not ask for progress.
+        follows: the ended watch whose chain this call continues; None for a call of a client.
+        asker: asks the client's user; None if the client cannot.
+        id: identifies the call in the audit log.
+        detached: the call never waits, because its result can come later as a task.
+        awaits: the watches that the call would wait for; the tool adds them.
 
     """
 
@@ -62,17 +61,17 @@ class ToolDefinition(Generic[Arguments]):
     Attributes:
         name: at most 30 characters of `[a-z0-9_]`.
         title: a few words for a person.
-        description: everything a model needs to use it; it may see nothing else.
-        arguments: the model of its arguments, whose schema is shown.
-        run: does the work; raises errors of the project's tree.
-        read_only: it changes nothing, so a client need not ask its user.
-        destructive: it changes what cannot be changed back.
-        idempotent: calling it twice does no more than calling it once.
-        awaits: what it begins, or waits for, ends later: a client that takes tasks may get its result as one.
-        check: for a tool that a chain may call: everything that refuses it before it is sent, with the names of the
-            arguments that are stand-ins because their values are not known yet. Sends nothing.
-        typical_characters: what its result is written for; what is more is kept, and can be read by its handle.
-        likely: for such a tool, arguments that are well formed, to stand in for those.
+        description: everything that a model needs to use the tool; it may see nothing else.
+        arguments: the model of its arguments; clients see its schema.
+        run: does the work; raises errors of `tp_mcp.errors`.
+        read_only: the tool changes nothing, so a client need not ask its user.
+        destructive: the tool changes something on TP that cannot be undone.
+        idempotent: a second call changes nothing further.
+        awaits: the tool starts or awaits a job, so its result can be a task for clients that support tasks.
+        check: for a tool that a chain can call: checks a call as far as possible without sending it, given the names
+            of the arguments whose values are not known yet. None for other tools.
+        typical_characters: length of its result; the rest is stored and can be read with `read_result`.
+        likely: for a tool that a chain can call: well-formed values for arguments that are not known yet.
 
     """
 
@@ -93,9 +92,8 @@ class ToolDefinition(Generic[Arguments]):
         """Check the arguments and do the work.
 
         Raises:
-            InvalidArgumentError: the arguments are not what the tool takes; names the argument, what was given and
-                what is allowed.
-            TpMcpError: what else the tool raises.
+            InvalidArgumentError: an argument is wrong; the message names it, its value and the allowed values.
+            TpMcpError: any error of the tool.
 
         """
         if not self.destructive:
@@ -109,17 +107,17 @@ class ToolDefinition(Generic[Arguments]):
         work: Callable[[Arguments, Call], Awaitable[Result]],
         summary: Callable[[Result], str],
     ) -> Result:
-        """Check the arguments and do a part of the tool's work; the audit log gets its first and last line.
+        """Check the arguments and do a part of the tool's work, with its first and last line in the audit log.
 
         Args:
-            raw: the arguments as they came.
+            raw: the arguments before validation.
             call: the call.
             work: does the work.
-            summary: returns its outcome in a sentence.
+            summary: describes the outcome in one sentence.
 
         Raises:
-            InvalidArgumentError: the arguments are not what the tool takes.
-            TpMcpError: what the work raises.
+            InvalidArgumentError: an argument is wrong.
+            TpMcpError: any error of `work`.
 
         """
         trail = call.services.access.trail(call.owner, self.name, call.id)
@@ -129,7 +127,7 @@ class ToolDefinition(Generic[Arguments]):
         """Return the checked arguments.
 
         Raises:
-            InvalidArgumentError: they are not what the tool takes.
+            InvalidArgumentError: an argument is wrong.
 
         """
         try:
@@ -145,17 +143,17 @@ class ToolDefinition(Generic[Arguments]):
 async def _audited(
     trail: Trail, raw: Mapping[str, Any], work: Callable[[], Awaitable[Result]], summary: Callable[[Result], str]
 ) -> Result:
-    """Do the work of a call, and write the request before and the outcome after it.
+    """Do the work of a call; write the request before it and the outcome after it to the audit log.
 
     Args:
-        trail: the audit log's lines of this call.
-        raw: the arguments as they came.
+        trail: writes the audit log's lines of this call.
+        raw: the arguments before validation.
         work: does the work.
-        summary: returns the outcome in a sentence.
+        summary: describes the outcome in one sentence.
 
     Raises:
-        StoreError: the request could not be written down, so nothing was sent.
-        TpMcpError: what the work raises.
+        StoreError: the request could not be logged, so nothing was sent.
+        TpMcpError: any error of `work`.
 
     """
     await trail.write(Event.ASKED, _arguments(raw))

@@ -1,4 +1,4 @@
-"""Where a list goes on, page by page."""
+"""Lists in pages: the cursor that continues a list."""
 
 import re
 from typing import Annotated
@@ -11,16 +11,16 @@ Cursor = Annotated[str, Field(description="Cursor from the previous page.")]
 
 
 def offset_of(cursor: str, count: int) -> int:
-    """Return where to go on in a list of so many; at its beginning where there is no cursor.
+    """Return the index at which a list of `count` items continues; 0 without a cursor.
 
     Raises:
-        InvalidArgumentError: the cursor is not one that this list gave.
+        InvalidArgumentError: the cursor did not come from this list.
 
     """
     if not cursor:
         return 0
     if not re.fullmatch(r"[0-9]{1,9}", cursor) or int(cursor) >= count:
         raise InvalidArgumentError(
-            f"cursor is {cursor!r}, which is not one that this list gave.", remedy='Start over with cursor="0".'
+            f"cursor is {cursor!r}, which did not come from this list.", remedy='Start over with cursor="0".'
         )
     return int(cursor)

@@ -1,4 +1,4 @@
-"""Asking the user something in the middle of a call, where their client can."""
+"""Questions to the user during a call, for clients that can ask them."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -8,12 +8,12 @@ from tp_mcp.redaction import SafeText
 
 
 class Answer(Enum):
-    """What the user said."""
+    """The user's decision."""
 
     YES = auto()
     NO = auto()
     NONE = auto()
-    """They did not answer in time."""
+    """No answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Said:
     """The user's answer to a question.
 
     Attributes:
-        code: of the question.
-        answer: what they said.
+        code: the code of the question.
+        answer: the user's decision.
 
     """
 
@@ -31,29 +31,29 @@ class Said:
 
 
 class Asker(Protocol):
-    """Asks the client's user. There is one only where the client declared that it can."""
+    """Asks the client's user. It exists only for clients that declared this ability."""
 
     @property
     def earlier(self) -> Said | None:
-        """Return the answer that came with this call, to a question that an earlier round of it asked."""
+        """Return the answer to a question of an earlier round, if this call brought one."""
         ...
 
     async def ask(self, question: str, code: str) -> Said:
-        """Ask, and return the answer.
+        """Ask a question and return the answer.
 
         Raises:
-            QuestionForUser: the answer comes with another round of this call.
+            QuestionForUser: the answer comes with the next round of this call.
 
         """
         ...
 
 
-class QuestionForUser(Exception):  # noqa: N818 -- it is no error: it ends this round of a call
-    """The question that has to be answered before the call can go on.
+class QuestionForUser(Exception):  # noqa: N818 -- not an error: it ends this round of a call
+    """A question that the user has to answer before the call can continue.
 
     Attributes:
-        question: what to ask.
-        code: comes back with the answer.
+        question: the text of the question.
+        code: returns with the answer.
 
     """
 

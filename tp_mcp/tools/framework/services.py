@@ -1,4 +1,4 @@
-"""What tools work with. The composition root makes it, once TP and the store are opened."""
+"""The services that tools use. The composition root makes them once TP and the store are open."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tp_mcp.watch.registry import WatchRegistry
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything behind the tools.
+    """The services that tools use.
 
     Attributes:
         client: speaks to TP.

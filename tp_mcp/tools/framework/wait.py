@@ -1,4 +1,4 @@
-"""Waiting for watches within one call: the limit, and what is told when the wait is over."""
+"""Waiting for watches within one call: the limit, the wait, and the document at its end."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,8 +15,8 @@ from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.waiting import Awaited, Until, fingerprint_of, met
 from tp_mcp.watch.model.watch import Watch
 
-MAX_TOLD_IN_FULL = 5
-"""How many of several ends one result tells in full; further ones stay in the inbox."""
+MAX_ENDS_IN_FULL = 5
+"""Number of ends that one result shows in full; the others stay in the inbox."""
 
 WaitOfStart = Annotated[
     float,
@@ -27,33 +27,33 @@ WaitOfStart = Annotated[
 
 _NOT_YET = {
     Until.TERMINAL: "Not finished",
-    Until.FIRST_FAILURE: "Nothing failed, and not finished,",
+    Until.FIRST_FAILURE: "No failure yet, and not finished",
     Until.CHANGE: "No change",
 }
 _MET = {
     Until.TERMINAL: "",
-    Until.FIRST_FAILURE: " Something of it has failed; the rest goes on.",
+    Until.FIRST_FAILURE: " A part has failed; the rest goes on.",
     Until.CHANGE: " It has changed.",
 }
 
 
 def check_wait(seconds: float, call: Call) -> None:
-    """Check how long a call is to wait.
+    """Check the waiting time of a call.
 
     Raises:
-        InvalidArgumentError: it is longer than the configured limit.
+        InvalidArgumentError: the time exceeds the configured limit.
 
     """
     most = call.services.max_wait_seconds
     if seconds > most:
         raise InvalidArgumentError(
             f"max_wait_seconds is {seconds:g}, but must be at most {most:g}.",
-            remedy="A wait that runs out is a normal answer: the job goes on, and wait_for_watch waits on.",
+            remedy="Reaching the limit is normal: the job goes on, and wait_for_watch can wait again.",
         )
 
 
 async def waited_for(watch: Watch, call: Call, seconds: float) -> Watch:
-    """Return a watch that this call made, or found, once it has ended or the time is over."""
+    """Wait for a watch that this call made or found, and return it when it has ended or the time is over."""
     if not seconds or call.detached or watch.state.ended:
         return watch
     waited = await call.services.registry.wait(watch.id, call.owner, seconds=seconds, report=call.report)
@@ -64,24 +64,35 @@ async def waited_for(watch: Watch, call: Call, seconds: float) -> Watch:
 async def started(
     watch: Watch, call: Call, seconds: float, *, notes: tuple[str, ...] = (), advice: str = ""
 ) -> Document:
-    """Tell that something was started; where the call is to wait for it, how it stands afterwards."""
+    """Return the document for a started job; if the call waits, with the status after the wait."""
     call.awaits.append(Awaited((watch,)))
     if not seconds or call.detached or call.follows is not None:
         # Nobody waits for a step that follows another.
         return watch_documents.started(watch, notes=notes, advice=advice)
-    stands = await waited_for(watch, call, seconds)
+    latest = await waited_for(watch, call, seconds)
     call.services.inbox.made(call.owner, watch.id, named=True)
-    document = told([fingerprint_of(watch)], [stands], call, seconds=seconds, until=Until.TERMINAL)
-    # Once it has ended, what was to be known while it goes on is only in the way.
-    more = () if stands.state.ended else (*watch_documents.chain_sections(stands), *(Paragraph(note) for note in notes))
+    document = wait_document([fingerprint_of(watch)], [latest], call, seconds=seconds, until=Until.TERMINAL)
+    # The notes are about a running job.
+    more = () if latest.state.ended else (*watch_documents.chain_sections(latest), *(Paragraph(note) for note in notes))
     return Document(document.conclusion, (*document.sections, *more), document.next_step)
 
 
-def told(stood: Sequence[str], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until) -> Document:
-    """Tell how watches stand after a wait that began when they stood so, as `fingerprint_of` tells it."""
+def wait_document(
+    before: Sequence[str], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until
+) -> Document:
+    """Return the status of watches after a wait.
+
+    Args:
+        before: each watch's `fingerprint_of` from before the wait.
+        watches: the watches after the wait.
+        call: the call that waited.
+        seconds: length of the wait; 0 if it did not wait.
+        until: the end of the wait.
+
+    """
     if len(watches) > 1:
-        return _several(stood, watches, call, seconds=seconds, until=until)
-    [began], [watch] = stood, watches
+        return _several(before, watches, call, seconds=seconds, until=until)
+    [began], [watch] = before, watches
     if watch.state.ended:
         call.visit.reported.add(watch.id)
         return watch_documents.ended(watch)
@@ -89,18 +100,18 @@ def told(stood: Sequence[str], watches: Sequence[Watch], call: Call, *, seconds:
     return watch_documents.interim(watch, now, lead=_lead(seconds, until, is_met=met(until, began, watch)))
 
 
-def _several(stood: Sequence[str], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until) -> Document:
+def _several(before: Sequence[str], watches: Sequence[Watch], call: Call, *, seconds: float, until: Until) -> Document:
     now = call.services.clock.now()
     ended = [watch for watch in watches if watch.state.ended]
-    in_full = ended[:MAX_TOLD_IN_FULL]
+    in_full = ended[:MAX_ENDS_IN_FULL]
     call.visit.reported.update(watch.id for watch in in_full)
     others = [
-        (watch, met(until, began, watch)) for began, watch in zip(stood, watches, strict=True) if watch not in in_full
+        (watch, met(until, began, watch)) for began, watch in zip(before, watches, strict=True) if watch not in in_full
     ]
     going_on = [watch for watch, _ in others if not watch.state.ended]
     lead = _lead(seconds, until, is_met=any(is_met for _, is_met in others)) if not ended else ""
     lines = tuple(_line(watch, now, call, mark=is_met and not watch.state.ended) for watch, is_met in others)
-    heading = "The others" if in_full else "How they stand"
+    heading = "The others" if in_full else "Status"
     sections: list[Section] = [Paragraph(_end(watch)) for watch in in_full]
     if lines:
         sections.append(ItemList(heading, lines, rest="list_watches lists them"))
@@ -130,11 +141,11 @@ def _lead(seconds: float, until: Until, *, is_met: bool) -> str:
 
 
 BEGINS_SECONDS = 0.5
-"""How often it is looked whether a step that is due has begun: it takes a moment, or minutes while TP is away."""
+"""Interval of the checks whether a due step has begun: a moment later, or minutes later while TP is down."""
 
 
 async def waited_to_begin(watch_id: str, call: Call, seconds: float) -> float:
-    """Wait until a step has begun, or never will; return how much of the time is left."""
+    """Wait until a step has begun or is certain not to begin; return the remaining seconds."""
     registry, clock = call.services.registry, call.services.clock
     end = clock.now() + seconds
     while (left := end - clock.now()) > 0:
@@ -149,7 +160,7 @@ async def waited_to_begin(watch_id: str, call: Call, seconds: float) -> float:
 
 
 async def _before(watch_id: str, call: Call) -> Watch | None:
-    """Return the watch that a step waits for, itself or through a step between; None where it waits for none."""
+    """Return the watch that has to end before a step can begin; None if there is none."""
     if await _there(watch_id, call):
         return None
     found = await chains_with(watch_id, call)

@@ -1,4 +1,4 @@
-"""How tools tell of watches, in one voice."""
+"""Documents and lines about watches, shared by all tools."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,14 +40,14 @@ def look_call(watch: Watch) -> str:
 
 
 def start_line(watch: Watch) -> str:
-    """Return that something was started, or that this is not known yet, in a sentence that begins with the id."""
+    """Return a sentence, beginning with the id, that the job was started or that this is not known yet."""
     if watch.state is WatchState.STARTING:
         return f"[{watch.id}] It is not known yet whether the {watch.title} started."
     return f"{messages.headline(watch)}."
 
 
 def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> Document:
-    """Tell that something was started, or that it is not known yet whether it was."""
+    """Return the document for a started job, or for one that may not have started."""
     if watch.state is WatchState.STARTING:
         return Document(
             conclusion=start_line(watch),
@@ -55,11 +55,11 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
                 Paragraph(messages.reason_text(watch)),
                 *chain_sections(watch),
                 Paragraph(
-                    "It was sent once and is not sent again by itself. TP is being read to tell whether it started, "
-                    "and the result is reported in this conversation."
+                    "The request was sent once and is not repeated. The server now reads TP to find out whether the "
+                    "job started, and reports the result in this conversation."
                 ),
             ),
-            next_step=f"Do not start it again. {wait_call(watch)} tells what was found out.",
+            next_step=f"Do not start it again. {wait_call(watch)} shows the result.",
         )
     usual = () if watch.usual is None else (usual_words(watch.usual),)
     return Document(
@@ -73,7 +73,7 @@ def started(watch: Watch, *, notes: tuple[str, ...] = (), advice: str = "") -> D
 
 
 def chain_sections(watch: Watch) -> tuple[Section, ...]:
-    """Return the whole chain that a watch begins; empty where nothing follows it."""
+    """Return the chain that begins with a watch; empty if no step follows it."""
     if watch.chain is None:
         return ()
     lines = messages.chain_lines(watch.chain, f"[{watch.id}] {watch.title}")
@@ -81,7 +81,7 @@ def chain_sections(watch: Watch) -> tuple[Section, ...]:
 
 
 def interim(watch: Watch, now: float, *, lead: str = "") -> Document:
-    """Tell how a watch stands that goes on; `lead` follows the conclusion."""
+    """Return the status of an active watch; `lead` is appended to the conclusion."""
     lines = [*messages.interim_lines(watch, now), *messages.place_lines(watch.chain)]
     kind = kind_of(watch)
     if watch.usual is None and kind is not None and kind.usual:
@@ -94,26 +94,26 @@ def interim(watch: Watch, now: float, *, lead: str = "") -> Document:
 
 
 def elsewhere(watch: Watch) -> Document:
-    """Tell of a watch whose TP is not the one that this server is configured for."""
+    """Return the document for a watch on another TP than the one of this server."""
     return Document(
-        conclusion=f"{messages.headline(watch)}, as far as is known.",
-        sections=(Paragraph(f"It belongs to the TP at {watch.server}, which this server does not look at."),),
-        next_step="A server that is configured for that TP goes on with it.",
+        conclusion=f"{messages.headline(watch)}, as far as this server knows.",
+        sections=(Paragraph(f"It belongs to the TP at {watch.server}, which this server does not poll."),),
+        next_step="A server that is configured for that TP continues it.",
     )
 
 
 def elsewhere_line(watch: Watch) -> str:
-    """Return the same in one line, for a list."""
-    return f"{messages.headline(watch)} (of the TP at {watch.server}, which this server does not look at)"
+    """Return the content of `elsewhere` in one line, for a list."""
+    return f"{messages.headline(watch)} (on the TP at {watch.server}, which this server does not poll)"
 
 
 def ended(watch: Watch) -> Document:
-    """Tell the end of a watch."""
+    """Return the document for an ended watch."""
     return Document(conclusion=messages.end_message(watch), next_step=next_step(watch))
 
 
 def next_step(watch: Watch) -> str:
-    """Return what to do once a watch has ended."""
+    """Return the next step after the end of a watch."""
     if watch.chain is not None and watch.chain.next is not None:
         following = call_words("wait_for_watch", watch_id=watch.chain.next.id)
         return f"{following} waits for the next step, which starts by itself: do not start it."
@@ -123,12 +123,12 @@ def next_step(watch: Watch) -> str:
     if kind is None:
         return ""
     if messages.is_doubtful(watch) and (look := kind.look_call(watch)):
-        return f"{look} shows what TP knows of it."
+        return f"{look} shows its status on TP."
     return kind.next_step(watch)
 
 
-async def how_told(watches: Sequence[Watch], call: Call, *, name_conversations: bool) -> Mapping[str, str]:
-    """Return for each watch what to append to its line, such as ", not seen yet, shown once".
+async def delivery_notes(watches: Sequence[Watch], call: Call, *, name_conversations: bool) -> Mapping[str, str]:
+    """Return delivery notes by watch id, such as "; its end was not seen yet, shown 1 time".
 
     Args:
         watches: the watches.
@@ -141,7 +141,7 @@ async def how_told(watches: Sequence[Watch], call: Call, *, name_conversations: 
         ends = await call.services.conversations.ends(ids)
         deliveries = await call.services.deliveries.of(ids)
     except StoreError:
-        # The list is worth more than what is said on top of it.
+        # The list is useful without the notes.
         return {}
     return {
         watch.id: "".join(
@@ -167,4 +167,4 @@ def _seen(end: InboxEntry | None) -> str:
 
 def _delivered(delivery: Delivery) -> str:
     tries = f", {delivery.times} times" if delivery.times > 1 else ""
-    return f"told by {delivery.channel}{tries} ({delivery.outcome})"
+    return f"sent by {delivery.channel}{tries} ({delivery.outcome})"
