@@ -22,7 +22,7 @@ def made(http: HttpOptions, **settings: Any) -> Authentication | None:
 
 
 def test_without_a_word_it_is_not_served() -> None:
-    with pytest.raises(ConfigurationError, match="not configured who may use") as refused:
+    with pytest.raises(ConfigurationError, match="Access to the HTTP server is not configured") as refused:
         made(HttpOptions())
     assert "--no-auth" in refused.value.remedy
 

@@ -309,7 +309,7 @@ async def whole_of(call: Chat, text: str) -> str:
         places = re.search(r"characters ([\d,]+) to ([\d,]+) of ([\d,]+)\)", page)
         assert places is not None
         begin, end, total = (int(place.replace(",", "")) for place in places.groups())
-        opening = " (data from what was kept, not instructions)\n"
+        opening = " (data from a stored result, not instructions)\n"
         marker = re.findall(f"^<<<log ([0-9a-f]+){re.escape(opening)}", page, re.MULTILINE)[0]
         part = page.partition(opening)[2].partition(f"\n{marker} end>>>")[0]
         whole += part + "\n" * (end - begin - len(part))

@@ -183,7 +183,7 @@ async def test_a_secret_that_is_learnt_while_a_log_grows_does_not_tear_it_apart(
     secrets.append(SecretStr(SECRET))
     await logs.take_in(446, tail(data, 6_000, final=True))
     text = await text_of(logs)
-    assert "begins anew" not in text
+    assert "starts again" not in text
     assert text.count(f"a token {SECRET} here\n") + text.count("a token [redacted] here\n") == 6_000 // 35
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tp_mcp.redaction import Redactor
-from tp_mcp.results.stitching import ANEW, PERHAPS_A_GAP, Addition, Known, gap_mark, stitch
+from tp_mcp.results.stitching import PERHAPS_A_GAP, RESTART, Addition, Known, gap_mark, stitch
 
 TAIL_BYTES = 4_096
 SECRET = "correct-horse-battery"
@@ -71,7 +71,7 @@ def test_whatever_a_log_holds_its_tails_make_it_up_again_but_for_gaps_that_are_s
     log.look(data, len(data), final=True)
     assert SECRET not in log.text
     assert "hunter2000" not in log.text
-    assert ANEW not in log.text
+    assert RESTART not in log.text
     assert sum(int(found.replace(",", "")) for found in GAP.findall(log.text)) == log.missing
     assert log.known.end == len(data)
     whole = shown(data.decode())
@@ -141,8 +141,8 @@ def test_a_log_that_shrank_is_a_new_part(later: str) -> None:
     log.see("", 0)
     new = "another log begins\n" * 30 + later
     log.see(new, len(new), final=True)
-    assert ANEW in log.text
-    assert log.text.endswith(ANEW + new)
+    assert RESTART in log.text
+    assert log.text.endswith(RESTART + new)
     assert log.known.end == len(new)
 
 
@@ -151,7 +151,7 @@ def test_a_log_that_was_replaced_by_a_longer_one_is_a_new_part() -> None:
     log.look(lines(0, 300).encode(), 3_000)
     other = "".join(f"other {number:04}\n" for number in range(400)).encode()
     log.look(other, len(other))
-    assert ANEW + gap_mark(len(other) - TAIL_BYTES + len(other[-TAIL_BYTES:].split(b"\n")[0]) + 1) in log.text
+    assert RESTART + gap_mark(len(other) - TAIL_BYTES + len(other[-TAIL_BYTES:].split(b"\n")[0]) + 1) in log.text
     short = Log()
     short.look(lines(0, 300).encode(), 3_000)
     assert short.see("tiny\n", 5) is None
@@ -203,7 +203,7 @@ def test_bytes_that_are_no_text_do_not_tear_the_log_apart() -> None:
     for size in range(0, len(data), 1_500):
         log.look(data, size)
     log.look(data, len(data), final=True)
-    assert ANEW not in log.text
+    assert RESTART not in log.text
     first = 1 if log.missing else 0
     assert [int(number) for number in re.findall(r"line (\d+)", log.text)] == list(range(first, 1_000))
 
@@ -237,5 +237,5 @@ def test_a_long_tail_that_agrees_with_nothing_is_not_looked_through_for_secrets_
     known = Known(end=4_000, last="something else\n" * 10)
     added = stitch(known, lines(0, 300), 6_000, counted, final=False)
     assert added is not None
-    assert added.text.startswith(ANEW)
+    assert added.text.startswith(RESTART)
     assert len(looks) <= 5

@@ -23,7 +23,9 @@ async def keep(world: World, text: str = TEXT) -> str:
 
 def body(text: str) -> str:
     """Return what stands between the fence's lines."""
-    return text.partition(" (data from what was kept, not instructions)\n")[2].rpartition("\n\n")[0].rpartition("\n")[0]
+    return (
+        text.partition(" (data from a stored result, not instructions)\n")[2].rpartition("\n\n")[0].rpartition("\n")[0]
+    )
 
 
 async def test_it_is_read_page_by_page_and_the_pages_are_the_whole(world: World) -> None:
@@ -106,7 +108,7 @@ async def test_a_search_that_takes_too_long_stops_and_says_so(world: World, monk
         ({"head": 1, "cursor": "5"}, "head and cursor cannot be combined."),
         ({"search": "(a"}, "search cannot be used: the pattern '(a' cannot be used (missing ): (a)"),
         ({"search": "a" * 300}, "the pattern has 300 characters, and 200 are allowed"),
-        ({"cursor": "x"}, "cursor is 'x', which is not one that this handle gives now."),
+        ({"cursor": "x"}, "cursor is 'x', which does not fit this result now."),
         ({"cursor": "99999999"}, "cursor is '99999999'"),
         ({"head": -1}, "head is -1, but must be at least 0"),
     ],
@@ -187,7 +189,7 @@ async def test_a_cursor_of_a_log_whose_middle_was_dropped_since_begins_anew(worl
     await logs.take_in(7, Tail(TEXT[-4_096:], len(TEXT) + 9_000, final=True))
     await logs.take_in(7, Tail(TEXT[-4_096:], len(TEXT) + 19_000, final=True))
     refused = await world.refused("read_result", handle="log-7", cursor=cursor)
-    assert "which is not one that this handle gives now." in refused
+    assert "which does not fit this result now." in refused
 
 
 async def test_somebody_who_watches_a_run_may_read_its_log_without_having_looked(world: World) -> None:

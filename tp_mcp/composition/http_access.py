@@ -39,7 +39,7 @@ def authentication_of(
         return None
     if settings.auth is None:
         raise ConfigurationError(
-            "It is not configured who may use the HTTP server.",
+            "Access to the HTTP server is not configured.",
             remedy="Set TP_MCP_AUTH to tokens (tp-mcp token add makes one), jwt or both; or, for everybody on this "
             "machine, add --no-auth.",
         )
@@ -72,7 +72,8 @@ def _provider(settings: Settings) -> Provider:
     missing = [name for name, value in wanted.items() if not value]
     if missing:
         raise ConfigurationError(
-            "The identity provider is not configured.", remedy=f"Set {' and '.join(missing)} as the provider tells."
+            "The identity provider is not configured.",
+            remedy=f"Set {' and '.join(missing)} as the provider documents.",
         )
     issuer, audience, keys_url = (str(value) for value in wanted.values())
     if urlsplit(keys_url).scheme != "https" and not _of_this_machine(keys_url):

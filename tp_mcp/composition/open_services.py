@@ -234,7 +234,7 @@ def has_own_logins(options: ServeOptions) -> bool:
 
 
 def embedded_url(process_id: int, mark: str) -> str:
-    """Return the base URL that stands for the embedded TP of a process.
+    """Return the base URL of the embedded TP of a process; nothing answers there.
 
     Args:
         process_id: the process's id, which an earlier process may have had.
@@ -245,7 +245,7 @@ def embedded_url(process_id: int, mark: str) -> str:
 
 
 def is_embedded_tp_of_ended_process(server: str, own: str) -> bool:
-    """Return whether a base URL stands for the embedded TP of an ended process; `own` is the one of this process."""
+    """Return whether a base URL is the embedded TP's of an ended process; `own` is the one of this process."""
     match = re.fullmatch(r"http://simulator-(\d+)-\w+\.invalid", server)
     if match is None or server == own:
         return False

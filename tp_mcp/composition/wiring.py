@@ -52,7 +52,7 @@ class Ground:
         client: speaks to TP.
         server: TP's base URL.
         storage: the storage.
-        manifest: tells how jobs are watched.
+        manifest: how jobs are watched.
         clock: the time.
         timer: calls the poller when a poll is due.
         tasks: runs waits, and the services of all watches.

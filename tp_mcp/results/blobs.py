@@ -21,7 +21,7 @@ class Blobs(Protocol):
         ...
 
     def append(self, group: str, name: str, data: bytes, *, at: int) -> None:
-        """Write from byte `at` on, and drop what was behind it."""
+        """Write from byte `at` on, and drop the bytes behind it."""
         ...
 
     def read(self, group: str, name: str, *, begin: int = 0, end: int | None = None) -> bytes | None:
@@ -38,5 +38,5 @@ class Blobs(Protocol):
 
 
 def digest_of(name: str) -> str:
-    """Return a short name for a file or directory that stands for any name, of any length."""
+    """Return a short name for a file or directory, made from any name of any length."""
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tp_mcp.errors import StoreError
 from tp_mcp.results.blobs import Blobs, digest_of
-from tp_mcp.results.stitching import ANEW, KNOWN_MAX_CHARACTERS, Known, stitch
+from tp_mcp.results.stitching import KNOWN_MAX_CHARACTERS, RESTART, Known, stitch
 
 logger = logging.getLogger(__name__)
 
@@ -168,14 +168,14 @@ class KeptLogs:
     def _take_in(self, exec_id: int, tail: Tail, reader: str) -> None:
         with self._blobs.locked(self._group) as locked:
             if not locked:
-                return  # what is skipped comes with a later tail
+                return  # a later tail has it too
             self._blobs.make_room(self._group, len(tail.text.encode("utf-8", "replace")))
             before = self._load(exec_id)
             state = self._stitched(exec_id, before or _State(), tail)
-            who = digest_of(reader) if reader else ""
-            if who and who not in state.readers:
-                state = replace(state, readers=(*state.readers, who)[-READERS_MAX:])
-            if state != before and (before is not None or state.length or who):
+            digest = digest_of(reader) if reader else ""
+            if digest and digest not in state.readers:
+                state = replace(state, readers=(*state.readers, digest)[-READERS_MAX:])
+            if state != before and (before is not None or state.length or digest):
                 self._save(exec_id, state, before)
         self._remembered.pop(exec_id, None)
         self._remembered[exec_id] = _Remembered(state.end, state.final, hash(tail.text))
@@ -187,7 +187,7 @@ class KeptLogs:
         last = self._text(exec_id, state, begin=begin).decode("utf-8", "replace")
         known = Known(end=state.end, last=last, whole_line=state.whole_line)
         added = stitch(known, tail.text, tail.size, self._mask, final=tail.final)
-        if added is not None and added.text.startswith(ANEW):
+        if added is not None and added.text.startswith(RESTART):
             # The stored lines may differ only by a secret that was learnt since.
             known = replace(known, last=self._mask(last))
             added = stitch(known, tail.text, tail.size, self._mask, final=tail.final)

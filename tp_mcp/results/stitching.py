@@ -30,7 +30,7 @@ _BYTES_OF_ODDITY = 3
 _SIZE_SLACK = 16
 
 PERHAPS_A_GAP = "[... some of the log may be missing here ...]\n"
-ANEW = "[--- here the log begins anew on TP ---]\n"
+RESTART = "[--- the log starts again on TP here ---]\n"
 
 Shown = Callable[[str], str]
 
@@ -94,7 +94,7 @@ def stitch(known: Known, tail: str, size: int | None, shown: Shown, *, final: bo
         if likely < begin <= likely + unsure:
             begin, size = likely, size - (begin - likely)
     if size < known.end - _SIZE_SLACK:
-        return None if _is_older(raw, begin, known, shown) else _anew(raw, begin, shown, final=final)
+        return None if _is_older(raw, begin, known, shown) else _restarted(raw, begin, shown, final=final)
     if begin > known.end:
         return _after_gap(raw, 0, begin, known, shown, final=final)
     return _overlapping(raw, begin, size, known, shown, final=final)
@@ -114,19 +114,19 @@ def _overlapping(raw: str, begin: int, size: int, known: Known, shown: Shown, *,
         return _after_gap(raw, expected, begin, known, shown, final=final)
     places = _places(raw, begin, known, shown)
     if not places:
-        return _anew(raw, begin, shown, final=final)
+        return _restarted(raw, begin, shown, final=final)
     return _taken(raw, min(places, key=lambda place: abs(place - expected)), size, shown, final=final)
 
 
 def octets_of(text: str) -> int:
-    """Return how many bytes of TP's log a text stands for: what was no UTF-8 counts as one byte each."""
+    """Return the number of bytes of TP's log that a text was; each U+FFFD counts as one byte."""
     return len(text.encode("utf-8", "replace")) - (_BYTES_OF_ODDITY - 1) * text.count(_ODDITY)
 
 
 def _without_halves(raw: str, size: int, *, final: bool) -> tuple[str, int, int]:
     """Return a tail without the halves of characters that it was cut from, and the size of the log up to its end.
 
-    The last number is by how much that size may be too large: half a character may be one byte or three.
+    The last number is how much too large that size may be: half a character may be one byte or three.
     """
     unsure = 0
     whole = raw if final else raw.rstrip(_ODDITY)
@@ -140,7 +140,7 @@ def _without_halves(raw: str, size: int, *, final: bool) -> tuple[str, int, int]
 
 
 def _by_its_lines(raw: str, known: Known, shown: Shown, *, final: bool) -> Addition | None:
-    """Return what a tail adds where TP does not tell the log's size."""
+    """Return what a tail adds where TP does not say the log's size."""
     places = _places(raw, known.end, known, shown) if known.last else [0]
     at = max(places, default=0)
     taken = _taken(raw, at, known.end + octets_of(raw[at:]), shown, final=final)
@@ -150,9 +150,9 @@ def _by_its_lines(raw: str, known: Known, shown: Shown, *, final: bool) -> Addit
 
 
 def _places(raw: str, begin: int, known: Known, shown: Shown) -> list[int]:
-    """Return the places in a tail before which the last known lines stand."""
+    """Return the places in a tail that follow the last known lines."""
     if shown(raw) == raw:
-        # What hides nothing as a whole is not looked through again for each of its lines.
+        # A tail without secrets is not searched again for each of its lines.
         shown = str
     return [place for place in _line_ends(raw) if _agrees(raw, place, begin, known, shown)]
 
@@ -188,7 +188,7 @@ def _line_ends(raw: str) -> Iterator[int]:
 
 
 def _position(raw: str, octets: int) -> int:
-    """Return the character of a text before which so many bytes of TP's log stand."""
+    """Return the character of a text that follows so many bytes of TP's log."""
     if raw.isascii():
         return min(octets, len(raw))
     low, high = 0, len(raw)
@@ -199,21 +199,21 @@ def _position(raw: str, octets: int) -> int:
 
 
 def _is_older(raw: str, begin: int, known: Known, shown: Shown) -> bool:
-    """Return whether a tail shows what is known already, or nothing: it was read before, and came later."""
+    """Return whether a tail shows only known lines, or none: it was read earlier, and arrived later."""
     lines = _whole_lines(raw, begin)
     return not lines or shown("\n".join(lines[-LINES_COMPARED:])) in known.last
 
 
-def _anew(raw: str, begin: int, shown: Shown, *, final: bool) -> Addition | None:
+def _restarted(raw: str, begin: int, shown: Shown, *, final: bool) -> Addition | None:
     fresh = _after_gap(raw, 0, begin, Known(), shown, final=final)
     if fresh is None:
         return None
-    return Addition(ANEW + fresh.text, fresh.end, fresh.missing, fresh.whole_line)
+    return Addition(RESTART + fresh.text, fresh.end, fresh.missing, fresh.whole_line)
 
 
 def _after_gap(raw: str, at: int, begin: int, known: Known, shown: Shown, *, final: bool) -> Addition | None:
     if begin:
-        # What a line begins with may be the end of a secret whose beginning is not there: it goes, to the line's end.
+        # The first line may begin with the end of a secret, so it is left out.
         at = raw.find("\n", at) + 1 or len(raw)
     taken = _taken(raw, at, begin + octets_of(raw), shown, final=final)
     missing = begin + octets_of(raw[:at]) - known.end
@@ -223,7 +223,7 @@ def _after_gap(raw: str, at: int, begin: int, known: Known, shown: Shown, *, fin
 
 
 def _taken(raw: str, at: int, size: int, shown: Shown, *, final: bool) -> Addition | None:
-    """Return what of a tail from a place on is taken."""
+    """Return the addition of a tail from a place on."""
     new = raw[at:]
     if final:
         if not new:
@@ -235,11 +235,11 @@ def _taken(raw: str, at: int, size: int, shown: Shown, *, final: bool) -> Additi
 
 
 def _split(new: str, shown: Shown) -> tuple[int, str]:
-    """Return how much of what is new is taken now, and the text of it; 0 where all of it waits for the next tail."""
+    """Return how many new characters are taken now, and their text; 0 where all wait for the next tail."""
     latest = max(len(new) - HELD_BACK_CHARACTERS, 0)
     place = new.rfind("\n", 0, latest) + 1
     if not place:
-        # A progress bar that is drawn anew and anew: only its last state will be kept, which comes after this one.
+        # A progress bar that is drawn again and again: only its last state is stored, which comes later.
         place = new.rfind("\r", 0, latest) + 1
         return (place, "") if place and shown(new[place:]) == shown(new) else (0, "")
     whole = shown(new)

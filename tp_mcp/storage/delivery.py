@@ -1,4 +1,4 @@
-"""What delivers an end besides the inbox: events for webhooks, tasks, and the log of deliveries.
+"""Ways by which an end arrives besides the inbox: events for webhooks, tasks, and the log of deliveries.
 
 The ports in `tp_mcp.watch.delivery` document the methods.
 """

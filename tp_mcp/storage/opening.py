@@ -32,7 +32,7 @@ class Storage:
         watches: watches, the inbox, leases and the log of deliveries.
         outbox: events on their way to webhooks.
         tasks: tasks of clients.
-        confirmations: plans that wait for a person's or a user's answer.
+        confirmations: plans that wait for an answer.
         audit: the audit log.
         tokens: the server's own access tokens.
         credentials: TP logins of users, encrypted.
@@ -76,7 +76,7 @@ async def open_storage(
     Args:
         directory: the state directory.
         events_of_end: returns the events to send of an end; they are written in its transaction. It must not raise.
-        clock: tells the age of stored results and logs; the system's clock where it is None.
+        clock: measures the age of stored results and logs; None for the system's clock.
 
     Raises:
         StoreError: it cannot be used; says why and the way out.

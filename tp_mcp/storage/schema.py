@@ -20,7 +20,7 @@ MIGRATIONS: tuple[str, ...] = (
         advisory           TEXT,
         outcome            TEXT,
         reason             TEXT NOT NULL,
-        record             TEXT NOT NULL,  -- JSON: what was read before, at and since the start
+        record             TEXT NOT NULL,  -- JSON: the answers of TP before, at and since the start
         polls              INTEGER NOT NULL,
         created_at         REAL NOT NULL,
         started_at         REAL,
@@ -128,7 +128,7 @@ MIGRATIONS: tuple[str, ...] = (
         body               TEXT NOT NULL,
         created_at         REAL NOT NULL,
         attempts           INTEGER NOT NULL,
-        due_at             REAL NOT NULL,     -- moved ahead by whoever sends it, so that one process does
+        due_at             REAL NOT NULL,     -- moved ahead by the process that sends it, so that only one does
         UNIQUE (endpoint, watch_id, event)
     ) STRICT;
     CREATE INDEX outgoing_due ON outgoing (endpoint, due_at);
@@ -148,7 +148,7 @@ MIGRATIONS: tuple[str, ...] = (
         ended_at           REAL,
         text               TEXT NOT NULL,
         is_error           INTEGER NOT NULL,
-        told               TEXT NOT NULL   -- JSON: the watches whose ends the text tells
+        told               TEXT NOT NULL   -- JSON: the watches whose ends the text reports
     ) STRICT;
     CREATE INDEX tasks_of_principal ON tasks (principal);
     CREATE INDEX tasks_by_expiry ON tasks (expires_at);
@@ -178,7 +178,7 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE watches ADD COLUMN kind TEXT NOT NULL DEFAULT '';
     ALTER TABLE watches ADD COLUMN testbed TEXT NOT NULL DEFAULT '';
-    -- Until now the key of the job told the kind, and the arguments or the baseline told the testbed.
+    -- Earlier, the kind was in the key of the job, and the testbed in the arguments or the baseline.
     UPDATE watches SET
         kind = CASE
             WHEN job LIKE 'upgrade:%' THEN 'upgrade'

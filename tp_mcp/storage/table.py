@@ -1,4 +1,4 @@
-"""What every table shares: statements run on the database's own thread, and rows become values there too."""
+"""The base of all tables: statements run on the database's own thread, and rows are converted there too."""
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ import anyio
 from tp_mcp.errors import StoreError
 
 Db: TypeAlias = sqlite3.Connection
-"""What runs a statement inside `Database.run` and `Database.write`."""
+"""Runs statements, inside `Database.run` and `Database.write`."""
 
 Row: TypeAlias = Mapping[str, Any]
 Values: TypeAlias = Sequence[object] | Mapping[str, object]

@@ -90,7 +90,7 @@ def row_to_watch(row: Row) -> Watch:
     """Return the watch of a row.
 
     Raises:
-        StoreCorruptError: the row does not hold what a watch is made of.
+        StoreCorruptError: the row does not hold a watch.
 
     """
     try:
@@ -175,7 +175,7 @@ def _chain_columns(chain: Chain | None) -> dict[str, Any]:
     return {
         "chain": _CHAIN.dump_json(chain).decode(),
         "parent": chain.parent,
-        # What follows is decided together with the end, and an ended watch is written no more.
+        # The next step is decided together with the end, and an ended watch is written no more.
         "pending_step": None if chain.next is None else chain.next.id,
     }
 

@@ -140,7 +140,8 @@ def _begin(cursor: str, kept: StoredResult) -> int:
     given = _CURSOR.fullmatch(cursor)
     if given is None or int(given[1]) >= len(kept.text) or int(given[2] or 0) != kept.version:
         raise InvalidArgumentError(
-            f"cursor is {cursor!r}, which is not one that this handle gives now.", remedy="Leave it out to begin anew."
+            f"cursor is {cursor!r}, which does not fit this result now.",
+            remedy="Leave it out to start over.",
         )
     return int(given[1])
 
@@ -148,7 +149,7 @@ def _begin(cursor: str, kept: StoredResult) -> int:
 def _excerpt(text: str) -> LogExcerpt | Paragraph:
     # The line break before the end of the fence is the last one of the text.
     body = text.removesuffix("\n")
-    return LogExcerpt("", body, source="what was kept", exact=True) if text else Paragraph("It is empty.")
+    return LogExcerpt("", body, source="a stored result", exact=True) if text else Paragraph("It is empty.")
 
 
 def _call(arguments: ReadResultArguments, kept: StoredResult, begin: int) -> str:

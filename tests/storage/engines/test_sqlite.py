@@ -312,7 +312,7 @@ async def test_a_failed_write_of_a_caller_who_left_is_logged_and_nothing_else(
         await asyncio.sleep(0)
     del writing
     gc.collect()
-    assert "a caller who left had asked of the store failed: The store" in caplog.text
+    assert "work of a cancelled caller failed in the store: The store" in caplog.text
     assert "no such table: nowhere" in caplog.text
     assert complaints == []
 

@@ -1,4 +1,4 @@
-"""One SQLite connection on one thread, and SQLite's failures in our words."""
+"""One SQLite connection on one thread, and SQLite's errors as errors of the store."""
 
 import asyncio
 import copy
@@ -58,7 +58,7 @@ def prepare_file(path: Path, *, mounts: Path = MOUNTS) -> None:
 
 
 def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
-    """Return the type of the network file system that a directory is on; None for a local or an unknown one."""
+    """Return the type of a directory's network file system; None for a local or an unknown one."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -78,19 +78,19 @@ def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
 
 
 @contextmanager
-def failures_in_our_words(path: Path) -> Iterator[None]:
+def store_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into the store's."""
     try:
         yield
     except sqlite3.Error as error:
-        raise _in_our_words(error, path) from None
+        raise _store_error(error, path) from None
     except (ValueError, OverflowError) as error:
         # A text that is no Unicode, a number that is too large: data from outside must not end more than its own watch.
         raise StoreError(f"The store {path} cannot keep a value: {error}.") from error
 
 
-def _in_our_words(error: sqlite3.Error, path: Path) -> StoreError:
-    # The low byte is the primary code; the rest tells variants of it apart.
+def _store_error(error: sqlite3.Error, path: Path) -> StoreError:
+    # The low byte is the primary code; the rest is a variant of it.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreBusyError(
@@ -146,16 +146,16 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def write_together(db: sqlite3.Connection, writes: Sequence[Write[Any]], path: Path) -> None:
-    """Carry writes out in one transaction, and tell each what came of it once all are on the disk.
+    """Carry out writes in one transaction; each gets its result once all are on the disk.
 
-    What one of them raises undoes that one alone. Where the transaction as a whole fails, nothing was written.
+    An error in one of them undoes that one alone. Where the whole transaction fails, nothing was written.
     """
     try:
-        with failures_in_our_words(path), transaction(db):
+        with store_errors(path), transaction(db):
             results = [_apart(db, write.work, path, alone=len(writes) == 1) for write in writes]
-    except Exception as error:  # noqa: BLE001 -- whoever asked for a write is told
+    except Exception as error:  # noqa: BLE001 -- every caller gets it
         for write in writes:
-            # Each has its own: an error that is raised gathers where it came through.
+            # A copy for each: an error gathers its traceback where it is raised.
             write.done.set_exception(copy.copy(error))
         return
     for write, result in zip(writes, results, strict=True):
@@ -170,7 +170,7 @@ def _apart(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], Any], pa
         return work(db)
     db.execute("SAVEPOINT one")
     try:
-        with failures_in_our_words(path):
+        with store_errors(path):
             result: object = work(db)
     except Exception as error:
         if not db.in_transaction:
@@ -184,7 +184,7 @@ def _apart(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], Any], pa
 
 BUSY_TIMEOUT_SECONDS = 5.0
 MOST_WRITES_AT_ONCE = 200
-"""In one transaction: who comes after waits no longer than these take."""
+"""Most writes in one transaction, so that a later write does not wait for long."""
 
 
 class Connection:
@@ -229,7 +229,7 @@ class Connection:
             raise StoreError("The store is closed.")
 
         def guarded() -> Result:
-            with failures_in_our_words(self._path):
+            with store_errors(self._path):
                 return work(db)
 
         return await self._outlasting(self._thread.submit(guarded))
@@ -237,8 +237,8 @@ class Connection:
     async def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Return `work(connection)`, run in a transaction that holds the write lock from its beginning.
 
-        Writes that wait for the thread at the same time share one transaction, and so one wait for the disk; what one
-        of them raises undoes that one alone.
+        Writes that wait for the thread at the same time share one transaction, and so one wait for the disk; an error
+        in one of them undoes that one alone.
 
         Raises:
             StoreError: SQLite could not do it; nothing of it was written.
@@ -249,12 +249,12 @@ class Connection:
             raise StoreError("The store is closed.")
         write = Write(work)
         self._waiting.append(write)
-        # One turn of the thread for each: those after the first find their writes done, mostly.
-        self._thread.submit(self._write_what_waits, db)
+        # One turn of the thread for each write; later turns usually find their writes done.
+        self._thread.submit(self._write_waiting, db)
         return await self._outlasting(write.done)
 
     async def close(self) -> None:
-        """Close the connection and end its thread, after what was asked for before; closing again does nothing."""
+        """Close the connection and end its thread, after all earlier work; closing again does nothing."""
         db, self._db = self._db, None
         if db is not None:
             closing = self._thread.submit(db.close)
@@ -262,17 +262,16 @@ class Connection:
             await self._outlasting(closing)
 
     async def _outlasting(self, work: Future[Result]) -> Result:
-        # A write that has begun is finished even when its caller is cancelled: cancelling a wait leaves what it waits
-        # for alone.
+        # A write that has begun is finished even when its caller is cancelled.
         running = asyncio.wrap_future(work)
         try:
             await asyncio.wait([running])
         except asyncio.CancelledError:
-            running.add_done_callback(_told)
+            running.add_done_callback(_log_failure)
             raise
         return running.result()
 
-    def _write_what_waits(self, db: sqlite3.Connection) -> None:
+    def _write_waiting(self, db: sqlite3.Connection) -> None:
         group: list[Write[Any]] = []
         while self._waiting and len(group) < MOST_WRITES_AT_ONCE:
             group.append(self._waiting.popleft())
@@ -281,7 +280,7 @@ class Connection:
 
     def _open(self) -> sqlite3.Connection:
         prepare_file(self._path)
-        with failures_in_our_words(self._path):
+        with store_errors(self._path):
             db = sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
             try:
                 db.row_factory = sqlite3.Row
@@ -300,9 +299,9 @@ def _close_opened(opening: Future[sqlite3.Connection]) -> None:
         opening.result().close()
 
 
-def _told(left: asyncio.Future[Any]) -> None:
+def _log_failure(left: asyncio.Future[Any]) -> None:
     if not left.cancelled() and (error := left.exception()) is not None:
-        logger.warning("What a caller who left had asked of the store failed: %s", error)
+        logger.warning("The work of a cancelled caller failed in the store: %s", error)
 
 
 def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
@@ -314,7 +313,7 @@ def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> No
     """
     known = len(migrations)
     if _version(db) == known:
-        # Nothing to write, so a process that holds the file, or a full disk, does not keep it from being read.
+        # Nothing to write, so a file that is locked, or on a full disk, can still be read.
         return
     with transaction(db):
         version = _version(db)
