@@ -40,3 +40,16 @@ def test_every_link_between_pages_leads_to_a_file() -> None:
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    name = re.compile(r"`([a-z_]+(?:/[a-z_]+)*/(?:[a-z_]+\.(?:py|yaml|json))?)`")
+    named = {
+        (page.name, each)
+        for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
+        for each in name.findall(page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 50
+    assert {
+        each for each in named if not any((folder / each[1]).exists() for folder in (ROOT, ROOT / "tp_mcp"))
+    } == set()
