@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
+from tests.watch.conftest import make_spec, make_watch, match_spec
 from tp_mcp.api.models import UpgradeStatus
 from tp_mcp.errors import TpError
 from tp_mcp.jobs.pytest_run.execution_rule import EXECUTION_RULE, ExecutionBaseline
@@ -114,3 +115,6 @@ def run_watch() -> Callable[..., Watch]:
         return replace(state_machine.accept(watch, answer={"exec_id": 446}, now=NOW).watch, **changes)
 
     return make
+
+
+__all__ = ["make_spec", "make_watch", "match_spec"]

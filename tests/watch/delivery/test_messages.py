@@ -31,7 +31,7 @@ COUNTS = Counts(passed=38, failed=3, skipped=0, errors=None, total=60)
         (WatchState.ACTIVE, "is under way"),
         (WatchState.DONE, "is done"),
         (WatchState.FAILED, "failed"),
-        (WatchState.TIMED_OUT, "was not finished when its watch reached its limit"),
+        (WatchState.TIMED_OUT, "had not finished when its watch reached its limit"),
         (WatchState.LOST, "is lost"),
         (WatchState.CANCELLED, "is no longer watched"),
     ],
@@ -279,7 +279,7 @@ def test_a_stalled_job_comes_with_what_that_means(make_watch: MakeWatch) -> None
     watch = make_watch(advisory=Advisory.STALLED, reason="It stands still.", reading=reading, polled_at=NOW)
     lines = messages.interim_lines(watch, NOW + 60)
     assert lines[0] == "Now: stalled: It stands still. (1 min)."
-    assert lines[-1].startswith("If it stays so, the worker behind it has probably died")
+    assert lines[-1].startswith("If it stays so, its worker has probably died")
 
 
 def test_an_end_keeps_its_limit_however_long_its_parts(make_watch: MakeWatch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,7 +402,7 @@ def test_an_end_in_doubt_is_not_told_by_the_message_for_a_sure_one(make_watch: M
     [
         (None, "A sentence that an older version saved.", "A sentence that an older version saved."),
         (Fact(FactKind.NOT_PICKED_UP, seconds=300.0), "", "Nothing has picked it up for 5 min."),
-        (Fact(FactKind.NO_SIGN_OF_LIFE, seconds=900.0), "", "Its signs of life have stood still for 15 min."),
+        (Fact(FactKind.NO_SIGN_OF_LIFE, seconds=900.0), "", "It has shown no sign of life for 15 min."),
         (Fact(FactKind.UNKNOWN_TO_TP), "", "TP no longer knows this job."),
         (
             Fact(FactKind.LIMIT_REACHED, polls=2),
@@ -423,7 +423,7 @@ def test_an_end_in_doubt_is_not_told_by_the_message_for_a_sure_one(make_watch: M
             Fact(FactKind.START_UNSETTLED),
             "No new run is there.",
             (
-                "TP never answered the request, and reading does not tell whether it started: No new run is there. "
+                "TP never answered the request, and reading does not show whether it started: No new run is there. "
                 "It was sent once and is not sent again by itself."
             ),
         ),

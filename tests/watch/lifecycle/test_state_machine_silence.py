@@ -115,7 +115,7 @@ def test_an_outage_is_not_standing_still(make_watch: MakeWatch) -> None:
     still = answered(back, read(sign_of_life="a"), 8_100).watch
     assert still.advisory is Advisory.STALLED
     assert still.fact == Fact(FactKind.NO_SIGN_OF_LIFE, seconds=900.0)
-    assert messages.reason_text(still) == "Its signs of life have stood still for 15 min."
+    assert messages.reason_text(still) == "It has shown no sign of life for 15 min."
 
 
 def test_polls_dropped_now_and_then_do_not_hide_a_job_that_stands_still(make_watch: MakeWatch) -> None:

@@ -88,7 +88,7 @@ KNOWN_MAX_CHARACTERS = 200
 LINE_MAX_CHARACTERS = 400
 ANSWERED_WITHIN_SECONDS = 10.0
 """Longest time that TP takes to answer a start; half a second is usual."""
-FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the one that was asked for."
+FOUND_BY_READING = "TP never answered its start; it was found by reading, so it is probably the requested one."
 MIN_FINISHED_FOR_PACE = 5
 """Minimum number of finished tests for an estimate: the time of the first ones includes the preparation."""
 BRIEF_MAX_CHARACTERS = 700
@@ -100,7 +100,7 @@ _STATE_WORDS = {
     WatchState.ACTIVE: "is under way",
     WatchState.DONE: "is done",
     WatchState.FAILED: "failed",
-    WatchState.TIMED_OUT: "was not finished when its watch reached its limit",
+    WatchState.TIMED_OUT: "had not finished when its watch reached its limit",
     WatchState.LOST: "is lost",
     WatchState.CANCELLED: "is no longer watched",
 }
@@ -225,12 +225,12 @@ def _fact_text(fact: Fact, watch: Watch) -> str:
         case FactKind.NOT_PICKED_UP:
             return f"Nothing has picked it up for {format_duration(fact.seconds or 0.0)}."
         case FactKind.NO_SIGN_OF_LIFE:
-            return f"Its signs of life have stood still for {format_duration(fact.seconds or 0.0)}."
+            return f"It has shown no sign of life for {format_duration(fact.seconds or 0.0)}."
         case FactKind.UNKNOWN_TO_TP:
             return "TP no longer knows this job."
         case FactKind.START_UNSETTLED:
             return (
-                "TP never answered the request, and reading does not tell whether it started: "
+                "TP never answered the request, and reading does not show whether it started: "
                 f"{watch.reason} It was sent once and is not sent again by itself."
             )
         case _:
@@ -334,7 +334,7 @@ def interim_lines(watch: Watch, now: float) -> tuple[str, ...]:
     if watch.polled_at is None:
         lines.append(f"TP is asked every {format_duration(watch.spec.interval_seconds)}.")
     if watch.advisory is Advisory.STALLED:
-        lines.append("If it stays so, the worker behind it has probably died; it is taken back if it moves again.")
+        lines.append("If it stays so, its worker has probably died; this note goes away if it moves again.")
     return tuple(lines)
 
 

@@ -1,4 +1,4 @@
-"""The timer, by APScheduler: one job in memory, moved to whenever the next target is due."""
+"""The timer, by APScheduler: one job in memory, moved to the time of the next poll."""
 
 import logging
 import math
@@ -12,17 +12,17 @@ GRID_SECONDS = 0.05
 _JOB_ID = "tick"
 
 _MAX_INSTANCES = 16
-"""APScheduler counts a run until the loop's next turn and drops what would be one too many. Here runs never overlap."""
+"""APScheduler counts a run until the next turn of the loop and drops runs above this number; ours never overlap."""
 
 
 class ApschedulerTimer:
     """Calls back at a time that can be moved, on the running asyncio loop.
 
-    Times are rounded up to a grid, so that thousands of targets due in one second make at most twenty ticks.
+    Times are rounded up to a grid, so that thousands of targets due in one second cause at most twenty ticks.
     """
 
     def __init__(self) -> None:
-        # A late run must never be dropped (misfire_grace_time), and two late ones are one (coalesce).
+        # A late run must never be dropped (misfire_grace_time); two late ones become one (coalesce).
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": _MAX_INSTANCES}
         )
@@ -38,7 +38,7 @@ class ApschedulerTimer:
         self._scheduler.start()
 
     def set(self, at: float) -> None:
-        """Let the callback run at `at` (seconds since the epoch); replaces an earlier time."""
+        """Run the callback at `at` (seconds since the epoch) instead of at an earlier set time."""
         on_grid = math.ceil(at / GRID_SECONDS) * GRID_SECONDS
         if self._callback is None or on_grid == self._at:
             return
@@ -51,7 +51,7 @@ class ApschedulerTimer:
         )
 
     def stop(self) -> None:
-        """End; nothing is called back afterwards."""
+        """End; the callback does not run again."""
         if self._callback is not None:
             self._callback = None
             self._scheduler.shutdown(wait=False)
