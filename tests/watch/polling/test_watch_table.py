@@ -87,28 +87,28 @@ def test_a_watch_that_was_found_is_due_soon_and_a_new_one_within_its_interval(
     for seed in range(50):
         table = table_of(rng=random.Random(seed))
         table.add(make_watch("1"), NOW, resumed=resumed)
-        due = table.next_due()
+        due = table.queue.next_due()
         assert due is not None
         assert NOW + earliest <= due <= NOW + latest
 
 
 def test_joining_a_target_that_is_due_in_time_does_not_move_its_poll(make_watch: MakeWatch) -> None:
     table = table_of(make_watch("1"))
-    due = table.next_due()
+    due = table.queue.next_due()
     table.add(make_watch("1"), NOW, resumed=True)
-    assert table.next_due() == due
+    assert table.queue.next_due() == due
     table.add(make_watch("1", spec={"interval_seconds": 5.0}), NOW)
-    assert table.next_due() != due
+    assert table.queue.next_due() != due
 
 
 def test_a_target_without_a_lease_is_not_due_and_asks_for_one(make_watch: MakeWatch) -> None:
     table = table_of(make_watch("1"), is_leased=lambda _: False)
     assert table.needs_lease
-    assert table.next_due() is None
+    assert table.queue.next_due() is None
     [target] = table.targets
     target.leased = True
     table.schedule_gained([target], NOW + 3600)
-    assert NOW + 3600 <= (table.next_due() or 0.0) <= NOW + 3600 + RESUME_SPREAD_SECONDS
+    assert NOW + 3600 <= (table.queue.next_due() or 0.0) <= NOW + 3600 + RESUME_SPREAD_SECONDS
 
 
 def test_after_an_outage_failures_are_forgotten_and_polls_spread_over_the_interval(make_watch: MakeWatch) -> None:

@@ -184,12 +184,12 @@ class Poller:
         if self._handover is not None and not self._handover.in_progress and now >= self._handover.next_beat():
             self._handover.in_progress = True
             self._task_group.start_soon(self._beat, self._handover)
-        for target in self._table.pop_due(now):
+        for target in self._table.queue.pop_due(now):
             if self._outage.allows_poll(target.key, now, poll_timeout=POLL_TIMEOUT_SECONDS):
                 target.polling = True
                 self._task_group.start_soon(self._poll, target)
             else:
-                self._table.schedule(target, self._outage.retry_at)
+                self._table.queue.put(target, self._outage.retry_at)
         flush_at = self._observations.flush_at
         if flush_at is not None and now >= flush_at and not self._is_flushing:
             # In a task of its own: a store that another process locks must not delay other targets.
@@ -286,7 +286,7 @@ class Poller:
         interval, now = self._table.interval(target), self._clock.now()
         wait = backoff(target.failures, interval, self._rng) if target.failures else interval
         due = max(now + interval, self._outage.retry_at) if self._outage.away else now + wait
-        self._table.schedule(target, due)
+        self._table.queue.put(target, due)
         if self._handover is not None and self._epoch(target.key) is None:
             self._handover.beat_soon()
 
@@ -299,7 +299,7 @@ class Poller:
         return None if target is None else self._epoch(target.key)
 
     def _set_timer(self) -> None:
-        due = [self._table.next_due()]
+        due = [self._table.queue.next_due()]
         if not self._is_flushing:
             due.append(self._observations.flush_at)
         if self._handover is not None and not self._handover.in_progress:

@@ -22,6 +22,9 @@ class WatchTable:
     """Watches and targets in memory. The poller, the observations and the lease handover share one table.
 
     Attributes:
+        watches: the watches by id, with the latest observation.
+        targets: all targets, also those that another process polls.
+        queue: the targets by due time.
         needs_lease: a target was added that this process holds no lease of; the handover resets it.
 
     """
@@ -53,18 +56,10 @@ class WatchTable:
         self._watches: dict[str, Watch] = {}
         self._target_of: dict[str, Target] = {}
         self._targets: dict[TargetKey, Target] = {}
-        self._queue = DueQueue()
+        self.watches: Mapping[str, Watch] = self._watches
+        self.targets: Collection[Target] = self._targets.values()
+        self.queue = DueQueue()
         self.needs_lease = False
-
-    @property
-    def watches(self) -> Mapping[str, Watch]:
-        """The watches by id, with the latest observation."""
-        return self._watches
-
-    @property
-    def targets(self) -> Collection[Target]:
-        """All targets, also those that another process polls."""
-        return self._targets.values()
 
     def target_of(self, watch_id: str) -> Target | None:
         """Return the target of a watch; None if the watch is not in the table."""
@@ -97,7 +92,7 @@ class WatchTable:
         target.watch_ids.add(watch.id)
         # A poll within the watch's interval is soon enough: joining others causes no extra request.
         if not target.polling and not (is_shared and target.due <= now + interval):
-            self._queue.put(target, due)
+            self.queue.put(target, due)
         self.needs_lease = self.needs_lease or not target.leased
 
     def update(self, watch: Watch) -> None:
@@ -126,32 +121,20 @@ class WatchTable:
         """Return the interval of each target that this process polls, in seconds."""
         return [self.interval(target) for target in self._targets.values() if target.watch_ids and target.leased]
 
-    def schedule(self, target: Target, due: float) -> None:
-        """Set the time of a target's next poll."""
-        self._queue.put(target, due)
-
-    def pop_due(self, now: float) -> list[Target]:
-        """Remove and return the targets that are due, the most overdue first."""
-        return self._queue.pop_due(now)
-
-    def next_due(self) -> float | None:
-        """Return the time of the next poll; None if there is none."""
-        return self._queue.next_due()
-
     def schedule_gained(self, gained: Collection[Target], now: float) -> None:
         """Schedule targets whose lease was just taken; overdue ones are spread."""
         spread = resume_spread(len(gained))
         for target in gained:
             if target.watch_ids and not target.polling:
                 late = now + self._rng.uniform(0.0, min(spread, self.interval(target)))
-                self._queue.put(target, late if target.due <= now else target.due)
+                self.queue.put(target, late if target.due <= now else target.due)
 
     def reschedule_all(self, now: float) -> None:
         """Spread all targets over their intervals and forget their failures: TP is back."""
         for target in self._targets.values():
             target.failures = 0
             if not target.polling:
-                self._queue.put(target, now + self._rng.uniform(0.0, self.interval(target)))
+                self.queue.put(target, now + self._rng.uniform(0.0, self.interval(target)))
 
     def _key_and_args(self, watch: Watch) -> tuple[TargetKey, Mapping[str, JsonValue]]:
         tool, args = self._request_of(watch)
