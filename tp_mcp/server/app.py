@@ -132,7 +132,7 @@ class TpServer(MCPServer[None]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool. What the model can mend comes back as a result marked as an error, in plain words."""
+        """Call a tool. An error that the model can fix is returned as a result that is marked as an error."""
         from tp_mcp.server.auth.tp_token_header import passed_token  # noqa: PLC0415 -- after the first answer
         from tp_mcp.server.elicitation import asker_of  # noqa: PLC0415 -- after the first answer
         from tp_mcp.server.tool_call import call_tool  # noqa: PLC0415 -- after the first answer

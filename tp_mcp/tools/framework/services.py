@@ -35,30 +35,30 @@ class Services:
 
     Attributes:
         client: speaks to TP.
-        catalogue: the labs and tests there are.
+        catalogue: the labs and tests on TP.
         registry: makes and finds watches.
-        inbox: the ends that wait to be seen.
+        inbox: the ends that nobody has seen yet.
         feed: passes on changes of watches.
-        catching_up: waits for what an earlier process left to be looked at.
-        conversations: which own watches, and watches that go from one to another.
-        deliveries: what was done to tell of ends besides the inbox.
-        tasks: handles by which clients ask for results later.
-        executions: reads ended executions, and keeps what they came to.
-        recorder: does so in the background.
-        manifest: how jobs are watched.
+        catching_up: waits for the first poll of the watches that an earlier process left.
+        conversations: finds conversations, and moves watches between them.
+        deliveries: records of ends that were sent by other ways than the inbox.
+        tasks: tasks by which clients ask for results later.
+        executions: reads ended executions and stores their results.
+        recorder: does the same in the background.
+        manifest: intervals, limits and messages of watches.
         stored_results: results that were too large to show.
-        logs: keeps the logs of executions.
+        logs: stores the logs of executions.
         clock: the time.
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
-        image_hosts: hosts that a restore command may load an image from; with none there is no such command.
-        image_paths: directories on them; with none, all.
-        redactor: makes texts safe to leave; knows the secrets of the process and those of the principal.
-        access: decides over changes.
-        starts: the tools that a chain may call.
-        max_wait_seconds: how long one call may wait at most.
-        pace: what a watch's interval is multiplied by.
-        principals: gives each principal a login of their own; None where the configured one serves everybody.
-        acting: how these services act on TP for one principal; None where they are not of one.
+        image_hosts: hosts from which a restore command may load an image; empty to refuse all restore commands.
+        image_paths: allowed directories on these hosts; empty to allow all.
+        redactor: removes the secrets of the process and of the principal from texts.
+        access: decides whether a change is allowed.
+        starts: the tools that a chain may call, by name.
+        max_wait_seconds: longest wait of one call.
+        pace: factor of the watches' intervals.
+        principals: gives each principal a login of their own; None if all use the configured login.
+        acting: the principal's login on TP; None if these services are not those of one principal.
 
     """
 
@@ -90,11 +90,11 @@ class Services:
     acting: Acting | None = None
 
     async def for_principal(self, principal: str, passed: SecretStr | None = None) -> Services:
-        """Return the services as a principal uses them: TP, the labs and the reports are read with their own login.
+        """Return the services of a principal, which read TP with the principal's own login.
 
         Args:
-            principal: who.
-            passed: the TP token that came with their request; None for the login that is kept for them.
+            principal: the principal's name.
+            passed: the TP token of the request; None to use the stored login.
 
         """
         if self.principals is None:

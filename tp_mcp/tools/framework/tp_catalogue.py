@@ -1,10 +1,8 @@
-"""The labs, tests and executions there are, to check a name before anything is sent."""
+"""The labs, tests and executions on TP: names are checked against them before anything is sent."""
 
-import copy
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import anyio
 
@@ -19,19 +17,18 @@ from tp_mcp.results.text import echoed, nearest, shorten
 logger = logging.getLogger(__name__)
 
 RECENT_SECONDS = 30.0
-"""A tree at most this old is not read again because a test is missing from it."""
+"""Age up to which a tree is current: an unknown test in it is an error, and the tree is not read again."""
 
 NAMES_SHOWN = 10
 NAME_MAX_CHARACTERS = 160
 
-# The calls behind this page are older ones, which a deployment may have changed or switched off. Where they cannot say
-# what there is, TP itself still refuses a wrong name.
-_CANNOT_SAY = (TpNotFoundError, TpNotJsonError, TpServerFaultError)
+# Older endpoints list the names; a deployment may have changed or disabled them. TP itself still refuses a wrong name.
+_UNAVAILABLE = (TpNotFoundError, TpNotJsonError, TpServerFaultError)
 
 
 @dataclass(slots=True)
-class _KeptTree:
-    """The latest test tree. Single-flight: whoever comes second waits for the first one's answer."""
+class _CachedTree:
+    """The latest test tree. Concurrent callers share one request."""
 
     tree: TestTree | None = None
     read_at: float = float("-inf")
@@ -39,60 +36,69 @@ class _KeptTree:
 
 
 class Catalogue:
-    """Knows labs, read anew each time, and the test tree, kept for a while because reading it makes TP pull."""
+    """Reads the labs each time, and caches the test tree, because reading it makes TP pull its repository."""
 
-    def __init__(self, client: TpClient, clock: Clock, *, testcases_ttl_seconds: float) -> None:
+    def __init__(
+        self, client: TpClient, clock: Clock, *, testcases_ttl_seconds: float, cached: _CachedTree | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            client: speaks to TP.
+            clock: the time.
+            testcases_ttl_seconds: age up to which the test tree is not read again.
+            cached: the test tree of another catalogue, to share it.
+
+        """
         self._client = client
         self._clock = clock
         self._ttl_seconds = testcases_ttl_seconds
-        self._kept = _KeptTree()
+        self._cached = _CachedTree() if cached is None else cached
 
-    def of(self, client: TpClient) -> Self:
-        """Return the catalogue as another user sees it: the test tree is the same for all, and kept once."""
-        other = copy.copy(self)
-        other._client = client  # noqa: SLF001 - a copy of this very object
-        return other
+    def of(self, client: TpClient) -> "Catalogue":
+        """Return the catalogue of another user. All users share one test tree."""
+        return Catalogue(client, self._clock, testcases_ttl_seconds=self._ttl_seconds, cached=self._cached)
 
     async def labs(self) -> tuple[Lab, ...]:
         """Return the labs that the user may use.
 
         Raises:
-            TpError: TP could not tell.
+            TpError: the request to TP failed.
 
         """
         return await self._client.list_labs()
 
     async def tests(self, *, max_age_seconds: float | None = None) -> TestTree:
-        """Return the test tree, at most as old as the configured time or `max_age_seconds`.
+        """Return the test tree, not older than the configured time or `max_age_seconds`.
 
         Raises:
-            TpError: TP could not tell.
+            TpError: the request to TP failed.
 
         """
         max_age = self._ttl_seconds if max_age_seconds is None else min(max_age_seconds, self._ttl_seconds)
-        kept = self._kept
-        async with kept.reading:
-            if kept.tree is None or self._clock.now() - kept.read_at > max_age:
-                kept.tree = await self._client.list_testcases()
-                kept.read_at = self._clock.now()
-            return kept.tree
+        cached = self._cached
+        async with cached.reading:
+            if cached.tree is None or self._clock.now() - cached.read_at > max_age:
+                cached.tree = await self._client.list_testcases()
+                cached.read_at = self._clock.now()
+            return cached.tree
 
     @property
     def tree_age_seconds(self) -> float:
-        """Return how old the kept test tree is."""
-        return max(self._clock.now() - self._kept.read_at, 0.0)
+        """Return the age of the cached test tree."""
+        return max(self._clock.now() - self._cached.read_at, 0.0)
 
     async def require_lab(self, argument: str, name: str) -> Lab | None:
-        """Return the lab of this name; None where TP cannot say which labs there are.
+        """Return the lab of this name; None if TP cannot list the labs.
 
         Raises:
-            InvalidArgumentError: there is no such lab for this user; names the nearest.
-            TpError: TP could not be asked.
+            InvalidArgumentError: this user has no such lab; the remedy names similar ones.
+            TpError: the request to TP failed.
 
         """
         try:
             labs = await self.labs()
-        except _CANNOT_SAY as error:
+        except _UNAVAILABLE as error:
             logger.warning("The lab %s could not be checked: %s", name, error)
             return None
         for lab in labs:
@@ -104,7 +110,7 @@ class Catalogue:
         )
 
     async def whose_execution(self, exec_id: int) -> str:
-        """Return a sentence that says that an execution is not the user's own; empty where it is, or TP cannot say."""
+        """Return a sentence about the owner of an execution; empty if the user owns it or TP does not list it."""
         try:
             own = await self._client.without_retries().list_executions()
             user = await self._client.username()
@@ -117,22 +123,22 @@ class Catalogue:
         return f"{word(row.user)} started it." if row.user not in {"", user} else ""
 
     async def require_tests(self, test_ids: Sequence[str]) -> bool:
-        """Check that tests exist, named as pytest gets them; return whether TP could say.
+        """Check that tests exist on TP, by their pytest ids; return False if TP cannot list its tests.
 
         Raises:
-            InvalidArgumentError: there is no such test; names the nearest.
-            TpError: TP could not be asked.
+            InvalidArgumentError: a test does not exist; the remedy names similar ones.
+            TpError: the request to TP failed.
 
         """
         try:
             unknown = _unknown(test_ids, await self.tests())
             if unknown and self.tree_age_seconds > RECENT_SECONDS:
-                # It may have been added since.
+                # It may have been added in the meantime.
                 unknown = _unknown(test_ids, await self.tests(max_age_seconds=RECENT_SECONDS))
             if not unknown:
                 return True
             tree = await self.tests()
-        except _CANNOT_SAY as error:
+        except _UNAVAILABLE as error:
             logger.warning("The test ids could not be checked: %s", error)
             return False
         listed = ", ".join(repr(echoed(test_id, NAME_MAX_CHARACTERS)) for test_id in unknown[:NAMES_SHOWN])

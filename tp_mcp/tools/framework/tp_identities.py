@@ -1,7 +1,7 @@
-"""Each principal acts on TP with a login of their own: passed in with the request, or kept for them.
+"""Each principal acts on TP with a login of their own: a token in the request, or a stored login.
 
-What is passed in serves the request that it came with, and is never kept. The configured login, where there is one, is
-a service account: it polls in the background, and sends nothing that changes anything.
+A token in a request is used for this request only and never stored. The configured login, if any, is a service account:
+it polls in the background and never changes anything.
 """
 
 import shlex
@@ -18,7 +18,7 @@ from tp_mcp.redaction import Secrets
 
 TP_TOKEN_HEADER = "X-TP-Token"  # noqa: S105 - the name of a header
 CLIENTS_MAX = 256
-"""Principals whose logins are remembered as decrypted, with the tokens that were minted; others log in anew."""
+"""Principals whose decrypted logins and tokens are cached; the others log in again."""
 
 SERVICE_ACCOUNT = ""
 """The identity under which the configured login polls."""
@@ -31,10 +31,10 @@ class Acting:
     """How one call acts on TP.
 
     Attributes:
-        client: TP, as the principal.
-        kept: whether a login is kept for the principal, which serves when the call is over.
-        service_account: whether there is one that can poll instead.
-        principal: who it is.
+        client: speaks to TP as the principal.
+        kept: whether the principal has a stored login, which also works after the call.
+        service_account: whether a service account can poll instead.
+        principal: the principal's name.
 
     """
 
@@ -44,14 +44,14 @@ class Acting:
     principal: str
 
     def check_watch(self, tool: str | None, *, chained: bool) -> None:
-        """Refuse what nobody could go on with once the call is over.
+        """Refuse a watch that no login could poll or continue after the call.
 
         Args:
-            tool: what is polled; None where it is the job that is started.
-            chained: whether a further call follows.
+            tool: the polled tool; None for a job that the call starts.
+            chained: whether a further step follows.
 
         Raises:
-            PolicyError: the login came with the request alone, and that is not enough.
+            PolicyError: the only login is a token that came with the request.
 
         """
         if self.kept:
@@ -71,16 +71,16 @@ class Acting:
 
 
 class Principals:
-    """Gives each principal a client of their own; all share the connections of one."""
+    """Gives each principal a client of their own; all clients share one pool of connections."""
 
     def __init__(self, client: TpClient, vault: Vault, *, service_account: bool, learnt: Secrets) -> None:
         """Prepare.
 
         Args:
-            client: speaks to TP as the service account, or as nobody.
-            vault: the logins that are kept.
-            service_account: whether there is one.
-            learnt: told each secret, for logs.
+            client: speaks to TP as the service account or, without one, without a login.
+            vault: the stored logins.
+            service_account: whether a service account is configured.
+            learnt: collects each secret, so that logs can redact it.
 
         """
         self._client = client.only_reading()
@@ -90,19 +90,19 @@ class Principals:
         self.service_account = service_account
 
     def identity(self, tool: str, principal: str) -> str:
-        """Return as whom a tool is polled for a principal: what answers for one user alone, as that one."""
+        """Return the identity that polls a tool for a principal: the service account, unless TP answers per user."""
         return principal if tool in READS_OF_A_USER or not self.service_account else SERVICE_ACCOUNT
 
     async def polling(self, identity: str) -> TpClient:
-        """Return the client that polls under an identity."""
+        """Return the client of an identity, for polls."""
         return self._client if identity == SERVICE_ACCOUNT else (await self._kept(identity)).only_reading()
 
     async def background(self, principal: str) -> TpClient:
-        """Return the client that reads for a principal while no call is under way."""
+        """Return the client that reads for a principal between calls."""
         return await self.polling(self.identity("", principal))
 
     async def acting(self, principal: str, passed: SecretStr | None) -> Acting:
-        """Return how a call acts on TP; where there is no login the client says so once it is used."""
+        """Return how a call acts on TP. Without a login, the client raises an error when it is used."""
         if passed is None:
             client, kept = await self._kept(principal), True
         else:
