@@ -2,7 +2,7 @@
 
 import math
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 from rich.console import Console
@@ -34,17 +34,11 @@ def exit_code_of(watch: Watch) -> int:
 BAR_WIDTH = 30
 
 
-@dataclass(slots=True)
-class Interrupt:
-    """Whether the user stopped the command, by ^C or a signal. A request that is being sent is not interrupted."""
-
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-
-    async def listen(self) -> None:
-        """Wait for signals; the first cancels the work in `scope`."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                self.scope.cancel()
+async def cancel_on_signal(waiting: anyio.CancelScope) -> None:
+    """Cancel the waiting at ^C or a signal. A request that is being sent is not interrupted."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            waiting.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +49,14 @@ class Follower:
         services: the services behind the tools.
         owner: who follows.
         console: shows it; with a progress bar only on a terminal.
-        interrupt: whether to stop.
+        waiting: the scope of the waiting; to cancel it ends the command.
 
     """
 
     services: Services
     owner: Owner
     console: Console
-    interrupt: Interrupt
+    waiting: anyio.CancelScope
 
     def say(self, text: str) -> None:
         """Print a text without secrets, and without what a terminal would act on."""
@@ -98,7 +92,7 @@ class Follower:
         columns = (SpinnerColumn(), BarColumn(bar_width=BAR_WIDTH), TextColumn("{task.description}", markup=False))
         with (
             Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bars,
-            self.interrupt.scope,
+            self.waiting,
         ):
             bar = bars.add_task("", total=None)
 

@@ -16,7 +16,7 @@ import typer
 from pydantic import JsonValue
 from rich.console import Console
 
-from tp_mcp.cli.follow import Follower, Interrupt
+from tp_mcp.cli.follow import Follower, cancel_on_signal
 from tp_mcp.cli.script_terms import UNKNOWN
 from tp_mcp.cli.terminal import say
 from tp_mcp.clock import SystemClock
@@ -115,11 +115,9 @@ def start(
             plan = "\n".join(outcome.plan.lines())
             return Unconfirmed(follower.shown(f"{_line(outcome)}\n\n{plan}"), outcome.code)
         follower.say(_line(outcome))
-        return (
-            UNKNOWN
-            if isinstance(outcome, Planned)
-            else await follower.follow(outcome.watch.id, seconds=following.max_wait)
-        )
+        if isinstance(outcome, Planned):
+            return UNKNOWN
+        return await follower.follow(outcome.watch.id, seconds=following.max_wait)
 
     result = _with_services(work, following.profile)
     if isinstance(result, int):
@@ -232,10 +230,10 @@ async def _opened(work: Callable[[Follower], Awaitable[int | Unconfirmed]], prof
         open_configured(ServeOptions(profile=profile), SystemClock()) as services,
         anyio.create_task_group() as tasks,
     ):
-        interrupt = Interrupt()
-        tasks.start_soon(interrupt.listen)
+        waiting = anyio.CancelScope()
+        tasks.start_soon(cancel_on_signal, waiting)
         try:
-            outcome = await work(Follower(services, process_identity().owner(None), console, interrupt))
+            outcome = await work(Follower(services, process_identity().owner(None), console, waiting))
         finally:
             tasks.cancel_scope.cancel()
     return outcome

@@ -1,4 +1,4 @@
-"""What goes on at a lab already is said when something else is started there."""
+"""A start names the user's other watches on its testbed."""
 
 from tests.tools.world import LAB, World
 
@@ -13,6 +13,13 @@ async def test_another_upgrade_before_the_first_was_picked_up_says_so(world: Wor
     first = (await world.call("start_upgrade", testbed=LAB, mode="build", build_number="6955"))[1:11]
     text = await world.call("start_upgrade", testbed=LAB, mode="build", build_number="6950")
     assert f"Mind that {first} goes on there too" in text
+
+
+async def test_a_start_names_a_watch_of_somebody_elses_run_on_the_testbed(world: World) -> None:
+    exec_id = world.rival_runs("Tests_CLI")
+    watch_id = (await world.call("start_watch", tool="get_execution", args={"exec_id": exec_id}))[1:11]
+    plan = await world.call("start_upgrade", testbed=LAB, mode="build", build_number="6955", dry_run=True)
+    assert f"Mind that {watch_id} goes on there too: execution {exec_id} on {LAB}." in plan
 
 
 async def test_what_goes_on_elsewhere_is_not_mentioned(world: World) -> None:
