@@ -110,6 +110,22 @@ async def test_a_refusal_of_tp_is_an_outcome_and_an_end_of_its_watch(world: Worl
     assert watch.state is WatchState.FAILED
 
 
+async def test_a_refused_start_is_not_reported_again_once_its_result_has_surely_arrived(world: World) -> None:
+    world.rival_runs(POE)
+    call, inbox = await call_of(world), world.services.inbox
+    assert isinstance(await start_run(RunPytestArguments(lab=LAB, testcase=[POE]), call), Refused)
+    assert await inbox.to_show(call.visit) == ()
+    inbox.handed_over(call.visit, ())
+    assert await inbox.to_show(await inbox.begin(ALICE)) == ()
+
+
+async def test_a_refused_start_is_reported_where_its_result_was_lost(world: World) -> None:
+    world.rival_runs(POE)
+    await run(world)
+    [entry] = await world.services.inbox.to_show(await world.services.inbox.begin(ALICE))
+    assert "was not started" in entry.text
+
+
 async def test_a_wait_beyond_the_limit_is_refused_before_tp_is_asked(world: World) -> None:
     outcome = await run(world, max_wait_seconds=9_999)
     assert isinstance(outcome, Refused)
