@@ -1,6 +1,6 @@
 """Faults that can be injected, per endpoint, for a number of requests or for a while.
 
-| kind | what the client sees |
+| kind | effect for the client |
 |---|---|
 | `status` | `status` (default 500) with a JSON error; `retry_after` seconds as `Retry-After` where given |
 | `delay` | the answer `delay_seconds` later (real seconds: a client's timeout is real) |
@@ -10,13 +10,13 @@
 | `expired_token` | 401 as for an expired token |
 | `away` | 502 with a proxy's HTML |
 | `truncated` | the first half of TP's answer, with its status and the length of that half: broken JSON, read whole |
-| `malformed` | 200 with JSON that is not what was promised, see `shape` |
+| `malformed` | 200 with JSON of an unexpected shape, see `shape` |
 
-`when: "after"` lets TP do what was asked and then spoils the answer: the request was sent, its outcome is unknown.
-`truncated` and `malformed` need an answer to spoil: a read is answered by TP in either case; a write is done only with
-`when: "after"`, and a made-up answer is spoiled without.
+With `when: "after"` TP handles the request, and then the answer is spoiled: the client does not learn the outcome.
+`truncated` and `malformed` need an answer to spoil. TP always answers a read. It handles a write only with
+`when: "after"`; otherwise an invented answer is spoiled.
 
-| `shape` | what `malformed` makes of an answer |
+| `shape` | effect of `malformed` on an answer |
 |---|---|
 | `other` | an object becomes a list that holds it, a list an object `{"results": ...}` |
 | `nulls` | the same fields, each null; in each row of a list |
@@ -50,8 +50,8 @@ class Fault:
         delay_seconds: for kind `delay`, in real seconds.
         shape: for kind `malformed`: one of `SHAPES`.
         match: strikes only paths that contain it.
-        when: `before` TP does what was asked, or `after`.
-        times: how many requests it strikes; None for every one.
+        when: `before` or `after` TP handles the request.
+        times: number of requests that it strikes; None for all.
         until: simulated time at which it ends, in seconds since the epoch.
 
     """
@@ -98,17 +98,17 @@ def read_fault(body: Mapping[str, Any], endpoints: frozenset[str], now: float) -
 
 
 class FaultBook:
-    """The faults in force, the oldest first."""
+    """The active faults, the oldest first."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Put a fault in force."""
+        """Add a fault."""
         self._faults.append(fault)
 
     def clear(self) -> None:
-        """Take all back."""
+        """Remove all faults."""
         self._faults.clear()
 
     def take(self, endpoint: str, path: str, now: float) -> Fault | None:
@@ -122,5 +122,5 @@ class FaultBook:
         return None
 
     def view(self) -> list[dict[str, Any]]:
-        """Return the faults in force; an end that never comes is null."""
+        """Return the active faults; `until` is null for a fault without end."""
         return [asdict(fault) | {"until": None if math.isinf(fault.until) else fault.until} for fault in self._faults]

@@ -20,10 +20,10 @@ class Platform:
     """A test platform, as an async context manager that stops what it started.
 
     Attributes:
-        options: as it was made.
+        options: the options of the platform.
         state: labs, upgrades, executions, faults, requests seen; apart from the wire.
         tokens: mints and checks tokens.
-        controller: runs the scripts; `controller.processes` is what ran there.
+        controller: runs the scripts; `controller.processes` lists its processes.
         workers: take executions to the controller.
 
     """
@@ -49,7 +49,7 @@ class Platform:
         await self.close()
 
     async def close(self) -> None:
-        """Kill what runs, close the consoles, remove the temporary directory."""
+        """Kill all runs, close the consoles, remove the temporary directory."""
         if self._tree is not None:
             self._tree.cancel()
             await asyncio.wait({self._tree})
@@ -60,7 +60,7 @@ class Platform:
             shutil.rmtree(self._workdir, ignore_errors=True)
 
     async def reset(self) -> None:
-        """Begin anew, with the options as given; tokens minted before stay valid."""
+        """Start again with the same options; tokens minted before stay valid."""
         await self.workers.close()
         await self.controller.forget()
         await self._consoles.close()
@@ -68,7 +68,7 @@ class Platform:
         self.workers = Workers(self.state, self.controller, self._consoles)
 
     async def advance(self, seconds: float) -> None:
-        """Step the time, and let the workers notice.
+        """Advance the time, and let the workers act on it.
 
         Raises:
             ValueError: if `seconds` is negative.
@@ -82,7 +82,7 @@ class Platform:
         """Start pytest for a user, with the fields of the POST.
 
         Raises:
-            Refusal: if TP will not.
+            Refusal: if TP refuses.
 
         """
         self.workers.settle()
@@ -94,7 +94,7 @@ class Platform:
         """End a running execution for a user, with the fields of the POST.
 
         Raises:
-            Refusal: if TP will not.
+            Refusal: if TP refuses.
 
         """
         with self.state.record.refusing(KILL_EXECUTION, username, body):
@@ -105,7 +105,7 @@ class Platform:
         return execution
 
     async def testcases(self) -> dict[str, Any]:
-        """Return the test tree; it is collected once, however often it is pulled."""
+        """Return the test tree; it is collected once for all requests."""
         self.state.testcase_pulls += 1
         if self._tree is None or (self._tree.done() and self._tree.exception() is not None):
             self._tree = asyncio.create_task(self._collect())

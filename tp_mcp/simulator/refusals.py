@@ -1,4 +1,4 @@
-"""Why TP says no, apart from how it is put on the wire."""
+"""Refusals of TP, independent of HTTP."""
 
 from enum import Enum
 
@@ -13,7 +13,7 @@ class Reason(Enum):
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer of TP, not a fault of the program
-    """TP will not do what was asked.
+    """TP refuses the request.
 
     Attributes:
         reason: the kind.

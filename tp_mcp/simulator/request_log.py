@@ -24,7 +24,7 @@ class SeenRequest:
     Attributes:
         method: `GET` or `POST`.
         path: decoded, without the query.
-        endpoint: the name that faults use; '' where no endpoint has this path.
+        endpoint: the name that faults use; '' if no endpoint has this path.
         at: simulated time, in seconds since the epoch.
 
     """
@@ -43,7 +43,7 @@ class RequestLog:
         self._counts: Counter[str] = Counter()
 
     def add(self, request: SeenRequest) -> None:
-        """Note a request."""
+        """Add a request."""
         self._requests.append(request)
         self._counts[request.endpoint] += 1
 
@@ -89,8 +89,8 @@ class Write:
     Attributes:
         number: counts all writes from 1.
         endpoint: one of `WRITES`.
-        user: who asked; '' where the token told nobody.
-        lab: the lab or testbed; '' where none was named.
+        user: the user; '' if the token names none.
+        lab: the lab or testbed; '' if the request names none.
         asked: the other fields of the body.
         at: simulated time, in seconds since the epoch.
         real_at: real time, in seconds since the epoch.
@@ -199,26 +199,26 @@ class WriteRecord:
         return tuple(row for row in self._rows if isinstance(row, StruckWrite))
 
     def accept_upgrade(self, user: str, body: Mapping[str, Any], tasks: tuple[UpgradeTask, ...]) -> None:
-        """Note an upgrade that was dispatched."""
+        """Record a dispatched upgrade."""
         ids = tuple((task.ip, task.celery_id) for task in tasks)
-        self._rows.append(AcceptedWrite(*self._told(START_UPGRADE, user, body), tasks=ids))
+        self._rows.append(AcceptedWrite(*self._fields_of(START_UPGRADE, user, body), tasks=ids))
 
     def accept_execution(self, user: str, body: Mapping[str, Any], exec_id: int) -> None:
-        """Note an execution that was created."""
-        self._rows.append(AcceptedWrite(*self._told(START_PYTEST, user, body), exec_id=exec_id))
+        """Record a created execution."""
+        self._rows.append(AcceptedWrite(*self._fields_of(START_PYTEST, user, body), exec_id=exec_id))
 
     def accept_kill(self, user: str, body: Mapping[str, Any], exec_id: int) -> None:
-        """Note an execution that was ended."""
+        """Record a killed execution."""
         on_lab = {**body, "lab": self._executions.get(exec_id).lab}
-        self._rows.append(AcceptedWrite(*self._told(KILL_EXECUTION, user, on_lab), exec_id=exec_id))
+        self._rows.append(AcceptedWrite(*self._fields_of(KILL_EXECUTION, user, on_lab), exec_id=exec_id))
 
     def accept_lock(self, user: str, body: Mapping[str, Any]) -> None:
-        """Note a lab that was marked as taken, or freed."""
-        self._rows.append(AcceptedWrite(*self._told(LOCK_LAB, user, body)))
+        """Record a locked or unlocked lab."""
+        self._rows.append(AcceptedWrite(*self._fields_of(LOCK_LAB, user, body)))
 
     @contextmanager
     def refusing(self, endpoint: str, user: str, body: Mapping[str, Any]) -> Iterator[None]:
-        """Note a refusal that is raised inside."""
+        """Record a refusal that the body raises."""
         try:
             yield
         except Refusal as refusal:
@@ -226,17 +226,17 @@ class WriteRecord:
             raise
 
     def refuse(self, endpoint: str, user: str, body: Mapping[str, Any], reason: str, message: str) -> None:
-        """Note a write that was refused."""
-        self._rows.append(RefusedWrite(*self._told(endpoint, user, body), reason=reason, message=message))
+        """Record a refused write."""
+        self._rows.append(RefusedWrite(*self._fields_of(endpoint, user, body), reason=reason, message=message))
 
     def strike(self, endpoint: str, user: str, body: Mapping[str, Any], fault: str) -> None:
-        """Note a write that did not reach TP."""
-        self._rows.append(StruckWrite(*self._told(endpoint, user, body), fault=fault))
+        """Record a write that did not reach TP."""
+        self._rows.append(StruckWrite(*self._fields_of(endpoint, user, body), fault=fault))
 
     def end_of(self, write: AcceptedWrite) -> JobEnd | None:
-        """Return how the job of a write ended; None while it has not, and for what makes no job.
+        """Return the end of a write's job; None while it runs, and for a write without a job.
 
-        An upgrade that lost a worker never ends, nor does one of devices that were seeded anew.
+        An upgrade that lost a worker never ends, nor does one of replaced devices.
         """
         now = self._clock.now()
         if write.endpoint == START_PYTEST and write.exec_id is not None:
@@ -249,7 +249,7 @@ class WriteRecord:
         return JobEnd(status, max(task.ends_at for task in tasks))
 
     def worker_died(self, write: AcceptedWrite) -> bool:
-        """Whether a worker of the job died, or its controller rebooted, and none took it up again."""
+        """Whether a worker of the job died, or its controller rebooted, and no other took it over."""
         if write.endpoint == START_PYTEST and write.exec_id is not None:
             return self._executions.get(write.exec_id).worker_died
         return any(task.died_at is not None for task in self._tasks(write))
@@ -269,7 +269,7 @@ class WriteRecord:
     def _tasks(self, write: AcceptedWrite) -> list[UpgradeTask]:
         return [task for ip, celery_id in write.tasks if (task := self._testbeds.task(ip, celery_id))]
 
-    def _told(
+    def _fields_of(
         self, endpoint: str, user: str, body: Mapping[str, Any]
     ) -> tuple[int, str, str, str, dict[str, Any], float, float]:
         lab = body.get(_LAB_KEYS.get(endpoint, "lab"))
@@ -281,7 +281,7 @@ class WriteRecord:
 
 
 def without_credentials(command: object) -> str:
-    """Return a command with what follows `execute restore image scp <path> <host>` hidden; any other is all hidden."""
+    """Hide everything after `execute restore image scp <path> <host>` in a command; hide any other command whole."""
     if not isinstance(command, str) or not command.startswith(RESTORE_COMMAND):
         return _HIDDEN
     words = command.split()

@@ -30,7 +30,7 @@ class SimulatedClock:
 
     @property
     def paused(self) -> bool:
-        """Whether time moves by steps only."""
+        """Whether only steps move the time."""
         return self._paused or self._speed <= 0
 
     def now(self) -> float:
@@ -56,13 +56,13 @@ class SimulatedClock:
         self._notify()
 
     def pause(self) -> None:
-        """Let time move by steps only."""
+        """Stop the clock; only steps move it."""
         self._rebase()
         self._paused = True
         self._notify()
 
     def resume(self) -> None:
-        """Let time run again."""
+        """Start the clock again."""
         self._rebase()
         self._paused = False
         self._notify()

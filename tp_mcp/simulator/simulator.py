@@ -68,7 +68,7 @@ def _server(simulator: Simulator, on_ready: Callable[[], None]) -> "uvicorn.Serv
     from tp_mcp.simulator.wire.fault_layer import DROP_EXTENSION  # noqa: PLC0415
 
     class DroppableProtocol(H11Protocol):
-        """Hands every request the means to drop its connection."""
+        """Gives every request a way to drop its connection."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
             super().connection_made(transport)
@@ -81,7 +81,7 @@ def _server(simulator: Simulator, on_ready: Callable[[], None]) -> "uvicorn.Serv
             self.app = droppable
 
     class Server(uvicorn.Server):
-        """Says when it is ready, and leaves the signals to the caller."""
+        """Reports when it is ready, and leaves signals to the caller."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)

@@ -1,6 +1,6 @@
-"""The state of the simulated TP, apart from the wire: who may do what, and what happens then.
+"""The state of the simulated TP, without HTTP: permissions, and the effects of requests.
 
-Nothing here knows HTTP. Time is asked for, never waited for: what a moment shows follows from what was planned.
+Nothing waits for time: the state of a moment follows from the plans made before.
 """
 
 import json
@@ -58,17 +58,17 @@ class SimulatorState:
 
     Attributes:
         clock: simulated time.
-        builds: what the build server has; may be replaced.
+        builds: the build server's builds; may be replaced.
         labs: by name.
         users: by username.
         testbeds: the upgrades.
         executions: the runs.
-        locks: the labs that are marked as taken.
-        faults: what goes wrong at the moment.
-        requests: what was asked so far.
-        record: what became of the writes.
-        testcase_pulls: how often the test tree was asked for, each of which is a `git pull`.
-        sso_only: whether minting a token leads to the single sign-on's login page.
+        locks: the labs that users locked.
+        faults: the active faults.
+        requests: the requests so far.
+        record: the outcome of every write.
+        testcase_pulls: number of requests for the test tree, each of which is a `git pull`.
+        sso_only: whether a request for a token returns the single sign-on's login page.
 
     """
 
@@ -131,7 +131,7 @@ class SimulatorState:
         return lab
 
     def start_upgrade(self, username: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Dispatch an upgrade and return what the POST answers.
+        """Dispatch an upgrade and return the answer to the POST.
 
         Raises:
             Refusal: if it cannot be dispatched.
@@ -151,7 +151,7 @@ class SimulatorState:
         }
 
     def upgrade(self, username: str, testbed: str) -> dict[str, Any]:
-        """Return what a GET of the testbed's upgrade answers.
+        """Return the answer to a GET of the testbed's upgrade.
 
         Raises:
             Refusal: if the testbed is unknown or not the user's.
@@ -160,7 +160,7 @@ class SimulatorState:
         return self.testbeds.view(self.lab_for(username, testbed), self.clock.now())
 
     def create_execution(self, username: str, body: dict[str, Any]) -> Execution:
-        """Write the row of a new execution; somebody has to run it.
+        """Write the row of a new execution, which the caller has to run.
 
         Raises:
             Refusal: if the request is wrong, not allowed, or the lab busy.
@@ -174,10 +174,10 @@ class SimulatorState:
         return execution
 
     def lock_lab(self, username: str, body: dict[str, Any]) -> Mapping[str, Any]:
-        """Mark a lab as taken, or free it, and return what the POST answers.
+        """Lock or unlock a lab, and return the answer to the POST.
 
         Raises:
-            Refusal: if the request is wrong, not allowed, or somebody else marked the lab.
+            Refusal: if the request is wrong or not allowed, or another user locked the lab.
 
         """
         with self.record.refusing(LOCK_LAB, username, body):
@@ -212,7 +212,7 @@ class SimulatorState:
         return self.testbeds.running_build(lab.device_under_test.ip, self.clock.now())
 
     def kill_worker_of_execution(self, exec_id: int) -> None:
-        """Let the worker of an execution die: the row stays `Running`, its log stands still.
+        """Kill the worker of an execution: the row stays `Running`, its log stops growing.
 
         Raises:
             Refusal: (UNKNOWN).
@@ -221,7 +221,7 @@ class SimulatorState:
         self.executions.put(self.executions.get(exec_id).lose_worker())
 
     def kill_workers_of_testbed(self, testbed: str) -> None:
-        """Let the workers of a testbed's upgrade die: the status stays `PROGRESS`, `updated_at` stands still.
+        """Kill the workers of a testbed's upgrade: the status stays `PROGRESS`, `updated_at` stops moving.
 
         Raises:
             Refusal: (UNKNOWN).
@@ -230,7 +230,7 @@ class SimulatorState:
         self.testbeds.kill_workers(self.lab(testbed), self.clock.now())
 
     def revive_workers_of_testbed(self, testbed: str) -> None:
-        """Let the dead workers of a testbed's upgrade go on, as if they had only stood still.
+        """Revive the workers of a testbed's upgrade.
 
         Raises:
             Refusal: (UNKNOWN); (INVALID) if none died.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of TP, who may log in."""
+    """A user of TP."""
 
     username: str
     password: str
@@ -25,11 +25,11 @@ _SECRET_BYTES = 48
 
 
 class BadTokenError(Exception):
-    """The token is not one that TP accepts; the message is TP's."""
+    """TP rejects the token; the message is TP's."""
 
 
 class TokenIssuer:
-    """Mints tokens and checks them against its own secret, which lives as long as the process."""
+    """Mints and checks tokens with a secret of its own."""
 
     def __init__(self, wall: Callable[[], float], lifetime_seconds: float) -> None:
         self._wall = wall
@@ -53,7 +53,7 @@ class TokenIssuer:
         return jwt.encode(payload, self._secret, algorithm=_ALGORITHM)
 
     def expire_all(self) -> None:
-        """Let every token minted so far count as expired."""
+        """Expire every token minted so far."""
         self._oldest_valid = self._serial + 1
 
     def username(self, token: str) -> str:

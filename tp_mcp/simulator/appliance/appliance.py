@@ -1,6 +1,6 @@
-"""A small network appliance: its configuration, its CLI, and what the running build breaks.
+"""A small network appliance: its configuration, its CLI, and the defects of the running build.
 
-Pure but for its own configuration: a command line in, the printed lines out.
+It has no side effects except on its own configuration: a command line in, the printed lines out.
 """
 
 import shlex
@@ -25,7 +25,7 @@ class Appliance:
 
     Args:
         hostname: shown in the prompt.
-        running: returns build number, version and defects of what runs now.
+        running: returns number, version and defects of the running build.
 
     """
 
@@ -63,7 +63,7 @@ class Appliance:
 
     @property
     def prompt(self) -> str:
-        """What stands at the end of every answer."""
+        """The prompt at the end of every answer."""
         return f"{self._hostname} # "
 
     def answer(self, line: str) -> list[str]:

@@ -10,10 +10,11 @@ HOST = "127.0.0.1"
 
 
 class Consoles:
-    """One listening console per lab that was asked for.
+    """One listening console per requested lab.
 
     Args:
-        running: returns build number, version and defects of a lab's device under test; None while it does not answer.
+        running: returns number, version and defects of the build of a lab's device under test; None while it does not
+            answer.
 
     """
 
@@ -23,7 +24,7 @@ class Consoles:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def port(self, lab: Lab) -> int:
-        """Return the port that the lab's console listens on, after opening it where needed."""
+        """Return the port that the lab's console listens on, opening it if necessary."""
         if lab.name not in self._servers:
             appliance = Appliance(lab.device_under_test.name, lambda: self._running(lab) or ("", "", frozenset()))
 
@@ -35,7 +36,7 @@ class Consoles:
         return port
 
     async def close(self) -> None:
-        """Close the ports and what is connected to them."""
+        """Close the ports and their connections."""
         for server in self._servers.values():
             server.close()
         connections = list(self._connections)

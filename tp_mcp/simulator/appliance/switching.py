@@ -1,7 +1,6 @@
-"""What else the appliance does: switching, services, traffic; and what the defects of a build break of it.
+"""The appliance's switching, services and traffic, with the defects of a build.
 
-Whatever a real device makes up anew each time (process ids, addresses of memory, times, sessions) differs each time
-here too.
+Values that change on a real device (process ids, memory addresses, times, sessions) change here too.
 """
 
 import random
@@ -36,8 +35,8 @@ class Switching:
     """The commands of this part, by the words that they begin with.
 
     Args:
-        defects: returns what is broken in the build that runs now.
-        seed: where what differs each time comes from.
+        defects: returns the defects of the running build.
+        seed: for the values that change each time.
 
     """
 
@@ -65,7 +64,7 @@ class Switching:
         }
 
     def refused(self, line: str) -> list[str]:
-        """Return what every command that changes something answers where the build does not let it; else nothing."""
+        """Return the answer to every changing command if the build refuses changes; otherwise nothing."""
         if CONSERVE_MODE in self._defects() and line.startswith("config "):
             return [
                 f"cmdbsvr[{self._pid()}]: conserve mode entered, {self._random.randint(3, 9)} MB free: change rejected",

@@ -1,8 +1,8 @@
 """The simulated controller: writes TP's script and runs it with a real bash, as a process group of its own.
 
 Every run has a directory in the scratch directory: the script, its log, the rack file, bash's trace, the notes of the
-pytest command. The environment of a run is made from nothing, so no secret and no setting of a surrounding pytest gets
-in. Needs bash 4.1 or newer (for a trace in a file of its own).
+pytest command. The environment of a run contains no secret and no setting of a surrounding pytest. Needs bash 4.1 or
+newer (for a trace in a file of its own).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _PYTEST_INTERRUPTED = 2
 
 @dataclass(slots=True)
 class Run:
-    """A script that runs, or ran."""
+    """A running or ended script."""
 
     exec_id: int
     directory: Path
@@ -43,7 +43,7 @@ class Run:
     left_behind: bool = False
 
     async def wait(self) -> int:
-        """Return the script's exit status, once nothing of it is left."""
+        """Return the script's exit status once all its processes ended."""
         status = await self.process.wait()
         self.left_behind = self._signal(signal.SIGKILL) or self.left_behind
         return status
@@ -67,7 +67,7 @@ class Controller:
 
     Attributes:
         tests_root: the mirror of the tests that pytest runs in.
-        server_root: what TP serves files from.
+        server_root: the directory of the files that TP serves.
 
     """
 
@@ -123,7 +123,7 @@ class Controller:
         return run
 
     def snapshot(self, run: Run) -> Snapshot:
-        """Look at a run's log and counts."""
+        """Return a run's log and counts."""
         size, tail = _tail(run.directory / "log", LOG_TAIL_BYTES)
         return Snapshot(_counts_so_far(run.directory / "counts"), size, tail)
 
@@ -163,7 +163,7 @@ class Controller:
         return [line for line in log.splitlines() if "::" in line]
 
     async def forget(self) -> None:
-        """Kill whatever still runs, and remove all runs and reports."""
+        """Kill all running scripts, and remove all runs and reports."""
         for run in self._runs.values():
             await run.stop()
         self._runs.clear()
@@ -214,7 +214,7 @@ class Controller:
 
 
 def parse_summary(log: str) -> Counts | None:
-    """Return the counts of the last summary line in pytest's output; None where there is none."""
+    """Return the counts of the last summary line in pytest's output; None if there is none."""
     lines = _SUMMARY.findall(log)
     if not lines:
         return None
@@ -242,7 +242,7 @@ def _tail(path: Path, limit: int) -> tuple[int, str]:
 
 
 def expand(testcase: str, tests_root: str | PurePath) -> str:
-    """Return a pytest id under the tests root; a leading slash is optional. Quotes stay where they are."""
+    """Return a pytest id under the tests root; a leading slash is optional. Quotes are kept."""
     return f"{tests_root}/{testcase.removeprefix('/')}"
 
 
@@ -257,7 +257,7 @@ def script_lines(
 ) -> tuple[str, str]:
     """Return the two lines of TP's script for its controller: the dry run and the real one.
 
-    Nothing is quoted, because TP quotes nothing: what a shell acts on in the values, a shell acts on.
+    Nothing is quoted, because TP quotes nothing: a shell acts on its syntax in the values.
     """
     ids = [expand(one, tests_root) for one in testcase]
     dry = ["pytest", *ids, argument, "--collect-only"]
@@ -272,7 +272,7 @@ def new_scratch_directory(parent: Path | None = None) -> Path:
     """Make a scratch directory named after this process, and remove those that killed processes left.
 
     Args:
-        parent: where it is made; the system's directory for temporary files by default.
+        parent: its parent; by default the system's directory for temporary files.
 
     """
     where = Path(tempfile.gettempdir()) if parent is None else parent

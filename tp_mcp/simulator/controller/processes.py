@@ -1,8 +1,7 @@
-"""What ran on the controller, told from bash's own trace and from what the pytest command noted.
+"""Processes on the controller, from bash's own trace and the notes of the pytest command.
 
-bash traces every simple command, those in substitutions and subshells too (`set -x` to a file of its own). What a trace
-does not show is a redirection of pytest's streams and a process left in the background, so these are looked for
-separately.
+bash traces every simple command, also in substitutions and subshells (`set -x` to a separate file). A trace does not
+show redirections of pytest's streams or processes left in the background, so these are detected separately.
 """
 
 import json
@@ -21,7 +20,7 @@ LEFT_BEHIND = "left-behind"
 
 @dataclass(frozen=True, slots=True)
 class SeenProcess:
-    """Something that ran for an execution.
+    """A process of an execution.
 
     Attributes:
         exec_id: the execution.
@@ -39,7 +38,7 @@ class SeenProcess:
 
 
 def read_processes(exec_id: int, trace: Path, calls: Path) -> Iterator[SeenProcess]:
-    """Yield what is written in bash's trace and in the notes of the pytest command; nothing where there is no file."""
+    """Yield the processes in bash's trace and in the notes of the pytest command; none if a file is missing."""
     for line in _lines(calls):
         call = json.loads(line)
         yield SeenProcess(exec_id, PYTEST, tuple(call["argv"]))

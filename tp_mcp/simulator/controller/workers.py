@@ -1,4 +1,4 @@
-"""TP's background workers: they take executions to the controller and write down what becomes of them.
+"""TP's background workers: they run executions on the controller and record their progress.
 
 A real run has a task of its own. A played one has none: its row is brought up to date when somebody looks, or when a
 request needs to know which labs are busy.
@@ -88,7 +88,7 @@ class Workers:
         return table.get(exec_id)
 
     async def reboot_controller(self, exec_id: int) -> None:
-        """Let the controller reboot under an execution: the run is lost, and nobody writes it down.
+        """Reboot the controller under an execution: the run is lost, and the row stays unchanged.
 
         Raises:
             Refusal: (UNKNOWN).
@@ -100,7 +100,7 @@ class Workers:
         await self._stop(exec_id)
 
     def revive(self, exec_id: int) -> None:
-        """Let the dead worker of an execution go on, as if it had only stood still: the script went on meanwhile.
+        """Revive the worker of an execution, whose script continued.
 
         Raises:
             Refusal: (UNKNOWN); (INVALID) if no worker died, the run is lost, or the row has ended.

@@ -1,9 +1,8 @@
-"""Executions of pytest: what a GET shows of them, and the transitions between their states.
+"""Executions of pytest: their states, the transitions between them, and the answer to a GET.
 
     Initiating ──> Running ──> Done | Failed | Cancelled
 
-An execution whose worker died keeps its last state: nothing that happens on the controller reaches it any more, until
-the safety net ends it.
+An execution whose worker died keeps its last state, whatever happens on the controller, until the safety net ends it.
 """
 
 import posixpath
@@ -32,9 +31,9 @@ class Execution:
     """One run of pytest. Moments are seconds since the epoch.
 
     Attributes:
-        worker_died: whether its worker does not write any more what happens on the controller.
-        controller_rebooted: whether the run on the controller is lost, so that no worker can take it up again.
-        played: its timeline where no real pytest runs.
+        worker_died: whether its worker no longer reports from the controller.
+        controller_rebooted: whether the run on the controller is lost, so no worker can continue it.
+        played: its timeline if no real pytest runs.
 
     The others are as in the answers of TP.
     """
@@ -69,7 +68,7 @@ class Execution:
 
     @property
     def log_file_path(self) -> str:
-        """The log's path on the controller, as TP tells it."""
+        """The log's path on the controller, as TP reports it."""
         return f"/tmp/pytest_{self.exec_id}.log"  # noqa: S108 - a path in a text, never opened
 
     @property
@@ -78,13 +77,13 @@ class Execution:
         return self.status not in TERMINAL
 
     def begin(self, pid: int, now: float) -> "Execution":
-        """Note that the script runs."""
+        """Record the start of the script."""
         if self.worker_died or not self.in_flight:
             return self
         return replace(self, status=RUNNING, remote_pid=pid, started_at=now, counted_at=now)
 
     def observe(self, snapshot: Snapshot, now: float) -> "Execution":
-        """Write down a look at the controller: the log moves at once, the counts every 15 s."""
+        """Record a snapshot of the controller: the log immediately, the counts every 15 s."""
         if self.worker_died or self.status != RUNNING:
             return self
         seen = replace(self, log_size=snapshot.log_size, log_tail=snapshot.log_tail)
@@ -93,7 +92,7 @@ class Execution:
         return replace(seen, counts=snapshot.counts, counted_at=now)
 
     def finish(self, status: str, snapshot: Snapshot, now: float) -> "Execution":
-        """Note that the script ended, or was ended."""
+        """Record the end of the script."""
         if self.worker_died or not self.in_flight:
             return self
         return replace(
@@ -106,15 +105,15 @@ class Execution:
         )
 
     def lose_worker(self) -> "Execution":
-        """Let the worker die: the row stays as it is."""
+        """Kill the worker: the row stays unchanged."""
         return replace(self, worker_died=True) if self.in_flight else self
 
     def lose_controller(self) -> "Execution":
-        """Let the controller reboot: nothing of the run is left, and nobody writes that down."""
+        """Reboot the controller: the run is lost, and the row stays unchanged."""
         return replace(self.lose_worker(), controller_rebooted=True)
 
     def revive_worker(self) -> "Execution":
-        """Let a worker that only stood still go on.
+        """Revive the worker.
 
         Raises:
             Refusal: (INVALID) if there is none.
@@ -125,13 +124,13 @@ class Execution:
         return replace(self, worker_died=False)
 
     def at(self, now: float, *, with_log: bool = True) -> "Execution":
-        """Return the row as it is now, as far as that follows from the time: what is played, and the safety net."""
+        """Return the row at a time, after the effects of time alone: a played run, and the safety net."""
         row = self if self.played is None or self.worker_died else self._play(self.played, now, with_log=with_log)
         end = self.created_at + SAFETY_NET_SECONDS
         return row.give_up(FAILED, end) if now >= end else row
 
     def give_up(self, status: str, now: float) -> "Execution":
-        """End the row without a word from the controller."""
+        """End the row without a report from the controller."""
         return replace(self, status=status, ended_at=now, counts=self.counts or Counts()) if self.in_flight else self
 
     def _play(self, run: PlayedRun, now: float, *, with_log: bool) -> "Execution":
@@ -144,7 +143,7 @@ class Execution:
         return row.observe(run.snapshot(now), row.counted_at) if with_log else row
 
     def view(self) -> dict[str, Any]:
-        """Return what a GET answers. The counts are absent at first, then null, then numbers."""
+        """Return the answer to a GET. The counts are absent at first, then null, then numbers."""
         row: dict[str, Any] = {
             "exec_id": self.exec_id,
             "status": self.status,

@@ -1,4 +1,4 @@
-"""All executions, with what a request must not search for: who keeps a lab busy, whose they are, which is due next."""
+"""All executions, indexed by lab, user and due time, so that no request searches them."""
 
 import heapq
 import json
@@ -19,7 +19,7 @@ class ExecutionTable:
 
     Args:
         first_id: the id of the first one.
-        seed: of what is played.
+        seed: for played runs.
 
     """
 

@@ -1,8 +1,8 @@
 """Played executions: a timeline in simulated time instead of a real pytest, for load with hundreds of labs.
 
-Nothing of them is real: no script, no process, no test, no report (`report_file_path` stays empty). What a GET shows
-follows from the time and from random numbers of the simulator's seed, the lab's name and the number of the run on that
-lab, so it depends neither on who looks nor on the order in which labs are used. No task and no timer is kept for them.
+They have no script, no process, no test and no report (`report_file_path` stays empty). The answer to a GET follows
+from the time and from random numbers of the simulator's seed, the lab's name and the number of the run on that
+lab, so it depends neither on the reader nor on the order of the labs. No task and no timer is kept for them.
 All other rules of TP hold: ids, 409s, kills, workers that die, controllers that reboot, the safety net.
 """
 
@@ -39,7 +39,7 @@ class PlayedRun:
         lab: where it is played.
         begins_at: when it becomes `Running`.
         ends_at: when it becomes `status`.
-        status: `Done`, or `Failed` where it breaks off in the middle.
+        status: `Done`, or `Failed` if it breaks off.
         planned: number of tests.
         reached: how many of them have ended at the end.
         failed: how many of those fail.
@@ -62,7 +62,7 @@ class PlayedRun:
         return self._counts(self.begins_at + refreshes * COUNTS_INTERVAL_SECONDS) if refreshes >= 1 else None
 
     def snapshot(self, now: float) -> Snapshot:
-        """Return what a look at the controller would show."""
+        """Return a snapshot like one of the controller."""
         if now < self.begins_at:
             return Snapshot(None, 0, "")
         lines = int((min(now, self.ends_at) - self.begins_at) // LOG_INTERVAL_SECONDS) + 1

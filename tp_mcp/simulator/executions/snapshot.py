@@ -27,16 +27,16 @@ class Counts:
 
     @property
     def finished(self) -> int:
-        """How many ended, as far as the four counters tell."""
+        """Number of ended tests, according to the four counters."""
         return self.passed + self.failed + self.skipped + self.errors
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a look at the controller shows of a run.
+    """The state of a run on the controller.
 
     Attributes:
-        counts: None before the tests were collected.
+        counts: None before the tests are collected.
         log_size: bytes of the log.
         log_tail: its last 4 KB.
 

@@ -1,4 +1,4 @@
-"""The build server: which firmware builds exist, and what is wrong with some of them."""
+"""The build server: the firmware builds, and the defects of some of them."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ class Build:
     Attributes:
         number: as the build server spells it; leading zeros matter.
         version: the version it belongs to, `7.6.5`.
-        defects: what is broken in it, by name: `radius-schema` (the RADIUS server table is not loaded after the
+        defects: names of its defects: `radius-schema` (the RADIUS server table is not loaded after the
             reboot), `poe-unit` (the PoE budget is shown in milliwatts but labelled as watts), and those of `switching`.
 
     """
@@ -53,17 +53,17 @@ class BuildServer:
     ga: Mapping[str, str] = field(default_factory=lambda: {"7.4.9": "0815", "7.6.4": "6950", "7.6.5": "6955"})
 
     def defects(self, number: str) -> frozenset[str]:
-        """Return what is broken in build `number`; nothing for one that is not known."""
+        """Return the defects of build `number`; none for an unknown build."""
         build = self.builds.get(number)
         return build.defects if build else frozenset()
 
     def version(self, number: str) -> str:
-        """Return the version that build `number` belongs to, `0.0.0` for one that is not known."""
+        """Return the version that build `number` belongs to, `0.0.0` for an unknown build."""
         build = self.builds.get(number)
         return build.version if build else "0.0.0"
 
 
 def build_of_image(path: str) -> str:
-    """Return the build number that stands in an image's path (`.../FSW_448E-v7.6.6-build6957.out`), or ''."""
+    """Return the build number in an image's path (`.../FSW_448E-v7.6.6-build6957.out`), or ''."""
     found = _IMAGE_BUILD.findall(path)
     return found[-1] if found else ""

@@ -31,14 +31,14 @@ class UpgradeTask:
         celery_id: the task's id.
         ip: the device.
         mode: `command`, `build` or `ga`.
-        shown_build: what `last_build_number` shows; None in mode `command`.
+        shown_build: the value of `last_build_number`; None in mode `command`.
         build: the build that runs after a success.
         command: the line given to the device, as its session echoes it.
         dispatched_at: when the 202 was given.
         picked_up_at: when a worker takes it up.
         ends_at: when the worker writes the terminal status.
         outcome: `SUCCESS`, `FAILURE` or `TIMEOUT`.
-        reason: the last line of the log where it did not succeed.
+        reason: the last line of the log if the upgrade failed.
         died_at: when the worker died; None while it lives.
 
     """
@@ -63,11 +63,11 @@ class UpgradeTask:
 
     @property
     def reboot_ends_at(self) -> float:
-        """When the device answers again with the new build; never where it does not come back."""
+        """When the device answers again with the new build; never if it does not return."""
         return self._moment(REBOOT_ENDS) if self.outcome == SUCCESS else float("inf")
 
     def picked_up(self, now: float) -> bool:
-        """Whether a worker took it up. One that died before never does."""
+        """Whether a worker started the task. A worker that died before never does."""
         return self._last_sign(now) >= self.picked_up_at
 
     def status(self, now: float) -> str:
@@ -82,7 +82,7 @@ class UpgradeTask:
         return self.picked_up_at + (end - self.picked_up_at) // LOG_INTERVAL_SECONDS * LOG_INTERVAL_SECONDS
 
     def device_acted(self, now: float) -> bool:
-        """Whether the device itself began to reboot: from then on it goes on without the worker."""
+        """Whether the device began to reboot: from then on it continues without the worker."""
         reached = self.died_at is None or self.died_at >= self.reboot_starts_at
         return reached and now >= self.reboot_starts_at
 

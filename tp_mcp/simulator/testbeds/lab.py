@@ -84,7 +84,7 @@ class Lab:
         usedby: who else may use it.
         deployinfo_as_text: whether `deployinfo` is a JSON string instead of an object.
         past: its last upgrade; None if there never was one.
-        played: how its executions are played; None where a real pytest runs.
+        played: how its executions are played; None if a real pytest runs.
         targets: the devices that an upgrade of this testbed includes.
 
     """
@@ -174,20 +174,20 @@ UNLOCK = "unlock"
 
 
 class LabLocks:
-    """The marks, by the lab's name."""
+    """The locks, by the lab's name."""
 
     def __init__(self) -> None:
         self._holders: dict[str, str] = {}
 
     def holder(self, lab: str) -> str | None:
-        """Return who marked a lab; None where nobody did."""
+        """Return the user who locked a lab; None if nobody did."""
         return self._holders.get(lab)
 
     def apply(self, lab: Lab, user: str, action: object) -> Mapping[str, Any]:
-        """Set or take away a user's mark, and return what the POST answers. What stands already is no error.
+        """Lock or unlock a lab for a user, and return the answer to the POST. Repeating a lock or unlock is no error.
 
         Raises:
-            Refusal: (INVALID) if the action is none of the two; (CONFLICT) if somebody else marked the lab.
+            Refusal: (INVALID) if the action is neither; (CONFLICT) if another user locked the lab.
 
         """
         if action not in (LOCK, UNLOCK):

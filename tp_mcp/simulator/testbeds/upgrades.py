@@ -1,4 +1,4 @@
-"""The testbeds' upgrades: dispatching them, what a GET shows, which build runs on which device."""
+"""The testbeds' upgrades: dispatch, status, and the running build of each device."""
 
 import random
 import shlex
@@ -37,7 +37,7 @@ class UpgradeOrder:
 
     Attributes:
         mode: `command`, `build` or `ga`.
-        build: the build that the order means; '' when it cannot be told.
+        build: the ordered build; '' if it is unknown.
         answered_build: `build_number` in the answer of the POST.
         shown_build: `last_build_number` in later GETs.
         command: the line that the device is given.
@@ -59,7 +59,7 @@ def read_order(body: dict[str, Any], server: BuildServer) -> UpgradeOrder:
     An unknown build or version is not refused: it is found out by the worker.
 
     Raises:
-        Refusal: (INVALID) if the mode is unknown or what it needs is missing.
+        Refusal: (INVALID) if the mode is unknown, or one of its fields is missing.
 
     """
     mode = body.get("mode")
@@ -98,7 +98,7 @@ class Testbeds:
             self.add(lab, now)
 
     def add(self, lab: Lab, now: float) -> None:
-        """Take a lab's devices in, with the upgrade that its `past` tells of."""
+        """Add a lab's devices, with the upgrade described by its `past`."""
         for device in lab.devices:
             self._devices[device.ip] = device
             self._tasks[device.ip] = ()
@@ -118,7 +118,7 @@ class Testbeds:
             self._tasks[device.ip] = (replace(task, outcome=lab.past.status),)
 
     def hang_next_upgrade(self, ip: str) -> None:
-        """Let the device not come back from the reboot of its next upgrade, which then ends `TIMEOUT`.
+        """Make the device hang in the reboot of its next upgrade, which then ends `TIMEOUT`.
 
         Raises:
             Refusal: (UNKNOWN) if there is no such device.
@@ -129,7 +129,7 @@ class Testbeds:
         self._hanging.add(ip)
 
     def dispatch(self, lab: Lab, order: UpgradeOrder, now: float) -> tuple[UpgradeTask, ...]:
-        """Hand one task per target device to the workers.
+        """Give the workers one task per target device.
 
         Raises:
             Refusal: (INVALID) if the testbed has no device to upgrade; (CONFLICT) if one is in `PROGRESS`.
@@ -146,7 +146,7 @@ class Testbeds:
         return planned
 
     def kill_workers(self, lab: Lab, now: float) -> None:
-        """Let the workers of the testbed's unfinished tasks die: nothing of what they do is written any more."""
+        """Kill the workers of the testbed's unfinished tasks: their status is no longer written."""
         for device in lab.targets:
             self._tasks[device.ip] = tuple(
                 task if task.died_at is not None or task.ends_at <= now else replace(task, died_at=now)
@@ -154,7 +154,7 @@ class Testbeds:
             )
 
     def revive_workers(self, lab: Lab) -> None:
-        """Let workers that only stood still go on: their status is written again, as far as the upgrade got meanwhile.
+        """Revive the testbed's workers: the current status of the upgrade is written again.
 
         Raises:
             Refusal: (INVALID) if none of the testbed's workers died.
@@ -166,7 +166,7 @@ class Testbeds:
             self._tasks[device.ip] = tuple(replace(task, died_at=None) for task in self._tasks[device.ip])
 
     def task(self, ip: str, celery_id: str) -> UpgradeTask | None:
-        """Return a device's task by its id; None where its lab was added anew since."""
+        """Return a device's task by its id; None if its lab was replaced since."""
         return next((task for task in reversed(self._tasks.get(ip, ())) if task.celery_id == celery_id), None)
 
     def status(self, ip: str, now: float) -> str:
@@ -175,7 +175,7 @@ class Testbeds:
         return UNKNOWN if task is None else task.status(now)
 
     def view(self, lab: Lab, now: float) -> dict[str, Any]:
-        """Return what a GET of the testbed's upgrade answers."""
+        """Return the answer to a GET of the testbed's upgrade."""
         rows = [self._row(device.ip, now) for device in lab.targets]
         return {
             "testbed": lab.name,

@@ -1,23 +1,23 @@
 """The control plane under `/_sim/`: no login, never struck by a fault, never counted as a request of TP.
 
-| call | what it does |
+| call | effect |
 |---|---|
 | `GET /_sim/state` | `now` (epoch seconds), `speed`, `paused`, `testcase_pulls`, `running_builds`, `executions` |
 | `POST /_sim/reset` | everything as at the start; runs are killed; tokens stay valid |
 | `POST /_sim/seed` | add: `labs`, `builds`, `ga`, `users`, `played` labs; set `sso_only` (see `seed`) |
 | `POST /_sim/advance` `{"seconds"}` | step the time |
-| `POST /_sim/pause`, `POST /_sim/resume` | let time stand still, or run |
+| `POST /_sim/pause`, `POST /_sim/resume` | stop or start the clock |
 | `POST /_sim/speed` `{"speed"}` | simulated seconds per real second |
 | `POST /_sim/token` `{"username", "lifetime_seconds"?}` | mint a token, as a single sign-on would |
-| `POST /_sim/expire_tokens` | let every token minted so far count as expired |
-| `GET`, `POST`, `DELETE /_sim/faults` | list, add one (see `faults`; `seconds` or `times` limits it), take all back |
+| `POST /_sim/expire_tokens` | expire every token minted so far |
+| `GET`, `POST`, `DELETE /_sim/faults` | list, add one (see `faults`; `seconds` or `times` limits it), remove all |
 | `POST /_sim/kill_worker` `{"testbed"}` or `{"exec_id"}` | its workers die: the status stays, signs of life stop |
-| `POST /_sim/revive_worker` `{"testbed"}` or `{"exec_id"}` | a dead worker goes on, as if it had only been frozen |
+| `POST /_sim/revive_worker` `{"testbed"}` or `{"exec_id"}` | a dead worker continues, as if it had only been frozen |
 | `POST /_sim/reboot_controller` `{"exec_id"}` | the run is lost: `Running` until the 6-hour safety net |
 | `POST /_sim/hang_next_upgrade` `{"ip"}` | the device does not come back from its next upgrade, which ends `TIMEOUT` |
-| `GET`, `DELETE /_sim/requests` | what TP was asked, and forgetting it |
-| `GET /_sim/record` | what became of every write: `accepted`, `refused`, `struck` (see `WriteRecord`) |
-| `GET /_sim/processes` | what ran on the controller |
+| `GET`, `DELETE /_sim/requests` | list or clear the requests |
+| `GET /_sim/record` | the outcome of every write: `accepted`, `refused`, `struck` (see `WriteRecord`) |
+| `GET /_sim/processes` | processes on the controller |
 
 `state`, `reset` and `seed` answer with the whole state, the other POSTs but `token` and `faults` with `now`, `speed`
 and `paused` alone. A row of the record is
@@ -92,7 +92,7 @@ class ControlPlane:
         return JSONResponse(self._platform.view())
 
     async def reset(self, _: "Request") -> "Response":
-        """Begin anew."""
+        """Start again."""
         await self._platform.reset()
         return JSONResponse(self._platform.view())
 
@@ -107,12 +107,12 @@ class ControlPlane:
         return JSONResponse(self._platform.time_view())
 
     async def pause(self, _: "Request") -> "Response":
-        """Let time stand still."""
+        """Stop the clock."""
         self._platform.state.clock.pause()
         return JSONResponse(self._platform.time_view())
 
     async def resume(self, _: "Request") -> "Response":
-        """Let time run."""
+        """Start the clock."""
         self._platform.state.clock.resume()
         return JSONResponse(self._platform.time_view())
 
@@ -130,7 +130,7 @@ class ControlPlane:
         return JSONResponse({"token": self._platform.tokens.mint(user, body.get("lifetime_seconds"))})
 
     async def expire_tokens(self, _: "Request") -> "Response":
-        """Let all tokens expire."""
+        """Expire all tokens."""
         self._platform.tokens.expire_all()
         return JSONResponse(self._platform.time_view())
 
@@ -144,7 +144,7 @@ class ControlPlane:
         return JSONResponse({"faults": state.faults.view()})
 
     async def kill_worker(self, request: "Request") -> "Response":
-        """Let workers die."""
+        """Kill workers."""
         body = await json_object(request)
         if "exec_id" in body:
             self._platform.workers.look(body["exec_id"])
@@ -154,7 +154,7 @@ class ControlPlane:
         return JSONResponse(self._platform.time_view())
 
     async def revive_worker(self, request: "Request") -> "Response":
-        """Let dead workers go on."""
+        """Revive dead workers."""
         body = await json_object(request)
         if "exec_id" in body:
             self._platform.workers.revive(body["exec_id"])
@@ -163,30 +163,30 @@ class ControlPlane:
         return JSONResponse(self._platform.time_view())
 
     async def reboot_controller(self, request: "Request") -> "Response":
-        """Let the controller reboot."""
+        """Reboot the controller."""
         await self._platform.workers.reboot_controller((await json_object(request)).get("exec_id", 0))
         return JSONResponse(self._platform.time_view())
 
     async def hang_next_upgrade(self, request: "Request") -> "Response":
-        """Let a device hang in its next upgrade."""
+        """Make a device hang in its next upgrade."""
         self._platform.state.testbeds.hang_next_upgrade((await json_object(request)).get("ip", ""))
         return JSONResponse(self._platform.time_view())
 
     async def requests(self, request: "Request") -> "Response":
-        """Show or forget what TP was asked."""
+        """Show or clear the requests."""
         if request.method == "DELETE":
             self._platform.state.requests.clear()
         return JSONResponse(self._platform.state.requests.view())
 
     async def record(self, _: "Request") -> "Response":
-        """Show what became of the writes."""
+        """Show the outcome of the writes."""
         view = self._platform.state.record.view()
         refused = [row | {"status": status_of(row["reason"])} for row in view["refused"]]
         # A request may have held lone surrogates, which only escapes can carry.
         return Response(json.dumps(view | {"refused": refused}), media_type="application/json")
 
     async def processes(self, _: "Request") -> "Response":
-        """Show what ran on the controller."""
+        """Show the processes on the controller."""
         return JSONResponse({"processes": [asdict(seen) for seen in self._platform.controller.processes]})
 
 

@@ -1,4 +1,4 @@
-"""The layer in front of TP that notes every request and spoils what a fault strikes.
+"""The layer in front of TP that logs every request and applies the faults.
 
 A dropped connection is a closed socket where there is one: the server (see `simulator`) hands `DROP_EXTENSION` in with
 the request. In process there is none, so the error is raised that a client sees then: `ReadError` of the HTTP client
@@ -64,7 +64,7 @@ MADE_UP_ANSWER = Answer(202, _MADE_UP, "application/json")
 
 
 class FaultLayer:
-    """The outermost ASGI layer; the control plane is never struck and never noted."""
+    """The outermost ASGI layer; the control plane is neither logged nor struck."""
 
     def __init__(self, app: "ASGIApp", platform: "Platform", tp_routes: list[Route]) -> None:
         self._app = app

@@ -87,7 +87,7 @@ async def json_object(request: "Request") -> dict[str, Any]:
 
 
 async def written(request: "Request") -> dict[str, Any]:
-    """Return the request's JSON object, empty where there is none."""
+    """Return the request's JSON object, empty if there is none."""
     try:
         return await json_object(request)
     except Refusal:
