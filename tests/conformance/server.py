@@ -27,7 +27,7 @@ from tp_mcp.composition.serve_options import HttpOptions, ServeOptions
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.identity import Identity
-from tp_mcp.server.tasks.task_keeper import Task, TaskKeeper
+from tp_mcp.server.tasks.extension import Task, TaskKeeper
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.tools.framework.services import Services
 

@@ -25,7 +25,7 @@ from tests.server.tasks.client import Anything, ListenRequest
 from tests.tools.starts.test_confirmation import code_in
 from tests.tools.world import LAB, World, collected_tree, hosted, open_world
 from tp_mcp.access.audit_log import AuditFilter
-from tp_mcp.server.resources.reading import RESOURCES
+from tp_mcp.server.resources import RESOURCES
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.simulator.executions.snapshot import Counts
 

@@ -7,7 +7,7 @@ from mcp import MCPError
 from mcp.types import TextResourceContents
 
 from tests.server.conftest import IDENTITY, Chat
-from tp_mcp.server.resources.definition import PLACEHOLDER
+from tp_mcp.server.resources import PLACEHOLDER
 
 URI = "tp://results/{id}"
 

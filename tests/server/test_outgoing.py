@@ -12,8 +12,8 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from tests.server.conftest import Connect
 from tests.tools.world import World
 from tp_mcp.redaction import Redactor
+from tp_mcp.server import resources
 from tp_mcp.server.outgoing import INTERNAL_FAILURE, SafeErrors
-from tp_mcp.server.resources import reading
 
 SAFE_ERRORS = SafeErrors(lambda: Redactor((SecretStr("hunter2000"),)))
 REQUEST = cast("ServerRequestContext[Any, Any]", SimpleNamespace(method="tasks/get"))
@@ -55,7 +55,7 @@ async def test_an_unexpected_error_of_a_real_server_does_not_reach_its_client(
     def fails() -> None:
         raise RuntimeError(world.simulator.state.users["demo"].password)
 
-    monkeypatch.setattr(reading, "listed_resources", fails)
+    monkeypatch.setattr(resources, "listed_resources", fails)
     async with connect(mode=mode) as chat:
         with pytest.raises(MCPError) as refused:
             await chat.client.list_resources()

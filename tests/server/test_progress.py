@@ -11,8 +11,8 @@ from pydantic import JsonValue, SecretStr
 from tests.support.clock import step_clock
 from tp_mcp.jobs.pytest_run.execution_rule import ExecutionRule
 from tp_mcp.redaction import Redactor
-from tp_mcp.server import progress
-from tp_mcp.server.progress import MESSAGE_MAX_CHARACTERS, ProgressReporter
+from tp_mcp.server import tool_call
+from tp_mcp.server.tool_call import MESSAGE_MAX_CHARACTERS, ProgressReporter
 from tp_mcp.watch.model.reading import Counts, Reading, Verdict
 from tp_mcp.watch.model.spec import WatchSpec
 from tp_mcp.watch.model.watch import Origin, Owner, Watch, WatchState
@@ -103,6 +103,6 @@ async def test_a_client_that_reads_nothing_holds_a_wait_up_for_a_moment_only(mon
     async def never(*_: object) -> None:
         await anyio.sleep_forever()
 
-    monkeypatch.setattr(progress, "SEND_SECONDS", 0.01)
+    monkeypatch.setattr(tool_call, "SEND_SECONDS", 0.01)
     async with asyncio.timeout(5):
         await ProgressReporter(never, step_clock(), Redactor()).report(WATCH)

@@ -61,7 +61,7 @@ async def test_the_inbox_is_read_newest_first_and_reading_it_is_no_showing(chat:
     await chat.world.advance(400)
     for _ in range(5):
         text = await read(chat, "tp://inbox")
-        assert text.startswith("2 watches have ended and not been seen")
+        assert text.startswith("2 watches have ended unseen")
         assert text.index(second) < text.index(first)
     assert INBOX_HEADING in await chat.call("list_labs")
 
@@ -138,7 +138,7 @@ async def test_a_reading_that_fails_for_an_unforeseen_reason_tells_nothing_of_it
     monkeypatch.setattr(chat.world.services.inbox, "to_show", broken)
     error = await refused(chat, "tp://inbox")
     assert error.code == FAILED
-    assert "internal reason" in error.message
+    assert "internal error" in error.message
     assert "s3cret" not in error.message
 
 

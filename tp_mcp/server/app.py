@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tp_mcp.server.auth.authentication import Authentication
     from tp_mcp.server.backend import Backend
     from tp_mcp.server.identity import Identity
-    from tp_mcp.server.tasks.task_keeper import TaskKeeper
+    from tp_mcp.server.tasks.extension import TaskKeeper
     from tp_mcp.tools.framework.definition import ToolDefinition
     from tp_mcp.watch.model.watch import Owner
 
@@ -133,9 +133,8 @@ class TpServer(MCPServer[None]):
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool. An error that the model can fix is returned as a result that is marked as an error."""
-        from tp_mcp.server.auth.tp_token_header import passed_token  # noqa: PLC0415 -- after the first answer
         from tp_mcp.server.elicitation import asker_of  # noqa: PLC0415 -- after the first answer
-        from tp_mcp.server.tool_call import call_tool  # noqa: PLC0415 -- after the first answer
+        from tp_mcp.server.tool_call import call_tool, passed_token  # noqa: PLC0415 -- after the first answer
 
         if context is None:
             raise ValueError("tools are called over a connection")
@@ -156,13 +155,13 @@ class TpServer(MCPServer[None]):
 
     async def list_resources(self) -> list[Resource]:
         """Return the resources that have a URI of their own."""
-        from tp_mcp.server.resources.reading import listed_resources  # noqa: PLC0415 -- after the first answer
+        from tp_mcp.server.resources import listed_resources  # noqa: PLC0415 -- after the first answer
 
         return listed_resources()
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
         """Return the families of resources that differ in an id."""
-        from tp_mcp.server.resources.reading import listed_templates  # noqa: PLC0415 -- after the first answer
+        from tp_mcp.server.resources import listed_templates  # noqa: PLC0415 -- after the first answer
 
         return listed_templates()
 
@@ -175,7 +174,7 @@ class TpServer(MCPServer[None]):
             ResourceError: there is none with this URI for who asks, or it could not be read.
 
         """
-        from tp_mcp.server.resources.reading import read_resource  # noqa: PLC0415 -- after the first answer
+        from tp_mcp.server.resources import read_resource  # noqa: PLC0415 -- after the first answer
 
         if context is None:
             raise ValueError("resources are read over a connection")

@@ -1,9 +1,12 @@
 """One call of a tool, from its arguments to the text a client gets."""
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import anyio
+from mcp.server.context import ServerRequestContext
 from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import SecretStr
 
@@ -12,23 +15,37 @@ from tp_mcp.errors import InvalidArgumentError, StoreError, TpMcpError
 from tp_mcp.redaction import NOTHING, Redactor, SafeText
 from tp_mcp.results.document import Document
 from tp_mcp.results.limits import INBOX_MAX_ENTRIES, TYPICAL_CHARACTERS
-from tp_mcp.results.text import nearest
+from tp_mcp.results.text import nearest, shorten
 from tp_mcp.server.backend import Backend, closing_error
 from tp_mcp.server.elicitation import question_result
 from tp_mcp.server.outgoing import SendProgress, tool_result
-from tp_mcp.server.progress import ProgressReporter
 from tp_mcp.server.rendering import error_text, inbox_text, kept_text
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.tools.framework.definition import Call, ToolDefinition
 from tp_mcp.tools.framework.questions import Asker, QuestionForUser
 from tp_mcp.tools.framework.services import Services
+from tp_mcp.tools.framework.tp_identities import TP_TOKEN_HEADER
+from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.inbox import Visit
-from tp_mcp.watch.model.watch import Owner
+from tp_mcp.watch.model.watch import Owner, Watch
 
 logger = logging.getLogger(__name__)
 
+CREEP = 0.05
+"""Share of the way to the next whole number that a value goes which had to rise although nothing happened."""
+
+MESSAGE_MAX_CHARACTERS = 600
+SEND_SECONDS = 2.0
+"""How long a client that reads nothing may hold up a wait; it gets the next notification."""
+
 BeginTask = Callable[[Call], Awaitable[bool]]
 """Called once a call did its work: whether a task stands now for what it awaits."""
+
+
+def passed_token(ctx: ServerRequestContext[Any, Any]) -> SecretStr | None:
+    """Return it; None where there is none, as over standard input and output."""
+    text = None if ctx.request is None else ctx.request.headers.get(TP_TOKEN_HEADER)
+    return SecretStr(text) if text else None
 
 
 async def call_tool(
@@ -133,3 +150,46 @@ def _unknown(name: str, definitions: Mapping[str, ToolDefinition[Any]]) -> Inval
     near = nearest(name, definitions)
     remedy = f"Did you mean {' or '.join(near)}? " if near else ""
     return InvalidArgumentError(f"There is no tool {name!r}.", remedy=f"{remedy}There are: {', '.join(definitions)}.")
+
+
+class ProgressReporter:
+    """Tells a client how watches stand, with a value that strictly rises as the protocol asks.
+
+    For a run the value is how many tests have finished, and the total how many are planned, once that is known; for
+    anything else, and for several watches, the value is the seconds waited, and there is no total. The value stays
+    below a total: until the job has ended, it is not complete.
+    """
+
+    def __init__(self, send: SendProgress, clock: Clock, redactor: Redactor) -> None:
+        """Prepare to `send` notifications."""
+        self._send = send
+        self._clock = clock
+        self._redactor = redactor
+        self._since = clock.now()
+        self._last = -1.0
+
+    async def report(self, *watches: Watch) -> None:
+        """Send one notification of how watches stand. A client that does not take it holds nobody up for long."""
+        now = self._clock.now()
+        value, total = self._measured(watches[0], now) if len(watches) == 1 else (now - self._since, None)
+        if total is not None and value >= total:
+            value = total - 0.5
+        if value <= self._last:
+            value = self._last + (math.floor(self._last) + 1 - self._last) * CREEP
+        self._last = value
+        message = "; ".join(self._message(watch, now, MESSAGE_MAX_CHARACTERS // len(watches)) for watch in watches)
+        with anyio.move_on_after(SEND_SECONDS):
+            await self._send(value, total if total is None or total > value else None, self._redactor.safe(message))
+
+    def _message(self, watch: Watch, now: float, max_characters: int) -> SafeText:
+        # Titles hold names of TP's, of any length.
+        title = shorten(self._redactor.safe_line(watch.title), messages.TITLE_MAX_CHARACTERS)
+        return shorten(self._redactor.safe_line(f"{title}: {messages.progress_line(watch, now)}"), max_characters)
+
+    def _measured(self, watch: Watch, now: float) -> tuple[float, float | None]:
+        if watch.reading is None:
+            return 0.0, None
+        counts = watch.reading.counts
+        if counts is None:
+            return now - self._since, None
+        return float(counts.finished), float(counts.total) if counts.total else None

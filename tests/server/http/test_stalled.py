@@ -63,7 +63,7 @@ def application() -> Application:
 @pytest.fixture
 async def port(application: Application, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr("tp_mcp.server.http.serving.Exchanges", lambda app: Exchanges(app, send_seconds=SEND_SECONDS))
-    monkeypatch.setattr("tp_mcp.server.http.protocol.HEADERS_SECONDS", HEADERS_SECONDS)
+    monkeypatch.setattr("tp_mcp.server.http.serving.HEADERS_SECONDS", HEADERS_SECONDS)
     monkeypatch.setattr("tp_mcp.server.http.serving.KEEP_ALIVE_SECONDS", 1)
     listening = listen(HOST, 0)
 
@@ -177,7 +177,7 @@ async def test_a_connection_too_many_is_closed_and_the_rest_goes_on(
     application: Application, port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("tp_mcp.server.http.protocol.MAX_CONNECTIONS", 0)
+        patch.setattr("tp_mcp.server.http.serving.MAX_CONNECTIONS", 0)
         await parts_until_dropped(*await asyncio.open_connection(HOST, port))
     assert await fetched(port, "/small") > len(CHUNK)
-    assert [record.name for record in caplog.records] == ["tp_mcp.server.http.protocol"]
+    assert [record.name for record in caplog.records] == ["tp_mcp.server.http.serving"]

@@ -13,7 +13,7 @@ from mcp.client.session import ClientSession
 from mcp.types import CallToolResult, Request, Result
 from pydantic import BaseModel, ConfigDict
 
-from tp_mcp.server.tasks.wire import EXTENSION
+from tp_mcp.server.tasks.extension import EXTENSION
 
 PATIENCE_SECONDS = 30.0
 

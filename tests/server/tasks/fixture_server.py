@@ -17,8 +17,7 @@ from mcp.types import (
 )
 
 from tests.server.tasks.memory import Context, MemoryTasks, Running
-from tp_mcp.server.tasks.extension import TasksExtension
-from tp_mcp.server.tasks.task_keeper import Task
+from tp_mcp.server.tasks.extension import Task, TasksExtension
 from tp_mcp.server.tasks.task_notifications import TasksListening
 
 

@@ -13,7 +13,7 @@ from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.types import CallToolRequestParams, CallToolResult
 
-from tp_mcp.server.tasks.task_keeper import Changed, Task, TaskStatus
+from tp_mcp.server.tasks.extension import Changed, Task, TaskStatus
 
 Context = ServerRequestContext[Any, Any]
 TTL_MS = 24 * 3600 * 1000

@@ -13,9 +13,7 @@ from tests.server.tasks import fixture_server
 from tests.server.tasks.client import TaskTaker, ask, taking_tasks
 from tests.tools.world import hosted
 from tp_mcp.server.tasks import task_notifications
-from tp_mcp.server.tasks.extension import _check
-from tp_mcp.server.tasks.task_keeper import Changed
-from tp_mcp.server.tasks.wire import TaskParams
+from tp_mcp.server.tasks.extension import Changed, TaskParams, _check
 
 METHODS = ("tasks/get", "tasks/update", "tasks/cancel")
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"

@@ -11,7 +11,7 @@ from tp_mcp.clock import Clock
 from tp_mcp.server.notifications.handshake_sessions import HandshakeSessions
 from tp_mcp.server.notifications.listen_streams import ListenStreams
 from tp_mcp.server.outgoing import EndLevel
-from tp_mcp.server.resources.watch_resources import INBOX_URI, watch_uri
+from tp_mcp.server.resources import INBOX_URI, watch_uri
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.change_feed import Throttle, appearance_of, is_news

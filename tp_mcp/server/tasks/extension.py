@@ -1,30 +1,158 @@
-"""The requests of the Tasks extension, over whoever keeps the tasks."""
+"""The Tasks extension: its tasks, its requests and their form on the wire, over any `TaskKeeper`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import anyio
 from mcp import MCPError
 from mcp.server.extension import Extension, MethodBinding
 from mcp.server.mcpserver import require_client_extension
-from mcp.types import HEADER_MISMATCH, INVALID_PARAMS
-
-from tp_mcp.server.tasks import wire
-from tp_mcp.server.tasks.task_keeper import Task
-from tp_mcp.server.tasks.wire import EXTENSION, PROTOCOL_VERSIONS, TaskParams, UpdateParams
+from mcp.types import HEADER_MISMATCH, INVALID_PARAMS, RequestParams
+from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.types import CallToolRequestParams
 
-    from tp_mcp.server.tasks.task_keeper import TaskKeeper
-    from tp_mcp.server.tasks.wire import Wire
+    from tp_mcp.redaction import SafeText
 
     Context = ServerRequestContext[Any, Any]
+    Json = Mapping[str, Any]
 
+EXTENSION = "io.modelcontextprotocol/tasks"
+PROTOCOL_VERSIONS = frozenset({"2026-07-28"})
+NOTIFICATION: Literal["notifications/tasks"] = "notifications/tasks"
+TASK_ID_MAX_CHARACTERS = 256
+
+Wire = dict[str, Any]
 NAME_HEADER = "mcp-name"
+
+
+class TaskStatus(StrEnum):
+    """Where a task is in its life; what is terminal never changes again."""
+
+    WORKING = "working"
+    INPUT_REQUIRED = "input_required"
+    COMPLETED = "completed"
+    """There is a result, which may be a tool's error."""
+    FAILED = "failed"
+    """There is a JSON-RPC error instead of a result."""
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Return whether a task of this status never changes again."""
+        return self not in {TaskStatus.WORKING, TaskStatus.INPUT_REQUIRED}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as the protocol shows it. Times are seconds since the epoch.
+
+    Attributes:
+        id: unguessable: whoever has it may ask for it.
+        status: where it is in its life.
+        created_at: when it was made.
+        updated_at: when it last changed.
+        ttl_ms: milliseconds from its making in which it can be asked for, at least.
+        poll_interval_ms: milliseconds that a client should let pass between two questions.
+        message: how it stands, for a person.
+        result: of the call, in the shape of the protocol; only where it is completed.
+        error: code and message; only where it failed.
+        input_requests: what the client is asked for, by key; only where input is required.
+
+    """
+
+    id: str
+    status: TaskStatus
+    created_at: float
+    updated_at: float
+    ttl_ms: int
+    poll_interval_ms: int
+    message: SafeText | None = None
+    result: Json | None = None
+    error: Json | None = None
+    input_requests: Json = field(default_factory=dict)
+
+
+class Changed:
+    """The tasks that may have changed, each once, however often they did before somebody looked."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+        self._told = anyio.Event()
+
+    def tell(self, task_id: str) -> None:
+        """Take in that a task may have changed."""
+        self._ids[task_id] = None
+        self._told.set()
+
+    async def next(self) -> str:
+        """Return the id of one that may have changed, waiting for it where there is none."""
+        while not self._ids:
+            self._told = anyio.Event()
+            await self._told.wait()
+        task_id = next(iter(self._ids))
+        del self._ids[task_id]
+        return task_id
+
+
+class TaskKeeper(Protocol):
+    """Makes tasks and keeps them. Another's task is as missing as one that never was."""
+
+    def requires_tasks(self, tool: str) -> bool:
+        """Return whether a tool cannot be called by a client without tasks."""
+        ...
+
+    async def call(self, ctx: Context, params: CallToolRequestParams, call_next: CallNext) -> Task | HandlerResult:
+        """Call a tool for a client that takes tasks: return a task that can be asked for by now, or the result."""
+        ...
+
+    async def get(self, ctx: Context, task_id: str, /) -> Task | None:
+        """Return a task to the client that asks for it; None where there is none for it."""
+        ...
+
+    async def look(self, ctx: Context, task_id: str, /) -> Task | None:
+        """Return the same for a push, which may never reach anybody."""
+        ...
+
+    async def update(self, ctx: Context, task_id: str, responses: Json, /) -> bool:
+        """Take in answers to what a task asked for; what it did not ask for is ignored. False where there is none."""
+        ...
+
+    async def cancel(self, ctx: Context, task_id: str, /) -> bool:
+        """End a task, unless it has ended; False where there is none."""
+        ...
+
+    def following(self, ctx: Context, task_ids: Sequence[str], /) -> AbstractAsyncContextManager[Changed]:
+        """Return a context in which it is told which of some tasks may have changed."""
+        ...
+
+
+class TaskParams(RequestParams):
+    """Parameters of a request about one task."""
+
+    task_id: str = Field(max_length=TASK_ID_MAX_CHARACTERS)
+
+
+class UpdateParams(TaskParams):
+    """Parameters of `tasks/update`."""
+
+    input_responses: Wire = Field(default_factory=dict)
+
+
+class TaskNotification(BaseModel):
+    """`notifications/tasks`: a whole task, as `tasks/get` would return it."""
+
+    method: Literal["notifications/tasks"] = NOTIFICATION
+    params: Wire
 
 
 class TasksExtension(Extension):
@@ -53,26 +181,26 @@ class TasksExtension(Extension):
                 require_client_extension(ctx, EXTENSION)
             return await call_next(ctx)
         outcome = await self._keeper.call(ctx, params, call_next)
-        return wire.created(outcome) if isinstance(outcome, Task) else outcome
+        return created(outcome) if isinstance(outcome, Task) else outcome
 
     async def _get(self, ctx: Context, params: TaskParams) -> Wire:
         _check(ctx, params)
         task = await self._keeper.get(ctx, params.task_id)
         if task is None:
             raise _not_found()
-        return {"resultType": "complete", **wire.detailed(task)}
+        return {"resultType": "complete", **detailed(task)}
 
     async def _update(self, ctx: Context, params: UpdateParams) -> Wire:
         _check(ctx, params)
         if not await self._keeper.update(ctx, params.task_id, params.input_responses):
             raise _not_found()
-        return wire.acknowledged()
+        return acknowledged()
 
     async def _cancel(self, ctx: Context, params: TaskParams) -> Wire:
         _check(ctx, params)
         if not await self._keeper.cancel(ctx, params.task_id):
             raise _not_found()
-        return wire.acknowledged()
+        return acknowledged()
 
 
 def declares_tasks(ctx: Context) -> bool:
@@ -95,3 +223,45 @@ def _check(ctx: Context, params: TaskParams) -> None:
 
 def _not_found() -> MCPError:
     return MCPError(INVALID_PARAMS, "There is no such task.")
+
+
+def created(task: Task) -> Wire:
+    """Return the answer to a call that became a task: its seed, without result, error or requests."""
+    return {"resultType": "task", **_plain(task)}
+
+
+def detailed(task: Task) -> Wire:
+    """Return a task with what belongs to its status."""
+    wire = _plain(task)
+    match task.status:
+        case TaskStatus.COMPLETED:
+            wire["result"] = dict(task.result or {})
+        case TaskStatus.FAILED:
+            wire["error"] = dict(task.error or {})
+        case TaskStatus.INPUT_REQUIRED:
+            wire["inputRequests"] = dict(task.input_requests)
+        case TaskStatus.WORKING | TaskStatus.CANCELLED:
+            pass
+    return wire
+
+
+def acknowledged() -> Wire:
+    """Return the empty answer to an update or a cancellation."""
+    return {"resultType": "complete"}
+
+
+def _plain(task: Task) -> Wire:
+    message = {"statusMessage": task.message} if task.message else {}
+    return {
+        "taskId": task.id,
+        "status": task.status.value,
+        **message,
+        "createdAt": _moment(task.created_at),
+        "lastUpdatedAt": _moment(task.updated_at),
+        "ttlMs": task.ttl_ms,
+        "pollIntervalMs": task.poll_interval_ms,
+    }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,8 +10,7 @@ import anyio
 from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp.types import SubscriptionsAcknowledgedNotification
 
-from tp_mcp.server.tasks.extension import declares_tasks
-from tp_mcp.server.tasks.wire import TaskNotification, detailed
+from tp_mcp.server.tasks.extension import TaskNotification, declares_tasks, detailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from mcp.server.session import ServerSession
     from mcp.types import RequestId, ServerNotification
 
-    from tp_mcp.server.tasks.task_keeper import Changed, TaskKeeper
+    from tp_mcp.server.tasks.extension import Changed, TaskKeeper
 
     Context = ServerRequestContext[Any, Any]
 

@@ -16,7 +16,7 @@ from tp_mcp.results.limits import RESULT_MAX_CHARACTERS
 from tp_mcp.results.text import count_of, shorten
 from tp_mcp.server.outgoing import tool_result
 from tp_mcp.server.rendering import kept_text
-from tp_mcp.server.tasks.task_keeper import Task, TaskStatus
+from tp_mcp.server.tasks.extension import Task, TaskStatus
 from tp_mcp.tools.framework import wait, watch_documents
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.framework.services import Services

@@ -11,7 +11,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.types import INTERNAL_ERROR
 
 from tp_mcp.errors import StoreError, TpMcpError
-from tp_mcp.server.tasks.task_keeper import Changed, Task
+from tp_mcp.server.tasks.extension import Changed, Task
 
 if TYPE_CHECKING:
     # Only named here: importing them is what has to come after the first answer.
@@ -159,7 +159,7 @@ class WatchTasks:
             stop()
 
     async def _services(self, ctx: Context) -> Services:
-        from tp_mcp.server.auth.tp_token_header import passed_token  # noqa: PLC0415 -- after the first answer
+        from tp_mcp.server.tool_call import passed_token  # noqa: PLC0415 -- after the first answer
 
         with _said_as_error():
             services = await self._backend.services()
