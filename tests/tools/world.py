@@ -46,6 +46,7 @@ ALICE = Owner("local:alice", "environment:one", exact=True)
 PATIENCE_SECONDS = 30.0
 START_TIME = 1_780_090_000.0
 TREE_TTL_SECONDS = 600.0
+SUITE_SPEED = 1_000.0
 READS = frozenset(
     {
         *("get_upgrade", "get_execution", "get_testcases", "list_labs", "list_executions", "list_versions"),
@@ -215,7 +216,7 @@ async def open_world(
 
     With `own_logins` each principal acts on TP with their own, and `credentials` are the service account's.
     """
-    options = replace(options or SimulatorOptions(), speed=0.0, start_time=START_TIME)
+    options = replace(options or SimulatorOptions(), speed=0.0, suite_speed=SUITE_SPEED, start_time=START_TIME)
     async with Simulator(options) as simulator:
         if tree is not None:
             simulator._tree = asyncio.create_task(_returned(tree))

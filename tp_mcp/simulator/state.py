@@ -32,6 +32,8 @@ class SimulatorOptions:
 
     Attributes:
         speed: simulated seconds per real second, for everything TP does itself. Zero starts with time standing still.
+        suite_speed: the same for the waits of the sample tests; `speed` when None, and `DEFAULT_SPEED` when time stands
+            still.
         seed: makes durations and the like reproducible.
         workdir: the scratch directory, made when it does not exist; a temporary one, removed at the end, when None.
             Its path must need no quoting in a shell, because TP pastes it into its script as it is.
@@ -45,6 +47,7 @@ class SimulatorOptions:
     """
 
     speed: float = DEFAULT_SPEED
+    suite_speed: float | None = None
     seed: int = 0
     workdir: Path | None = None
     first_exec_id: int = 446
@@ -69,6 +72,7 @@ class SimulatorState:
         record: the outcome of every write.
         testcase_pulls: number of requests for the test tree, each of which is a `git pull`.
         sso_only: whether a request for a token returns the single sign-on's login page.
+        suite_speed: speed of the waits in the sample tests; None for the speed of TP.
 
     """
 
@@ -86,6 +90,7 @@ class SimulatorState:
         self.record = WriteRecord(self.clock, self.executions, self.testbeds)
         self.testcase_pulls = 0
         self.sso_only = options.sso_only
+        self.suite_speed = options.suite_speed
 
     def add_lab(self, lab: Lab) -> None:
         """Add a lab, or replace the one of the same name."""

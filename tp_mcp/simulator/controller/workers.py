@@ -172,5 +172,5 @@ class Workers:
             "exec_id": execution.exec_id,
             "devices": [{"name": device.name, "ip": device.ip} for device in lab.devices],
             "cli": {"host": HOST, "port": await self._consoles.port(lab)},
-            "time_scale": self._state.clock.speed or DEFAULT_SPEED,
+            "time_scale": self._state.suite_speed or self._state.clock.speed or DEFAULT_SPEED,
         }
