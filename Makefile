@@ -4,17 +4,20 @@ VENV := .venv
 LOCK := requirements.lock
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-WORKERS ?= auto
+WORKERS ?= 4
 
-.PHONY: demo test versions chaos fuzz conformance check lint types coverage readme listing lock clean
+.PHONY: demo test quick versions chaos fuzz conformance check lint types coverage readme listing lock clean
 
 demo: $(READY)
 	@$(BIN)/tp-mcp demo
 
-# Tests of real processes whose timing counts run by themselves, after the others.
+# Many tests wait for processes of their own, so there are more workers than a small machine has processors.
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone" --cov --cov-report=
-	$(BIN)/python -m pytest -m alone --cov --cov-report= --cov-append
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=
+
+# While working: no real processes, and fewer examples of each property.
+quick: $(READY)
+	$(BIN)/python -m pytest -q -n auto -m "not slow" --hypothesis-profile quick
 
 # One target on each supported Python, each in a virtual environment of its own: `make versions TARGET=quick`.
 PYTHONS := 3.11 3.12 3.13

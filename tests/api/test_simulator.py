@@ -16,6 +16,9 @@ from tp_mcp.clock import SystemClock
 from tp_mcp.errors import TpBusyError, TpForbiddenError, TpNotAuthenticatedError, TpNotFoundError, TpServerFaultError
 from tp_mcp.simulator import Simulator, SimulatorOptions
 
+pytestmark = pytest.mark.slow
+
+
 LAB = "AT16_Combined_FSW"
 LONGEST_RUN_SECONDS = 40
 ENDED = ("Done", "Failed", "Cancelled")

@@ -20,6 +20,9 @@ from tp_mcp.clock import SystemClock
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.model.watch import Owner
 
+pytestmark = pytest.mark.slow
+
+
 ALICE = Owner("local:alice", "chat-1", exact=True)
 
 

@@ -15,6 +15,8 @@ from tp_mcp.cli.commands import app
 from tp_mcp.cli.tools import MAX_TOKENS, MAX_TOOLS, listing_tokens
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: str) -> str:
     result = CliRunner().invoke(app, arguments)

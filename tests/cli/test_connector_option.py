@@ -19,6 +19,9 @@ from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.model.watch import Owner
 
+pytestmark = pytest.mark.slow
+
+
 TP_YAML = Path(__file__).parents[2] / "connectors" / "tp.yaml"
 RUN = {"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI/test_system.py"]}
 OWN: dict[str, Any] = {

@@ -13,6 +13,9 @@ from tp_mcp.clock import SystemClock
 from tp_mcp.composition.open_services import has_own_logins
 from tp_mcp.composition.serve_options import HttpOptions, ServeOptions
 
+pytestmark = pytest.mark.slow
+
+
 PASSWORD = "correct-horse-battery"
 
 

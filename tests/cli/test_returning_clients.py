@@ -16,15 +16,17 @@ from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
 from tests.cli.test_serve_http import served
+from tests.support.patience import PATIENCE_SECONDS, until
 from tp_mcp.server.rendering import INBOX_HEADING
 from tp_mcp.simulator import SimulatorOptions, serve_simulator
+from tp_mcp.storage.opening import open_storage
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.slow
 
 SPEED = 150.0
 LAB, OTHER_LAB = "AT16_Combined_FSW", "AT33_New_NAC"
 BUILD = "6955"
-PATIENCE_SECONDS = 40
+WAIT_SECONDS = 120
 WAITING = """
 import asyncio, json, sys
 from mcp import Client, StdioServerParameters
@@ -97,6 +99,17 @@ async def called(client: Client, tool: str, **arguments: object) -> str:
     return result.content[0].text
 
 
+async def found(tmp_path: Path, watch_id: str) -> None:
+    """Return once the server has written the end of a watch."""
+    async with await open_storage(tmp_path / "state") as storage:
+
+        async def ended() -> bool:
+            watch = await storage.watches.get(watch_id)
+            return watch is not None and watch.state.ended
+
+        await until(ended)
+
+
 @asynccontextmanager
 async def waiting(server: StdioServerParameters | str, mode: str, lab: str = LAB) -> AsyncIterator[str]:
     """Let a client in a process of its own start an upgrade and wait for it; kill it in the middle of the wait."""
@@ -130,8 +143,7 @@ async def test_over_http_the_first_result_after_the_return_has_the_end(tp: Tp, t
     with served(tmp_path, environment=variables(tp, tmp_path)) as server:
         async with waiting(server.url, mode) as watch_id:
             await tp.upgraded(LAB)
-        # By then the server has noticed that the client is gone, and found the end.
-        await asyncio.sleep(5)
+        await found(tmp_path, watch_id)
         async with Client(server.url, mode=mode) as client:
             assert f"{INBOX_HEADING}\n[{watch_id}]" in await called(client, "list_labs")
 
@@ -143,7 +155,7 @@ async def test_two_chats_on_one_project_directory_do_not_take_each_others_ends(t
         for client, lab in ((one, LAB), (two, OTHER_LAB)):
             build = {"testbed": lab, "mode": "build", "build_number": BUILD}
             ids[lab] = (await called(client, "start_upgrade", **build))[1:11]
-        assert "is done" in await called(one, "wait_for_watch", watch_id=ids[LAB], max_wait_seconds=PATIENCE_SECONDS)
+        assert "is done" in await called(one, "wait_for_watch", watch_id=ids[LAB], max_wait_seconds=WAIT_SECONDS)
         await tp.upgraded(OTHER_LAB)
         # One looks at everything and names what is its own, and at the other's testbed too.
         for _ in range(4):
@@ -167,7 +179,7 @@ async def test_parallel_calls_of_one_turn_lose_no_end(tp: Tp, tmp_path: Path) ->
         build = {"testbed": LAB, "mode": "build", "build_number": BUILD}
         watch_id = (await called(client, "start_upgrade", **build))[1:11]
         await tp.upgraded(LAB)
-        await called(client, "wait_for_watch", watch_id=watch_id, max_wait_seconds=PATIENCE_SECONDS)
+        await called(client, "wait_for_watch", watch_id=watch_id, max_wait_seconds=WAIT_SECONDS)
         both = await asyncio.gather(*(called(client, "list_labs") for _ in range(2)))
         assert any(watch_id in each for each in both), "the wait's result may have been dropped"
 
@@ -178,7 +190,7 @@ async def test_a_result_that_the_client_dropped_loses_no_end(tp: Tp, tmp_path: P
         build = {"testbed": LAB, "mode": "build", "build_number": BUILD}
         watch_id = (await called(client, "start_upgrade", **build))[1:11]
         with anyio.move_on_after(0.3):
-            await called(client, "wait_for_watch", watch_id=watch_id, max_wait_seconds=PATIENCE_SECONDS)
+            await called(client, "wait_for_watch", watch_id=watch_id, max_wait_seconds=WAIT_SECONDS)
         await tp.upgraded(LAB)
-        await asyncio.sleep(1)
+        await found(tmp_path, watch_id)
         assert f"{INBOX_HEADING}\n[{watch_id}]" in await called(client, "list_labs")

@@ -15,12 +15,13 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
+
 LAB = "AT16_Combined_FSW"
 POE = "Tests_CLI/test_poe.py"
 SPEED = "200"
-SECONDS = 60
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def tp_mcp(environment: dict[str, str], *arguments: str) -> Ended:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -135,7 +136,7 @@ def test_an_interrupt_detaches_and_another_process_goes_on_waiting(environment: 
         started = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         said = process.stdout.read()
-        assert process.wait(SECONDS) == 2
+        assert process.wait(PATIENCE_SECONDS) == 2
     watch_id = started[1:11]
     assert f"Do not start it again: tp-mcp wait {watch_id} waits for its end" in said
     short = tp_mcp(environment, "wait", watch_id, "--max-wait", "0")
@@ -158,7 +159,7 @@ def test_on_a_terminal_there_is_a_bar_and_a_question(environment: dict[str, str]
         assert b"this is the plan" in seen
         os.write(master, b"y\n")
         seen = _read_until(master, None)
-        assert process.wait(SECONDS) == 0, seen.decode()
+        assert process.wait(PATIENCE_SECONDS) == 0, seen.decode()
     os.close(master)
     assert "━".encode() in seen
     assert b"is done" in seen
@@ -167,7 +168,7 @@ def test_on_a_terminal_there_is_a_bar_and_a_question(environment: dict[str, str]
 def _read_until(master: int, wanted: bytes | None) -> bytes:
     """Return what a terminal shows up to something, or to its end."""
     seen = b""
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + PATIENCE_SECONDS
     while wanted is None or wanted not in seen:
         assert time.monotonic() < until, seen.decode()
         if not select.select([master], [], [], 1)[0]:

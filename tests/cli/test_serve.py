@@ -1,11 +1,10 @@
-"""`tp-mcp serve` as a real process: it ends when it should, within three seconds, and leaves nothing behind."""
+"""`tp-mcp serve` as a real process: it ends when it should and leaves nothing behind."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.composition.serve_options import ServeOptions, parse_serve_options
 
-pytestmark = pytest.mark.alone
-
-SHUTDOWN_SECONDS = 3.0
+pytestmark = pytest.mark.slow
 
 
 class Server:
@@ -97,14 +95,12 @@ def test_it_ends_in_time_with_a_run_under_way_and_leaves_no_process_behind(
         server.initialize()
         assert "[w_" in server.call("run_pytest", lab="AT16_Combined_FSW", testcase=["Tests_CLI"])
         children = server.children()
-        began = time.monotonic()
         if isinstance(how, signal.Signals):
             server.process.send_signal(how)
         else:
             assert server.process.stdin is not None
             server.process.stdin.close()
-        server.process.wait(timeout=SHUTDOWN_SECONDS * 3)
-        assert time.monotonic() - began < SHUTDOWN_SECONDS
+        server.process.wait(timeout=PATIENCE_SECONDS)
         assert [pid for pid in children if is_running(pid)] == []
 
 

@@ -15,11 +15,11 @@ import anyio.to_thread
 import pytest
 
 from tests.cli.test_serve import Server
+from tests.support.patience import PATIENCE_SECONDS
 from tests.webhooks.conftest import SECRET, Receiver
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.slow
 
-PATIENCE_SECONDS = 30.0
 BUILD = {"testbed": "AT16_Combined_FSW", "mode": "build", "build_number": "6957"}
 
 

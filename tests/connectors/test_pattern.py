@@ -1,9 +1,10 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tp_mcp.connectors.pattern import PATTERN_MAX_CHARACTERS, SEARCHED_MAX_CHARACTERS, finder, is_found, pattern_problem
 
 BOUND_SECONDS = 2.0
@@ -107,7 +108,7 @@ def test_characters_beyond_ascii_and_halves_of_them_are_searched() -> None:
     assert not is_found("^😀", "😀" * (SEARCHED_MAX_CHARACTERS + 1))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.text(st.sampled_from("ab.^$()[]{}|*+?\\d129,:-x\ud800ü"), max_size=24), st.text(max_size=50))
 def test_an_accepted_pattern_never_fails_on_any_text(pattern: str, text: str) -> None:
     if pattern_problem(pattern) is None:

@@ -5,10 +5,14 @@ import re
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.forge.conftest import TP_YAML, Workbench
 from tests.forge.connector import HttpConnector
 from tests.forge.double import RESULT_MAX_CHARACTERS, Forge, Session
+
+pytestmark = pytest.mark.slow
+
 
 LAB = "AT33_New_NAC"
 UPGRADED_BEFORE = "AT16_Combined_FSW"

@@ -29,6 +29,9 @@ from tp_mcp.server.identity import HttpIdentity, Identity
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.tools.framework.services import Services
 
+pytestmark = pytest.mark.slow
+
+
 HEADER = "X-Forge-Session"
 PATIENCE_SECONDS = 40
 OPTIONS = ServeOptions(simulator=True, speed=200.0)

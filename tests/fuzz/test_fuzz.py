@@ -14,6 +14,9 @@ from tp_mcp.tools import labs, runs
 from tp_mcp.tools.framework import arguments
 from tp_mcp.tools.framework.definition import Call
 
+pytestmark = pytest.mark.slow
+
+
 TOLD = "told at the end"
 
 

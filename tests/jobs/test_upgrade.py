@@ -173,7 +173,7 @@ def test_an_answer_that_is_no_status_settles_nothing(upgrade_watch: Callable[...
 def test_what_is_kept_of_addresses_is_small_whatever_tp_sends(
     upgrade_watch: Callable[..., Watch], follow: Callable[..., list[Watch]]
 ) -> None:
-    answers = [get("PROGRESS", dev(f"{n}" + "x" * 900_000, "PROGRESS", "11:01:00")) for n in range(6)]
+    answers = [get("PROGRESS", dev(f"{n}" + "x" * 90_000, "PROGRESS", "11:01:00")) for n in range(6)]
     many = get("PROGRESS", *[dev(f"{n}" * 1_000, "PROGRESS", "11:01:00") for n in range(999)])
     last = follow(upgrade_watch(many), UpgradeRule(), [*answers, many])[-1]
     for kept in (last.baseline, last.memory):

@@ -5,6 +5,8 @@ import itertools
 import posixpath
 from collections.abc import Callable, Iterator
 
+import pytest
+
 from tests.promises.test_no_second_command import CORPUS, NOTHING, TOLD, Bash, assert_bash_does_as_intended, run_of
 from tp_mcp.api.guard import (
     PytestArguments,
@@ -16,6 +18,9 @@ from tp_mcp.api.guard import (
 )
 from tp_mcp.api.guard.pytest_options import FORBIDDEN, KNOWN
 from tp_mcp.errors import InputError
+
+pytestmark = pytest.mark.slow
+
 
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d\u00ad"
 INVISIBLE = ("\u200b", "\u2060", "\ufeff", "\u00a0", "\u3000", "\u202e", "\u2028", "\x00", "\x7f", "\U000e0041")

@@ -14,17 +14,15 @@ from mcp import Client
 
 from tests.promises import test_killed_server as killed
 from tests.promises.house import LAB, TEST, House, open_house
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.model.watch import Watch, WatchState
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.slow
 
 RUN = "POST /adc/automation/pytest/"
 AGAIN: dict[str, Any] = {"tool": "run_pytest", "args": {"lab": "{args.lab}", "testcase": "{args.testcase}"}}
 QUICK_TEST = "Tests_CLI/test_system.py"
-END_SECONDS = 90
-"""Two runs, one after the other, on a machine that has other work to do."""
-
 setup = killed.setup
 
 
@@ -49,7 +47,7 @@ async def test_a_process_that_dies_between_the_end_and_the_chained_start_loses_n
         # It would wait for the start that never ends.
         with anyio.move_on_after(0):
             await house.advance(60)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await process.store.pending("http://tp.example:8000"):
                 await asyncio.sleep(0)
         assert house.tp.count(RUN) == 1
@@ -97,14 +95,13 @@ async def start_chain(client: Client) -> tuple[str, str]:
 async def wait_until_told(client: Client, watch_id: str) -> str:
     """Go on with something else until the end of a watch arrives by itself."""
     told = ""
-    with anyio.move_on_after(END_SECONDS):
+    with anyio.move_on_after(PATIENCE_SECONDS):
         while f"[{watch_id}]" not in (told := await killed.call(client, "list_labs")):
             await anyio.sleep(0.5)
     assert f"[{watch_id}]" in told, await killed.call(client, "list_watches")
     return told
 
 
-@pytest.mark.timeout(240)
 async def test_a_server_killed_between_the_end_and_the_chained_start_sends_it_once_at_the_next_start(
     setup: killed.Setup,
 ) -> None:
@@ -119,7 +116,7 @@ async def test_a_server_killed_between_the_end_and_the_chained_start_sends_it_on
                 (await control.post("/_sim/faults", json=slow)).raise_for_status()
             store = (await open_storage(state)).watches
             try:
-                with anyio.fail_after(END_SECONDS):
+                with anyio.fail_after(PATIENCE_SECONDS):
                     while not await store.pending(setup.base_url):
                         await anyio.sleep(0.05)
             finally:
@@ -136,7 +133,6 @@ async def test_a_server_killed_between_the_end_and_the_chained_start_sends_it_on
     assert await accepted_runs(setup) == 2
 
 
-@pytest.mark.timeout(240)
 async def test_two_servers_on_one_store_send_the_chained_start_once(setup: killed.Setup) -> None:
     other = replace(setup, directory=setup.directory / "other")
     other.directory.mkdir()

@@ -21,6 +21,9 @@ from mcp.types import CallToolResult, ResourceUpdatedNotification, TextContent, 
 
 from tests.server.tasks.client import CreatedTask, TasksClient, TaskTaker
 
+pytestmark = pytest.mark.slow
+
+
 LAB = "AT16_Combined_FSW"
 UPGRADE = {"testbed": LAB, "mode": "build", "build_number": "6957"}
 SERVE = [sys.executable, "-m", "tp_mcp", "serve", "--simulator", "--speed", "300"]

@@ -31,6 +31,9 @@ from tp_mcp.simulator.testbeds.lab import Device, Lab
 from tp_mcp.tools.framework.services import Services
 from tp_mcp.watch.model.watch import Owner
 
+pytestmark = pytest.mark.slow
+
+
 LETTERS = ["x", "é", "\N{PILE OF POO}", "\u202e", "\x1b[31m", "\n"]
 LONE_SURROGATE = "\ud800"
 ENDS = 40

@@ -17,13 +17,12 @@ from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
 from tests.server.tasks.client import taking_tasks
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.storage.opening import open_storage
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.slow
 
 LAB = "AT16_Combined_FSW"
-START_SECONDS = 30
-END_SECONDS = 45
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,12 @@ async def setup(tmp_path: Path) -> AsyncIterator[Setup]:
     )
     assert simulator.stdout is not None
     try:
-        line = await asyncio.wait_for(simulator.stdout.readline(), START_SECONDS)
+        line = await asyncio.wait_for(simulator.stdout.readline(), PATIENCE_SECONDS)
         yield Setup(line.decode().split()[-1], tmp_path)
     finally:
         with contextlib.suppress(ProcessLookupError):
             simulator.terminate()
-        await asyncio.wait_for(simulator.wait(), START_SECONDS)
+        await asyncio.wait_for(simulator.wait(), PATIENCE_SECONDS)
 
 
 async def call(client: Client, tool: str, **arguments: object) -> str:
@@ -93,14 +92,13 @@ async def start_a_run_and_kill_the_server(setup: Setup) -> str:
     raise AssertionError("the run was not started")
 
 
-@pytest.mark.timeout(150)
 async def test_the_end_of_a_run_is_reported_after_the_server_was_killed_under_one_id_until_it_was_seen(
     setup: Setup,
 ) -> None:
     watch_id = await start_a_run_and_kill_the_server(setup)
 
     async with Client(setup.server()) as client:
-        with anyio.fail_after(END_SECONDS):
+        with anyio.fail_after(PATIENCE_SECONDS):
             while watch_id not in (told := await call(client, "list_labs")):
                 await anyio.sleep(0.5)
         assert re.search(rf"\[{watch_id}\].* is done: passed", told)
@@ -116,12 +114,11 @@ async def test_the_end_of_a_run_is_reported_after_the_server_was_killed_under_on
     assert watch.state == "done"
 
 
-@pytest.mark.timeout(150)
 async def test_a_server_that_is_killed_before_the_end_was_seen_reports_it_again(setup: Setup) -> None:
     watch_id = await start_a_run_and_kill_the_server(setup)
     with contextlib.suppress(BaseExceptionGroup, Exception):
         async with Client(setup.server()) as client:
-            with anyio.fail_after(END_SECONDS):
+            with anyio.fail_after(PATIENCE_SECONDS):
                 while watch_id not in await call(client, "list_labs"):
                     await anyio.sleep(0.5)
             setup.kill_server()
@@ -129,7 +126,6 @@ async def test_a_server_that_is_killed_before_the_end_was_seen_reports_it_again(
         assert watch_id in await call(client, "list_labs"), "its first showing may never have been read"
 
 
-@pytest.mark.timeout(150)
 async def test_a_task_is_answered_by_another_process_after_the_server_was_killed_in_the_middle(setup: Setup) -> None:
     created: dict[str, Any] = {}
     with contextlib.suppress(BaseExceptionGroup, Exception):
@@ -138,7 +134,7 @@ async def test_a_task_is_answered_by_another_process_after_the_server_was_killed
             assert (await taker.ask("tasks/get", created["taskId"]))["status"] == "working"
             setup.kill_server()
     async with taking_tasks(setup.server()) as taker:
-        with anyio.fail_after(END_SECONDS):
+        with anyio.fail_after(PATIENCE_SECONDS):
             done = await taker.until(created["taskId"], "completed")
     [content] = done["result"]["content"]
     assert "is done: passed (" in content["text"]
@@ -146,7 +142,6 @@ async def test_a_task_is_answered_by_another_process_after_the_server_was_killed
     assert (done["createdAt"], done["ttlMs"]) == (created["createdAt"], created["ttlMs"])
 
 
-@pytest.mark.timeout(150)
 async def test_a_client_that_left_in_the_middle_of_a_wait_is_told_the_end_by_a_new_process(setup: Setup) -> None:
     waits = asyncio.Event()
 
@@ -156,11 +151,11 @@ async def test_a_client_that_left_in_the_middle_of_a_wait_is_told_the_end_by_a_n
     run = {"lab": LAB, "testcase": ["Tests_CLI/test_system.py"], "max_wait_seconds": 200}
     async with Client(setup.server()) as client:
         waiting = asyncio.create_task(client.call_tool("run_pytest", run, progress_callback=told))
-        with anyio.fail_after(START_SECONDS):
+        with anyio.fail_after(PATIENCE_SECONDS):
             await waits.wait()
         waiting.cancel()
     async with Client(setup.server()) as client:
-        with anyio.fail_after(END_SECONDS):
+        with anyio.fail_after(PATIENCE_SECONDS):
             while "--- Ended" not in (text := await call(client, "list_labs")):
                 await anyio.sleep(0.5)
     assert re.search(r"\[w_\w{8}\].* is done: passed", text)

@@ -18,11 +18,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.promises.test_killed_server import LAB, call
+from tests.support.patience import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.alone
-
-START_SECONDS = 30
-END_SECONDS = 45
+pytestmark = pytest.mark.slow
 
 
 @contextmanager
@@ -52,14 +50,14 @@ def ran(environment: dict[str, str], *arguments: str, typed: str = "") -> str:
         text=True,
         check=True,
         env=environment,
-        timeout=START_SECONDS,
+        timeout=PATIENCE_SECONDS,
     ).stdout
 
 
 async def asked(url: str, token: str, tool: str, **arguments: object) -> str:
     headers = {"Authorization": f"Bearer {token}"}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=END_SECONDS) as http,
+        httpx2.AsyncClient(headers=headers, timeout=PATIENCE_SECONDS) as http,
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         return await call(client, tool, **arguments)
@@ -86,12 +84,12 @@ async def test_polls_go_on_with_the_kept_login_after_a_kill(tmp_path: Path) -> N
             assert found is not None, started
             server.send_signal(signal.SIGKILL)
         with process(*serve, environment=environment) as (server, url):
-            async with asyncio.timeout(END_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 ended = await asked(url, token, "wait_for_watch", watch_id=found[0], max_wait_seconds=40)
             assert "Done" in ended or "passed" in ended, ended
             server.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                said, _ = server.communicate(timeout=START_SECONDS)
+                said, _ = server.communicate(timeout=PATIENCE_SECONDS)
                 assert "rival-password" not in said
     for path in (tmp_path / "state").rglob("*"):
         assert not path.is_file() or b"rival-password" not in path.read_bytes()

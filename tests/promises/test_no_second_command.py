@@ -22,6 +22,9 @@ from tp_mcp.api.guard import (
 )
 from tp_mcp.errors import InputError
 
+pytestmark = pytest.mark.slow
+
+
 ROOT = "/home/controller/tests"
 REPORT = "data/test_446_report_2026-05-29_21:26:50.html"
 RACK = "/etc/racks/AT16.yaml"

@@ -40,7 +40,10 @@ FAILING = "Tests_CLI/test_poe.py::TestPoe::test_budget"
 RUN: dict[str, Any] = {"lab": "AT33_New_NAC", "testcase": ["Tests_CLI/test_poe.py"]}
 ERAS = pytest.mark.parametrize("mode", ["legacy", "auto"])
 
-pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
+]
 
 
 @dataclass(frozen=True)

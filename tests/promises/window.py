@@ -18,6 +18,9 @@ from tp_mcp.composition.tp_access import TpAccess
 from tp_mcp.settings import Settings
 from tp_mcp.watch.model.watch import Owner
 
+WAIT_SECONDS = 600.0
+"""Longer than any test: a wait that returns has noticed the end."""
+
 
 async def main(base_url: str, state: Path, interval_factor: float, heartbeat: float, login: str) -> None:
     """Poll until standard input ends; `wait ID` on it waits for a watch and prints how it stands."""
@@ -34,7 +37,7 @@ async def main(base_url: str, state: Path, interval_factor: float, heartbeat: fl
         sys.stdout.write(f"polls {os.getpid()}\n")
         sys.stdout.flush()
         while line := await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
-            watch = await services.registry.wait(line.strip(), owner, seconds=20)
+            watch = await services.registry.wait(line.strip(), owner, seconds=WAIT_SECONDS)
             sys.stdout.write(f"{watch.state}\n")
             sys.stdout.flush()
 

@@ -1,9 +1,10 @@
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph, Section
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
@@ -169,7 +170,7 @@ SECTIONS: st.SearchStrategy[Section] = st.one_of(
 DOCUMENTS = st.builds(Document, TEXTS, st.lists(SECTIONS, max_size=12).map(tuple), TEXTS)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @example(Document("[[[語🙂" * 80, (Paragraph("¡"),)), 800, 800)
 @given(DOCUMENTS, st.integers(MINIMUM_LIMIT, 3_000), st.integers(MINIMUM_LIMIT, 5_000))
 def test_any_document_fits_any_limits_with_its_fences_closed_and_its_cuts_announced(
@@ -196,7 +197,7 @@ def test_any_document_fits_any_limits_with_its_fences_closed_and_its_cuts_announ
         assert "left out" in rendered or " more" in rendered or "..." in rendered
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(DOCUMENTS)
 def test_the_beginning_of_the_conclusion_and_the_end_of_the_next_step_always_stay(document: Document) -> None:
     marker = new_marker()

@@ -3,10 +3,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from tests.support.examples import examples
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.stitching import PERHAPS_A_GAP, RESTART, Addition, Known, gap_mark, stitch
 
@@ -57,7 +58,7 @@ class Log:
         return self.see(tail, size, final=final)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 10**9), st.integers(100, 9_000), st.integers(1, 250))
 def test_whatever_a_log_holds_its_tails_make_it_up_again_but_for_gaps_that_are_said(
     seed: int, step: int, pieces: int

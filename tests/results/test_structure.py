@@ -5,9 +5,10 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph
 from tp_mcp.results.fit import render
 from tp_mcp.results.limits import MINIMUM_LIMIT
@@ -26,7 +27,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     JSON.filter(lambda value: isinstance(value, list | dict)), st.integers(JSON_MINIMUM, 3_000), st.integers(40, 5_000)
 )
@@ -110,7 +111,7 @@ def test_a_fence_is_closed_by_one_of_its_own_kind() -> None:
     assert room_to_close("`````\ncode") == Size(6, 6)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.lists(st.sampled_from(["```", "~~~", "```py", "text", "  ```", "語" * 30, "x" * 200]), max_size=60).map(
         "\n".join

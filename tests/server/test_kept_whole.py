@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import StoreFullError
 from tp_mcp.redaction import Redactor, SafeText
@@ -68,7 +69,7 @@ async def cut_and_read(document: Document, budget: int, directory: Path) -> tupl
     return text, wholes[-1], "" if told is None else (await stored.get("alice", told[3])).text
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(DOCUMENTS, st.integers(MINIMUM_LIMIT + CUT_MAX_CHARACTERS, 4_000))
 def test_any_document_within_any_budget_and_the_whole_of_it_stored(document: Document, budget: int) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -4,6 +4,9 @@ from typing import Any
 import httpx2
 import pytest
 
+pytestmark = pytest.mark.slow
+
+
 LAB = "AT16_Combined_FSW"
 START = 1_780_090_000
 SECRET = "hunter2"

@@ -3,6 +3,11 @@ import json
 import re
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
 CAUSE = "radiusd: server table not loaded"
 
 

@@ -7,6 +7,9 @@ from pydantic import JsonValue
 from tests.tools.world import BASE_URL, LAB, World
 from tp_mcp.simulator.executions.snapshot import Counts
 
+pytestmark = pytest.mark.slow
+
+
 POE = "Tests_CLI/test_poe.py"
 NO_COUNTS = {"counts": None}
 

@@ -11,6 +11,9 @@ from tp_mcp.simulator.executions.snapshot import Counts
 from tp_mcp.tools.reports import triage_view
 from tp_mcp.watch.model.watch import Owner
 
+pytestmark = pytest.mark.slow
+
+
 BOB = Owner("local:bob", "environment:two", exact=True)
 POE, RADIUS = "Tests_CLI/test_poe.py", "Tests_CLI/security/test_radius.py"
 LOST = "radiusd: server table not loaded: /data/etc/radius.db has schema 11, expected 12 (migration 0042 was not run)"

@@ -2,7 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from tests.tools.world import LAB, World
+
+pytestmark = pytest.mark.slow
+
 
 POE = "Tests_CLI/test_poe.py"
 UPGRADE: dict[str, Any] = {"testbed": LAB, "mode": "build"}

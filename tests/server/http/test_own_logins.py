@@ -24,6 +24,9 @@ from tp_mcp.server.auth.authentication import Authentication, Verifier, authenti
 from tp_mcp.server.identity import HttpIdentity
 from tp_mcp.watch.model.watch import Owner
 
+pytestmark = pytest.mark.slow
+
+
 KEY = base64.b64encode(os.urandom(32)).decode()
 NOBODY = NoLogin("No service account is configured.", "None is needed.")
 SERVICE = PasswordLogin("demo", SecretStr("demo-password"))

@@ -10,6 +10,9 @@ from tp_mcp.simulator import Simulator, SimulatorOptions, script_lines
 from tp_mcp.simulator.controller.controller import Run, parse_summary
 from tp_mcp.simulator.executions.snapshot import Counts
 
+pytestmark = pytest.mark.slow
+
+
 ID = "Tests_CLI/test_system.py::TestStatus::test_serial_number"
 DRY = "--collect-only"
 

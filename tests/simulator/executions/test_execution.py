@@ -3,6 +3,9 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
+
 SMOKE = "Tests_CLI/test_system.py::TestStatus"
 
 

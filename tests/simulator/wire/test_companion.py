@@ -5,6 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
+
 SMOKE = "Tests_CLI/test_system.py::TestStatus"
 
 

@@ -2,6 +2,9 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
+
 UPGRADE = "/adc/automation/upgrade/AT16_Combined_FSW/"
 
 

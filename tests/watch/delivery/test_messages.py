@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tp_mcp.errors import TpNotFoundError, TpServerFaultError
 from tp_mcp.watch.delivery import messages
 from tp_mcp.watch.delivery.messages import inbox_entry
@@ -308,7 +309,7 @@ def survivors(text: str) -> set[str]:
     return {each for each in text if unicodedata.category(each) in {"Cc", "Cf", "Cs"} and each not in "\n\t"}
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(HOSTILE, HOSTILE, ANSWER, NUMBER, NUMBER, st.sampled_from(Verdict), st.sampled_from(Outcome))
 @example("x" * 9000, "y" * 9000, {"status": "z" * 9000}, 10**300, 10**300, Verdict.DONE, Outcome.FAILED)
 def test_an_end_message_is_short_and_shows_no_control_character_whatever_tp_sent(

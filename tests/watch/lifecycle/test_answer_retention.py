@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue, TypeAdapter
 
+from tests.support.examples import examples
 from tp_mcp.watch.lifecycle.answer_retention import (
     KEPT_MAX_CHARACTERS,
     KEPT_MAX_DEPTH,
@@ -93,7 +94,7 @@ def values(value: Any) -> int:
     return 1
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(alphabet=st.characters(), max_size=9)),

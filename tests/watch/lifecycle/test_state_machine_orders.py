@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from tests.support.examples import examples
 from tp_mcp.errors import TpError, TpNotAuthenticatedError, TpNotFoundError, TpServerFaultError, TpUnreachableError
 from tp_mcp.watch.delivery.messages import inbox_entry
 from tp_mcp.watch.lifecycle import state_machine
@@ -59,7 +60,7 @@ def times_of(watch: Watch) -> list[float]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.lists(OBSERVATIONS, max_size=40),
     st.sampled_from([WatchState.STARTING, WatchState.ACTIVE]),
