@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 from pydantic import BaseModel, JsonValue
 
-from tests.tools.world import BASE_URL, LAB, World
+from tests.support.process import BASE_URL, LAB
+from tests.support.world import World
 from tp_mcp.api.models import Execution, ExecutionStarted, ExecutionSummary, Lab, UpgradeStarted, UpgradeStatus
 from tp_mcp.api.test_tree import parse_tree
 from tp_mcp.connectors.manifest import Manifest, ToolManifest

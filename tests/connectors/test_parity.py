@@ -18,7 +18,7 @@ from tests.connectors.parity import (
     ran,
     request_differences,
 )
-from tests.tools.world import open_world
+from tests.support.world import open_world
 from tp_mcp.connectors.loader import load_builtin_manifest, parse_manifest
 from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.errors import ConnectorError

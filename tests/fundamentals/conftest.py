@@ -18,7 +18,8 @@ import pytest
 from mcp import Client
 
 from tests.server.conftest import IDENTITY, Chat
-from tests.tools.world import hosted, open_world
+from tests.support.process import hosted
+from tests.support.world import open_world
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import DEFAULT_TOOLS

@@ -1,5 +1,5 @@
 from tests.server.conftest import Chat
-from tests.tools.world import LAB
+from tests.support.process import LAB
 
 BAD_BUILD = {"testbed": LAB, "mode": "build", "build_number": "6957"}
 

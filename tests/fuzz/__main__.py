@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.fuzz.run import run
-from tests.tools.world import collected_tree
+from tests.support.world import collected_tree
 
 
 def main() -> int:

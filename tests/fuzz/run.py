@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from tests.fuzz.values import Fuzzed, Values
 from tests.server.conftest import IDENTITY
-from tests.tools.world import World, open_world
+from tests.support.world import World, open_world
 from tp_mcp.redaction import RedactingFilter, Redactor
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend

@@ -7,7 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.fuzz import run as fuzz
-from tests.tools.world import collected_tree
+from tests.support.world import collected_tree
 from tp_mcp.jobs.pytest_run.pytest_kind import RunRequest
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.tools import labs, runs

@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from tests.tools.world import ALICE, BASE_URL, LAB, open_world
+from tests.support.process import ALICE, BASE_URL, LAB
+from tests.support.world import open_world
 from tests.triage.rows import row
 from tp_mcp.api.models import Execution
 from tp_mcp.history.analysis import RunTests

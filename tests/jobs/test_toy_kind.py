@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import ALICE, LAB, World, collected_tree, hosted, open_world
+from tests.support.process import ALICE, LAB, hosted
+from tests.support.world import World, collected_tree, open_world
 from tp_mcp.access.policy import Action
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.lenient import each_valid, rows_of

@@ -12,7 +12,7 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.server.conftest import Chat
 from tests.server.http.conftest import Served, served_over_http
 from tests.server.tasks.client import TasksClient, TaskTaker
-from tests.tools.world import World
+from tests.support.world import World
 from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.server.auth.authentication import Authentication, Verifier, authenticated
 from tp_mcp.server.identity import HttpIdentity

@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.promises.house import ALICE, LAB, TEST, House, Process, open_house
+from tests.support.process import ALICE, LAB
+from tests.support.recorded import TEST, House, HouseProcess, open_house
 from tp_mcp.errors import StoreError, TpBusyError, TpError
 from tp_mcp.watch.delivery.messages import reason_text
 from tp_mcp.watch.model.reading import Outcome
@@ -113,7 +114,9 @@ async def test_a_refusal_is_told_and_not_tried_again(house: House) -> None:
         assert watch.state is WatchState.FAILED
 
 
-async def begun(house: House, process: Process, go_on: asyncio.Event) -> "asyncio.Task[tuple[str, tuple[str, ...]]]":
+async def begun(
+    house: House, process: HouseProcess, go_on: asyncio.Event
+) -> "asyncio.Task[tuple[str, tuple[str, ...]]]":
     """Begin a run whose answer TP holds back."""
     reached = asyncio.Event()
 

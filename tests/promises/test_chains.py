@@ -13,8 +13,9 @@ import pytest
 from mcp import Client
 
 from tests.promises import test_killed_server as killed
-from tests.promises.house import LAB, TEST, House, open_house
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.process import LAB
+from tests.support.recorded import TEST, House, open_house
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.watch.model.watch import Watch, WatchState
 

@@ -17,7 +17,8 @@ from mcp import Client
 from pydantic import JsonValue
 
 from tests.server.conftest import IDENTITY, Chat, text_of
-from tests.tools.world import LAB, World, collected_tree, hosted, open_world
+from tests.support.process import LAB, hosted
+from tests.support.world import World, collected_tree, open_world
 from tp_mcp.access.audit_log import AuditFilter, Event
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend

@@ -21,7 +21,8 @@ from mcp.types import CallToolResult
 from pydantic import JsonValue, TypeAdapter
 
 from tests.server.conftest import IDENTITY, text_of
-from tests.tools.world import LAB, World, hosted, open_world
+from tests.support.process import LAB, hosted
+from tests.support.world import World, open_world
 from tp_mcp.results.limits import ERROR_MAX_CHARACTERS, RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.promises.house import ALICE, LAB, TEST, House, open_house
+from tests.support.process import ALICE, LAB
+from tests.support.recorded import TEST, House, open_house
 from tp_mcp.errors import TpBusyError, WatchLimitError
 from tp_mcp.storage import watches as store_module
 from tp_mcp.storage.opening import STORE_FILE

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.promises.house import LAB, House, open_house
+from tests.support.process import LAB
+from tests.support.recorded import House, open_house
 from tp_mcp.watch.model.watch import Owner, Watch
 
 GET = "GET /adc/automation/pytest/446/"

@@ -12,7 +12,8 @@ import stamina
 from pydantic import JsonValue
 
 from tests.promises.team import Team, open_team
-from tests.tools.world import collected_tree, hosted, open_world
+from tests.support.process import hosted
+from tests.support.world import collected_tree, open_world
 from tp_mcp.server.http.capacity import MAX_BODY_BYTES
 
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}

@@ -22,8 +22,9 @@ from pydantic import JsonValue
 from tests.promises.team import Person, Team, open_team
 from tests.server.conftest import Chat, text_of
 from tests.server.tasks.client import Anything, ListenRequest
+from tests.support.process import LAB, hosted
+from tests.support.world import World, collected_tree, open_world
 from tests.tools.starts.test_confirmation import code_in
-from tests.tools.world import LAB, World, collected_tree, hosted, open_world
 from tp_mcp.access.audit_log import AuditFilter
 from tp_mcp.server.resources import RESOURCES
 from tp_mcp.server.toolset import ALL_TOOLS

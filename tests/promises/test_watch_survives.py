@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.promises.house import LAB, TEST, TOKEN_SECONDS, House, open_house
+from tests.support.process import LAB
+from tests.support.recorded import TEST, TOKEN_SECONDS, House, open_house
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Advisory, WatchState
 

@@ -12,7 +12,8 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import JsonValue
 
-from tests.tools.world import World, collected_tree, hosted, open_world
+from tests.support.process import hosted
+from tests.support.world import World, collected_tree, open_world
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.identity import ProcessIdentity

@@ -13,7 +13,7 @@ from mcp import Client
 
 from tests.server.conftest import IDENTITY, text_of
 from tests.support.clock import FakeClock
-from tests.tools.world import World
+from tests.support.world import World
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import ConfigurationError, TpMcpError
 from tp_mcp.server import backend as module

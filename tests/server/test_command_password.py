@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.conftest import Chat
-from tests.tools.world import LAB
+from tests.support.process import LAB
 from tp_mcp.simulator.faults import Fault
 
 PASSWORD = "Hunter2Secret"

@@ -8,7 +8,8 @@ from mcp.client import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
 
 from tests.server.conftest import Connect
-from tests.tools.world import LAB, World
+from tests.support.process import LAB
+from tests.support.world import World
 from tp_mcp.access.policy import Policy
 
 UPGRADE: dict[str, Any] = {"testbed": LAB, "mode": "build", "build_number": "6955"}

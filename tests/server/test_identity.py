@@ -6,7 +6,7 @@ import pytest
 from mcp.types import RequestParamsMeta
 
 from tests.server.conftest import Chat, Connect, text_of
-from tests.tools.world import LAB
+from tests.support.process import LAB
 from tp_mcp.server.identity import META_KEYS, ProcessIdentity
 from tp_mcp.watch.model.watch import Owner
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.server.conftest import IDENTITY, Chat, Connect
-from tests.tools.world import LAB
+from tests.support.process import LAB
 from tp_mcp.errors import TpMcpError
 from tp_mcp.redaction import Redactor
 from tp_mcp.results.document import Document, LogExcerpt

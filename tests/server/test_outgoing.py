@@ -10,7 +10,7 @@ from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from tests.server.conftest import Connect
-from tests.tools.world import World
+from tests.support.world import World
 from tp_mcp.redaction import Redactor
 from tp_mcp.server import resources
 from tp_mcp.server.outgoing import INTERNAL_FAILURE, SafeErrors

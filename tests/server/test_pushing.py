@@ -19,8 +19,9 @@ from mcp.types import SubscriptionsListenRequestParams
 
 from tests.server.conftest import IDENTITY, Connect
 from tests.support.clock import FakeClock
-from tests.tools.world import ALICE as OF_WORLD
-from tests.tools.world import LAB, World
+from tests.support.process import ALICE as OF_WORLD
+from tests.support.process import LAB
+from tests.support.world import World
 from tp_mcp.redaction import SafeText
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.notifications import handshake_sessions as sessions_module

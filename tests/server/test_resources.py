@@ -7,7 +7,7 @@ from mcp import Client, MCPError
 from mcp.types import TextResourceContents
 
 from tests.server.conftest import IDENTITY, Chat, Connect
-from tests.tools.world import LAB
+from tests.support.process import LAB
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import ConfigurationError
 from tp_mcp.results.limits import RESULT_MAX_BYTES, RESULT_MAX_CHARACTERS

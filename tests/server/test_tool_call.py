@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from tests.server.conftest import IDENTITY, Chat, Connect
-from tests.tools.world import LAB, World
+from tests.support.process import LAB
+from tests.support.world import World
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import StoreError, TpMcpError
 from tp_mcp.results.document import Document, ItemList, LogExcerpt, Paragraph

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.server.conftest import Chat, text_of
-from tests.tools.world import LAB, PATIENCE_SECONDS
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.process import LAB
 from tp_mcp.server.rendering import INBOX_HEADING
 from tp_mcp.watch.model.watch import WatchState
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from tests.promises.house import ALICE, BASE_URL, LAB, TEST, House, open_house
+from tests.support.process import ALICE, BASE_URL, LAB
+from tests.support.recorded import TEST, House, open_house
 from tp_mcp.access.audit_log import AuditFilter, Event
 from tp_mcp.access.policy import Action
 from tp_mcp.storage.opening import open_storage

@@ -7,7 +7,8 @@ import pytest
 import stamina
 from pydantic import JsonValue
 
-from tests.tools.world import World, collected_tree, hosted, open_world
+from tests.support.process import hosted
+from tests.support.world import World, collected_tree, open_world
 
 
 @pytest.fixture(scope="session")

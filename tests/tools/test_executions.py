@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import BASE_URL, LAB, World
+from tests.support.process import BASE_URL, LAB
+from tests.support.world import World
 from tp_mcp.simulator.executions.snapshot import Counts
 
 pytestmark = pytest.mark.slow

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import LAB, World
+from tests.support.process import LAB
+from tests.support.world import World
 from tp_mcp.simulator.testbeds.lab import Device, Lab
 
 

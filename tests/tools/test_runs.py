@@ -7,7 +7,8 @@ import httpx2
 import pytest
 from pydantic import JsonValue, SecretStr
 
-from tests.tools.world import LAB, World, open_world
+from tests.support.process import LAB
+from tests.support.world import World, open_world
 from tp_mcp.api.auth import Credentials, IssuedToken, PasswordLogin
 from tp_mcp.jobs.kind import async_block
 from tp_mcp.simulator import SimulatorOptions

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, LAB, World
+from tests.support.process import ALICE, LAB
+from tests.support.world import World
 
 RUN: dict[str, Any] = {"tool": "get_execution", "args": {"exec_id": 446}}
 UPGRADE: dict[str, Any] = {"tool": "get_upgrade", "args": {"testbed": LAB}}

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, BASE_URL, LAB, World
+from tests.support.process import ALICE, BASE_URL, LAB
+from tests.support.world import World
 from tp_mcp.results.kept_logs import KeptLogs, LogLimits, Tail
 from tp_mcp.tools import stored_results
 from tp_mcp.watch.model.watch import Owner

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import LAB, World
+from tests.support.process import LAB
+from tests.support.world import World
 from tp_mcp.errors import InputError
 from tp_mcp.history import report_cache
 from tp_mcp.history.analysis import read_log_tests

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import World, hosted, open_world
+from tests.support.process import hosted
+from tests.support.world import World, open_world
 
 
 def tree_of(*ids: str) -> JsonValue:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, BASE_URL, LAB, World
+from tests.support.process import ALICE, BASE_URL, LAB
+from tests.support.world import World
 from tp_mcp.errors import StoreError
 from tp_mcp.simulator.executions.snapshot import Counts
 from tp_mcp.tools.reports import triage_view

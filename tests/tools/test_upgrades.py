@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import ALICE, LAB, World
+from tests.support.process import ALICE, LAB
+from tests.support.world import World
 
 BAD_BUILD: dict[str, Any] = {"testbed": LAB, "mode": "build", "build_number": "6957"}
 COMMAND = "execute restore image scp /images/FSW-build6955.out 10.1.1.1 builder s3cret-word"

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import LAB, World
+from tests.support.process import LAB
+from tests.support.world import World
 
 pytestmark = pytest.mark.slow
 

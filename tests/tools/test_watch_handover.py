@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, LAB, World
+from tests.support.process import ALICE, LAB
+from tests.support.world import World
 from tp_mcp.errors import StoreBusyError, WatchNotFoundError
 from tp_mcp.watch.delivery.delivery_log import Channel
 from tp_mcp.watch.model.watch import Owner

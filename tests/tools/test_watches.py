@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, BASE_URL, LAB, PATIENCE_SECONDS, World
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.process import ALICE, BASE_URL, LAB
+from tests.support.world import World
 from tp_mcp.watch.model.watch import Owner, Watch
 from tp_mcp.watch.registry import LIST_LIMIT
 

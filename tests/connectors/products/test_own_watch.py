@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from tests.connectors.products.stubs import CiServer, Scanner, serving
 from tests.connectors.products.test_products import HERE, ci_settings
 from tests.support.clock import FakeClock, FakeTimer, step_clock
-from tests.tools.world import CountedTasks
+from tests.support.process import CountedTasks
 from tp_mcp.connectors.loader import load_manifest
 from tp_mcp.connectors.match import resolve_match
 from tp_mcp.connectors.runner import ConnectorRunner

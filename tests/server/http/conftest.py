@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.server.conftest import Chat
-from tests.tools.world import World
+from tests.support.world import World
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.auth.authentication import names_answered_to
 from tp_mcp.server.backend import Backend

@@ -7,7 +7,8 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from tests.server.http.conftest import Served, served_over_http
-from tests.tools.world import LAB, World
+from tests.support.process import LAB
+from tests.support.world import World
 from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.errors import StoreError
 from tp_mcp.server.auth.authentication import Authentication, Verifier, authenticated

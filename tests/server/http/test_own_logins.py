@@ -17,7 +17,8 @@ from pydantic import JsonValue, SecretStr
 
 from tests.server.conftest import Chat
 from tests.server.http.conftest import Served, served_over_http
-from tests.tools.world import LAB, World, hosted, open_world
+from tests.support.process import LAB, hosted
+from tests.support.world import World, open_world
 from tp_mcp.access.access_tokens import Tokens
 from tp_mcp.api.auth import Credentials, NoLogin, PasswordLogin
 from tp_mcp.server.auth.authentication import Authentication, Verifier, authenticated

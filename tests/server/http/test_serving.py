@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.server.http.conftest import HOST, Served
-from tests.tools.world import LAB
+from tests.support.process import LAB
 from tp_mcp.server.http.capacity import MAX_BODY_BYTES, READY_SECONDS
 from tp_mcp.server.rendering import INBOX_HEADING
 

@@ -12,7 +12,7 @@ from mcp.types import LoggingMessageNotification, ResourceUpdatedNotification
 
 from tests.server.conftest import Chat
 from tests.server.http.conftest import HOST, Served
-from tests.tools.world import LAB
+from tests.support.process import LAB
 from tp_mcp.server.http.application import MCP_PATH
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")

@@ -13,7 +13,7 @@ from mcp import MCPError
 from mcp.types import LoggingMessageNotification, ResourceUpdatedNotification
 
 from tests.server.conftest import IDENTITY, Chat, Connect
-from tests.tools.world import LAB
+from tests.support.process import LAB
 from tp_mcp.errors import StoreError
 from tp_mcp.server.identity import ProcessIdentity
 from tp_mcp.server.notifications import handshake_sessions as sessions_module

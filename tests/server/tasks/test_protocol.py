@@ -11,7 +11,7 @@ from mcp.types import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, MISSING
 from tests.server.conftest import text_of
 from tests.server.tasks import fixture_server
 from tests.server.tasks.client import TaskTaker, ask, taking_tasks
-from tests.tools.world import hosted
+from tests.support.process import hosted
 from tp_mcp.server.tasks import task_notifications
 from tp_mcp.server.tasks.extension import Changed, TaskParams, _check
 

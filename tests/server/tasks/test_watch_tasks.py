@@ -15,7 +15,8 @@ from pydantic import JsonValue
 
 from tests.server.conftest import IDENTITY, text_of
 from tests.server.tasks.client import PATIENCE_SECONDS, TaskTaker, taking_tasks
-from tests.tools.world import LAB, World, hosted, open_world
+from tests.support.process import LAB, hosted
+from tests.support.world import World, open_world
 from tp_mcp.errors import StoreError
 from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend

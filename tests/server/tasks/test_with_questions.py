@@ -10,7 +10,8 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRe
 from tests.server.conftest import text_of
 from tests.server.tasks.client import CreatedTask, TaskTaker
 from tests.server.tasks.test_watch_tasks import BUILD, taking_before
-from tests.tools.world import LAB, World
+from tests.support.process import LAB
+from tests.support.world import World
 from tp_mcp.access.policy import Policy
 from tp_mcp.errors import StoreError
 from tp_mcp.server.elicitation import QUESTION

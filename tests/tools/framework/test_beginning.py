@@ -4,7 +4,9 @@ import asyncio
 import re
 from typing import Any
 
-from tests.tools.world import ALICE, LAB, PATIENCE_SECONDS, World
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.process import ALICE, LAB
+from tests.support.world import World
 
 TESTS = "Tests_CLI/test_poe.py"
 UPGRADE: dict[str, Any] = {"testbed": LAB, "mode": "build", "build_number": "6957"}

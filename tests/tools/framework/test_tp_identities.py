@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from tests.tools.world import open_world
+from tests.support.world import open_world
 from tp_mcp.access.credentials import Vault
 from tp_mcp.api.auth import NoLogin, PasswordLogin
 from tp_mcp.api.tp_tokens import NoTokens

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, LAB, PATIENCE_SECONDS, World
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.process import ALICE, LAB
+from tests.support.world import World
 from tp_mcp.simulator.executions.snapshot import Counts
 from tp_mcp.tools.framework import wait
 from tp_mcp.watch.model.watch import WatchState

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, LAB, World
+from tests.support.process import ALICE, LAB
+from tests.support.world import World
 from tp_mcp.errors import WatchSpecError
 from tp_mcp.tools.starts.chain_arguments import ToolStarter
 from tp_mcp.watch.model.watch import Owner, Watch, WatchState

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import LAB, World, hosted, open_world
+from tests.support.process import LAB, hosted
+from tests.support.world import World, open_world
 from tp_mcp.access.audit_log import AuditFilter, Event
 from tp_mcp.access.confirmations import CODE_SECONDS
 from tp_mcp.redaction import Redactor

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.world import ALICE, LAB, World
+from tests.support.process import ALICE, LAB
+from tests.support.world import World
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.starts.start_documents import start_document
 from tp_mcp.tools.starts.start_job import AlreadyStarted

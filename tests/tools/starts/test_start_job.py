@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from tests.tools.world import ALICE, LAB, World, open_world
+from tests.support.process import ALICE, LAB
+from tests.support.world import World, open_world
 from tp_mcp.errors import ConfirmationError, InvalidArgumentError, PolicyError, TpBusyError
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.runs import RunPytestArguments, start_run

@@ -1,6 +1,7 @@
 """A start names the user's other watches on its testbed."""
 
-from tests.tools.world import LAB, World
+from tests.support.process import LAB
+from tests.support.world import World
 
 
 async def test_a_run_that_is_started_during_an_upgrade_of_its_lab_says_so(world: World) -> None:

@@ -5,45 +5,33 @@ moves the time and lets every poll that becomes due finish before it goes on.
 """
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import anyio
-import anyio.abc
 import httpx2
-from pydantic import JsonValue, SecretStr
+from pydantic import JsonValue
 
 from tests.support.clock import FakeTimer
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.process import ALICE, LAB, CountedTasks, open_process
 from tp_mcp.access.credentials import Vault
-from tp_mcp.api.auth import Credentials, NoLogin, PasswordLogin
-from tp_mcp.api.client import TpClient
-from tp_mcp.composition.tp_access import vault_of
-from tp_mcp.composition.wiring import Ground, assemble
-from tp_mcp.connectors.loader import load_builtin_manifest
+from tp_mcp.api.auth import Credentials
 from tp_mcp.errors import TpMcpError
-from tp_mcp.redaction import Redactor, Secrets
+from tp_mcp.redaction import Redactor
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.server.rendering import error_text
 from tp_mcp.server.toolset import ALL_TOOLS
-from tp_mcp.settings import Settings
 from tp_mcp.simulator import Simulator, SimulatorOptions
 from tp_mcp.simulator.faults import Fault
-from tp_mcp.storage.opening import open_storage
 from tp_mcp.tools.framework.definition import Call
 from tp_mcp.tools.framework.questions import Asker
 from tp_mcp.tools.framework.services import Services
-from tp_mcp.tools.framework.tp_identities import Principals
 from tp_mcp.watch.model.watch import Owner, Watch
 
-LAB = "AT16_Combined_FSW"
-BASE_URL = "http://tp.example:8000"
-ALICE = Owner("local:alice", "environment:one", exact=True)
-PATIENCE_SECONDS = 30.0
 START_TIME = 1_780_090_000.0
 TREE_TTL_SECONDS = 600.0
 SUITE_SPEED = 1_000.0
@@ -59,34 +47,6 @@ USUAL_SETTINGS: Mapping[str, Any] = {
     "image_hosts": ("10.1.1.1", "10.15.1.20"),
     "testcases_ttl_seconds": TREE_TTL_SECONDS,
 }
-
-T = TypeVar("T")
-
-
-class CountedTasks:
-    """What the poller uses of a task group; it can be waited for until nothing runs in it."""
-
-    def __init__(self, group: anyio.abc.TaskGroup) -> None:
-        self._group = group
-        self._running = 0
-        self._changed = asyncio.Event()
-
-    def start_soon(self, func: Callable[..., Awaitable[Any]], *args: Any, name: object = None) -> None:
-        self._running += 1
-        self._group.start_soon(self._run, func, args, name=name)
-
-    async def _run(self, func: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> None:
-        try:
-            await func(*args)
-        finally:
-            self._running -= 1
-            self._changed.set()
-
-    async def idle(self) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while self._running:
-                self._changed.clear()
-                await self._changed.wait()
 
 
 @dataclass
@@ -220,68 +180,17 @@ async def open_world(
     async with Simulator(options) as simulator:
         if tree is not None:
             simulator._tree = asyncio.create_task(_returned(tree))
-        clock, timer = simulator.state.clock, FakeTimer()
-        login = PasswordLogin("demo", SecretStr(simulator.state.users["demo"].password))
-        storage = await open_storage(state_dir, clock=clock)
-        async with (
-            TpClient(
-                base_url=BASE_URL,
-                credentials=credentials or login,
-                clock=clock,
-                transport=transport or httpx2.ASGITransport(app=simulator.app),
-            ) as client,
-            anyio.create_task_group() as tasks,
-        ):
-            polls = CountedTasks(tasks)
-            configured = Settings(**{**USUAL_SETTINGS, **settings})
-            vault = vault_of(configured, storage, server=BASE_URL, clock=clock)
-            service_account = credentials is not None and not isinstance(credentials, NoLogin)
-            principals = Principals(client, vault, service_account=service_account, learnt=Secrets())
-            ground = Ground(
-                client=client.only_reading() if own_logins else client,
-                server=BASE_URL,
-                storage=storage,
-                manifest=load_builtin_manifest().manifest,
-                clock=clock,
-                timer=timer,
-                tasks=tasks,
-                polls=cast(anyio.abc.TaskGroup, polls),
-                secrets=(login.password,),
-                rng=random.Random(0),
-                principals=principals if own_logins else None,
-            )
-            assembly = assemble(configured, ground)
-            await assembly.services.registry.resume()
-            assembly.poller.start()
-            await assembly.chains.look()
-            yield World(simulator, assembly.services, timer, polls, vault)
-            assembly.poller.stop()
-            tasks.cancel_scope.cancel()
-        await storage.close()
-
-
-@asynccontextmanager
-async def hosted(opening: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
-    """Enter a context in a task of its own: a fixture's two halves run in different tasks, which task groups refuse."""
-    ready: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    over = asyncio.Event()
-
-    async def host() -> None:
-        try:
-            async with opening as value:
-                ready.set_result(value)
-                await over.wait()
-        except BaseException as error:
-            if ready.done():
-                raise
-            ready.set_exception(error)
-
-    task = asyncio.create_task(host())
-    try:
-        yield await ready
-    finally:
-        over.set()
-        await task
+        password = simulator.state.users["demo"].password
+        async with open_process(
+            state_dir,
+            clock=simulator.state.clock,
+            transport=transport or httpx2.ASGITransport(app=simulator.app),
+            password=password,
+            credentials=credentials,
+            own_logins=own_logins,
+            **{**USUAL_SETTINGS, **settings},
+        ) as process:
+            yield World(simulator, process.services, process.timer, process.polls, process.vault)
 
 
 def collected_tree() -> JsonValue:

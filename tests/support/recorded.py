@@ -1,41 +1,26 @@
-"""A TP that does as a test says, and server processes that come and go over one state directory, on one clock."""
+"""A TP that does as a test says and records what it was asked, and server processes that come and go, on one clock."""
 
 import base64
 import json
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import anyio
-import anyio.abc
 import httpx2
-from pydantic import JsonValue, SecretStr
+from pydantic import JsonValue
 
-from tests.support.clock import FakeClock, FakeTimer, still_clock
-from tests.tools.world import CountedTasks
-from tp_mcp.api.auth import PasswordLogin
-from tp_mcp.api.client import TpClient
-from tp_mcp.composition.wiring import Ground, assemble
-from tp_mcp.connectors.loader import load_builtin_manifest
+from tests.support.clock import FakeClock, still_clock
+from tests.support.process import ALICE, LAB, Process, open_process
 from tp_mcp.errors import TpMcpError
 from tp_mcp.results.fence import new_marker
 from tp_mcp.results.fit import render
 from tp_mcp.server.toolset import DEFAULT_TOOLS
-from tp_mcp.settings import Settings
-from tp_mcp.storage.opening import Storage, open_storage
-from tp_mcp.storage.watches import WatchStore
 from tp_mcp.tools.framework.definition import Call
-from tp_mcp.tools.framework.services import Services
-from tp_mcp.watch.lifecycle.chain_runner import Chains
 from tp_mcp.watch.model.watch import Owner, Watch
 
-BASE_URL = "http://tp.example:8000"
-LAB = "AT16_Combined_FSW"
 TEST = "Tests_CLI/test_vlan.py"
-ALICE = Owner("local:alice", "environment:one", exact=True)
 TOKEN_SECONDS = 12 * 3600.0
 TREE: JsonValue = {
     "children": [
@@ -122,20 +107,8 @@ class Tp:
         return expires > self.clock.time
 
 
-@dataclass
-class Process:
-    """One server process."""
-
-    services: Services
-    storage: Storage
-    timer: FakeTimer
-    polls: CountedTasks
-    tasks: anyio.abc.TaskGroup
-    chains: Chains
-
-    @property
-    def store(self) -> WatchStore:
-        return self.storage.watches
+class HouseProcess(Process):
+    """One server process over the house's state directory."""
 
     async def call(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> tuple[str, tuple[str, ...]]:
         """Call a tool; return its text, and the ids of the ended watches that are appended to it."""
@@ -162,41 +135,17 @@ class House:
     clock: FakeClock
     tp: Tp
     state: Path
-    processes: list[Process] = field(default_factory=list)
+    processes: list[HouseProcess] = field(default_factory=list)
 
     @asynccontextmanager
-    async def process(self) -> AsyncIterator[Process]:
+    async def process(self) -> AsyncIterator[HouseProcess]:
         """Run a server process; at its end it dies without a chance to write anything."""
-        login = PasswordLogin("demo", SecretStr("demo-password"))
-        timer, storage = FakeTimer(), await open_storage(self.state, clock=self.clock)
         transport = httpx2.MockTransport(self.tp.handle)
-        async with (
-            TpClient(base_url=BASE_URL, credentials=login, clock=self.clock, transport=transport) as client,
-            anyio.create_task_group() as tasks,
-        ):
-            polls = CountedTasks(tasks)
-            ground = Ground(
-                client=client,
-                server=BASE_URL,
-                storage=storage,
-                manifest=load_builtin_manifest().manifest,
-                clock=self.clock,
-                timer=timer,
-                tasks=tasks,
-                polls=cast(anyio.abc.TaskGroup, polls),
-                secrets=(login.password,),
-                rng=random.Random(0),
-            )
-            assembly = assemble(Settings(confirm="nothing"), ground)
-            await assembly.services.registry.resume()
-            assembly.poller.start()
-            await assembly.chains.look()
-            process = Process(assembly.services, storage, timer, polls, tasks, assembly.chains)
+        async with open_process(self.state, clock=self.clock, transport=transport, confirm="nothing") as opened:
+            process = HouseProcess(**vars(opened))
             self.processes.append(process)
             yield process
             self.processes.remove(process)
-            tasks.cancel_scope.cancel()
-        await storage.close()
 
     async def advance(self, seconds: float) -> None:
         """Let time pass; the processes that live make the polls that become due."""
