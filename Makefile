@@ -13,7 +13,7 @@ demo: $(READY)
 
 # Many tests wait for processes of their own, so there are more workers than a small machine has processors.
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=
 
 # While working: no real processes, and fewer examples of each property.
 quick: $(READY)

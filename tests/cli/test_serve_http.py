@@ -73,7 +73,7 @@ async def waiting_client(url: str, mode: str) -> AsyncIterator["asyncio.Task[str
             began.set()
 
         async def wait(watch_id: str) -> str:
-            arguments = {"watch_id": watch_id, "max_wait_seconds": 300}
+            arguments = {"watch_id": watch_id, "max_wait_seconds": 200}
             result = await client.call_tool("wait_for_watch", arguments, progress_callback=told)
             assert isinstance(result.content[0], TextContent)
             return result.content[0].text

@@ -17,7 +17,7 @@ from tests.promises.conftest import TOLD
 from tp_mcp.storage.opening import STORE_FILE
 from tp_mcp.watch.model.chain import Chain, Link
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos")]
+pytestmark = pytest.mark.slow
 
 SHORT = Plan(
     seed=11, watches=24, storm_seconds=4.0, trouble_seconds=0.35, calm_seconds=120.0, conversations=6, speed=60.0
