@@ -125,7 +125,7 @@ async def test_progress_reaches_a_client_that_asked_for_it(chat: Chat) -> None:
     watch_id = (await chat.call("start_upgrade", testbed=LAB, mode="build", build_number="6955"))[1:11]
     arguments = {"watch_id": watch_id, "max_wait_seconds": 0}
     await chat.client.call_tool("wait_for_watch", arguments, progress_callback=note)
-    assert seen == [(0.0, None, f"upgrade of {LAB} to build 6955: started, not looked at yet, 0 s")]
+    assert seen == [(0.0, None, f"upgrade of {LAB} to build 6955: started, not polled yet, 0 s")]
 
 
 async def test_what_the_process_is_does_not_show_in_a_schema_or_a_result(chat: Chat) -> None:

@@ -25,7 +25,7 @@ async def test_a_run_started_in_tps_own_page_is_watched_to_its_end(world: World)
     await world.run_to_its_end(exec_id)
     text = await world.call("wait_for_watch", watch_id=text[1:11])
     assert f"execution {exec_id} on {LAB} is done: passed (2 passed, 1 skipped)" in text
-    assert 'Asked as: start_watch(tool="get_execution", args={"exec_id": 446})' in text
+    assert 'Requested as: start_watch(tool="get_execution", args={"exec_id": 446})' in text
     assert world.written == []
 
 

@@ -47,7 +47,7 @@ async def test_watches_are_listed_newest_first_each_with_the_call_that_goes_on(w
     run = (await world.call("run_pytest", lab="AT33_New_NAC", testcase=["Tests_CLI"]))[1:11]
     text = await world.call("list_watches")
     assert text.startswith("2 watches in this conversation; 2 going on.\n\nNewest first:\n- [w_")
-    assert f'(started, not looked at yet, 0 s): wait_for_watch(watch_id="{upgrade}")' in text
+    assert f'(started, not polled yet, 0 s): wait_for_watch(watch_id="{upgrade}")' in text
     assert text.endswith(" waits for the newest.")
     await world.advance(400)
     text = await world.call("list_watches", state="ended")

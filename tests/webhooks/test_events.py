@@ -98,7 +98,7 @@ def test_forge_is_told_progress_as_an_ambient_status(make_watch: MakeWatch, make
     assert event.kind is EventKind.PROGRESS
     assert told["kind"] == "status"
     assert told["session"] == "t-1"
-    assert told["text"] == "run of Tests_CLI on AT16: started, not looked at yet, 1 min"
+    assert told["text"] == "run of Tests_CLI on AT16: started, not polled yet, 1 min"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_an_end_without_a_message_quotes_the_request(make_watch: MakeWatch) -> N
     lines = messages.end_message(watch).splitlines()
     assert lines == [
         f"[{watch.id}] run of Tests_CLI on AT16 is done, after 3 min 20 s.",
-        'Asked as: run(lab="AT16", testcase=["Tests_CLI"])',
+        'Requested as: run(lab="AT16", testcase=["Tests_CLI"])',
     ]
 
 
@@ -173,7 +173,7 @@ def test_the_last_known_state_is_one_sentence(
             {"state": WatchState.STARTING, "reason": "No answer."},
             "it is not known yet whether TP started it, 1 min",
         ),
-        ({"reading": None}, "started, not looked at yet, 1 min"),
+        ({"reading": None}, "started, not polled yet, 1 min"),
         (
             {"advisory": Advisory.NOT_STARTED, "reason": "Nothing picked it up."},
             "not started: Nothing picked it up. (1 min)",
@@ -270,7 +270,7 @@ def test_nothing_is_promised_of_a_job_that_may_not_go_on(make_watch: MakeWatch, 
 
 def test_interim_lines_before_the_first_poll_say_how_often_tp_is_asked(make_watch: MakeWatch) -> None:
     assert messages.interim_lines(make_watch(), NOW + 5) == (
-        "Now: started, not looked at yet, 5 s.",
+        "Now: started, not polled yet, 5 s.",
         "TP is asked every 15 s.",
     )
 
@@ -395,7 +395,7 @@ def test_an_end_in_doubt_is_not_told_by_the_message_for_a_sure_one(make_watch: M
     assert "is probably done" in message
     assert "TP shows build 6950" in message
     assert "Build 1 is on." not in message
-    assert "Asked as: run(" in message
+    assert "Requested as: run(" in message
 
 
 @pytest.mark.parametrize(

@@ -163,9 +163,9 @@ async def test_an_end_that_cannot_be_written_is_kept_and_said_until_it_can(
         current = world.poller.current(watch.id)
         assert current is not None
         assert current.state is WatchState.ACTIVE
-        assert messages.headline(current).endswith("has ended, which could not be written yet")
+        assert messages.headline(current).endswith("has ended, but its end could not be saved yet")
         assert (
-            "its end is known, it is done: passed, but could not be written yet (The disk is gone.); this is tried"
+            "its end is known, it is done: passed, but could not be saved yet (The disk is gone.); the server tries"
             in (messages.progress_line(current, world.clock.time))
         )
         assert await world.unseen() == []

@@ -194,7 +194,7 @@ def end_message(watch: Watch) -> str:
     lines.append(_line(watch.brief, BRIEF_MAX_CHARACTERS))
     # Before the message, which may be long: the next call must not be cut off.
     lines.append(end_line(watch.chain))
-    lines.append(message or f"Asked as: {request_words(watch.origin)}")
+    lines.append(message or f"Requested as: {request_words(watch.origin)}")
     return shorten(clean("\n".join(line for line in lines if line)), END_MAX_CHARACTERS)
 
 
@@ -256,7 +256,7 @@ def unwritten_end(ended: Watch, error: Exception | None) -> str:
     """Return a sentence, without its full stop, about an end that could not be saved yet."""
     _, _, state = state_sentence(ended).partition(_line(ended.title, TITLE_MAX_CHARACTERS))
     why = "" if error is None else f" ({_line(str(error), REASON_MAX_CHARACTERS)})"
-    return f"its end is known, it{state}, but could not be written yet{why}; this is tried again by itself"
+    return f"its end is known, it{state}, but could not be saved yet{why}; the server tries again"
 
 
 def is_doubtful(watch: Watch) -> bool:
@@ -271,7 +271,7 @@ def never_started(watch: Watch) -> bool:
 
 def _state_words(watch: Watch) -> str:
     if watch.unwritten:
-        return "has ended, which could not be written yet"
+        return "has ended, but its end could not be saved yet"
     if never_started(watch):
         return "may not have started" if watch.outcome is Outcome.UNKNOWN else "was not started"
     return _STATE_WORDS[watch.state]
@@ -290,7 +290,7 @@ def progress_line(watch: Watch, now: float) -> str:
         open_start = watch.reason or watch.elapsed(now) >= ANSWERED_WITHIN_SECONDS
         return f"{'it is not known yet whether TP started it' if open_start else 'being sent to TP'}, {elapsed}"
     if watch.reading is None:
-        return f"started, not looked at yet, {elapsed}"
+        return f"started, not polled yet, {elapsed}"
     if watch.reading.verdict is Verdict.STALE:
         return f"not picked up yet, TP still shows the job before it, {elapsed}"
     return ", ".join(part for part in (_line(_known(watch.reading), LINE_MAX_CHARACTERS), elapsed) if part)
