@@ -195,7 +195,7 @@ async def test_a_lab_that_was_down_is_one_finding(world: World) -> None:
         await world.advance(10)
     exec_id, _ = await ended_run(world, "Tests_CLI/test_system.py")
     text = await world.call("triage_execution", exec_id=exec_id)
-    assert "failed for one reason, so this is a finding about what they all need (infrastructure), not " in text
+    assert "failed for one reason, so this is a finding about their shared environment (infrastructure), not " in text
     assert "environment (device-away)" in text
     assert f'Check the shared cause first (list_labs(search="{LAB}")); then rerun_failed(exec_id={exec_id})' in text
     assert "It runs 3 tests of" in await world.call("rerun_failed", exec_id=exec_id)

@@ -253,7 +253,7 @@ def test_a_document_that_cannot_be_read_is_told(document: str | bytes, message: 
 
 def test_a_report_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_module, "REPORT_MAX_BYTES", 1_000)
-    with pytest.raises(ReportError, match="1,001 bytes, and 1,000 are read"):
+    with pytest.raises(ReportError, match="1,001 bytes; the limit is 1,000"):
         parse_report(b"x" * 1_001)
 
 

@@ -55,13 +55,13 @@ def test_several_reasons_begin_with_the_largest() -> None:
 def test_a_run_most_of_which_failed_for_one_reason_is_a_finding_about_the_infrastructure() -> None:
     run = triage(*GONE, *passing(2))
     assert verdict(run) == (
-        "8 of 10 tests failed for one reason, so this is a finding about what they all need (infrastructure), not 8 "
-        "failures of the build: ConsoleClosed: the appliance closed the console: is rebooting. Little else can be told "
-        "from this run."
+        "8 of 10 tests failed for one reason, so this is a finding about their shared environment (infrastructure), "
+        "not 8 failures of the build: ConsoleClosed: the appliance closed the console: is rebooting. This run shows "
+        "little else."
     )
     assert brief(run).startswith("Triage: 8 of 10 tests failed for one reason (infrastructure): 8 x ConsoleClosed")
     shared = triage(*(failing(f"t.py::f{number}", "AssertionError: banner is not shown") for number in range(6)))
-    assert "what they all need (a shared part)" in verdict(shared)
+    assert "their shared environment (a shared part)" in verdict(shared)
 
 
 def test_a_handful_of_tests_tells_nothing_of_the_infrastructure() -> None:

@@ -1,9 +1,9 @@
-"""Reading a pytest-html report of generation 4.
+"""Parsing of pytest-html reports of generation 4.
 
-Its rows are one JSON document in the attribute `data-jsonblob` of the element `data-container`, near the end of the
-file. Reports of 100 MB occur, so the attribute is neither found by an HTML parser nor decoded as a whole: only its
-quotation marks, which the JSON needs, are decoded here, and of the JSON only what is read becomes an object. The texts
-in it are still escaped as in an attribute, and `html.unescape` decodes those that are looked at.
+Their rows are one JSON document in the attribute `data-jsonblob` of the element `data-container`, near the end of the
+file. Reports of 100 MB occur, so the attribute is neither located by an HTML parser nor decoded as a whole: only its
+quotation marks, which JSON needs, are decoded, and only the needed parts of the JSON become objects. The strings in it
+are still escaped as in an attribute; `html.unescape` decodes those that are used.
 """
 
 import json
@@ -29,20 +29,20 @@ from tp_mcp.triage.test_report import (
 )
 
 LENIENT_MAX_BYTES = 8_000_000
-"""Most data that is read piece by piece where it is not quite what pytest-html writes."""
+"""Limit of data that is parsed leniently because it deviates from pytest-html's format."""
 
 QUOTES_UNCOUNTED = 4_000_000
-"""Data with more quotation marks is looked through for how many lists it has, before anything is made of it."""
+"""Number of quotation marks from which the lists in the data are counted before parsing."""
 
 LISTS_MAX = 4 * TESTS_MAX
-"""Most lists in the data, of which a test has three: each takes more memory than it takes room in the file."""
+"""Limit of lists in the data, three per test: a list takes more memory than space in the file."""
 
 Document: TypeAlias = bytes | mmap.mmap
 
 _CHUNK_BYTES = 1 << 18
 _QUOTE = b"&#34;"
 _ATTRIBUTE = b'data-jsonblob="'
-# No "<" stands in the title or in an attribute but as an entity: no text before the data can pass for this tag.
+# In titles and attributes "<" is always an entity: no earlier text can be mistaken for this tag.
 _CONTAINER = re.compile(rb'<div\b[^<>]{0,200}?\bid="data-container"\s{1,200}data-jsonblob="')
 _LIST = re.compile(rb'(?<!\\)":\s?\[')
 _HALF_ESCAPED = re.compile(rb"pytest-html</a>\s{0,200}v4\.0\.")
@@ -66,20 +66,20 @@ _DECODER = msgspec.json.Decoder(_Data)
 
 
 def container_of(document: Document) -> int | None:
-    """Return where the data of a report of generation 4 begins; None where there is none."""
+    """Return the start of the data of a generation 4 report; None for other documents."""
     found = _CONTAINER.search(document)
     return found.end() if found else None
 
 
 def read_blob(document: Document, start: int) -> Report:
-    """Return the rows of a report of generation 4.
+    """Parse the rows of a report of generation 4.
 
     Args:
         document: the file.
-        start: where its data begins, from `container_of`.
+        start: start of its data, from `container_of`.
 
     Raises:
-        ReportError: the data is cut off, damaged, or more than any report has.
+        ReportError: the data is cut off, damaged, or larger than that of any report.
 
     """
     end = document.find(b'"', start)
@@ -100,13 +100,13 @@ def read_blob(document: Document, start: int) -> Report:
 
 
 def _unquoted(document: Document, start: int, end: int) -> bytearray:
-    """Return the data with its quotation marks decoded, in pieces: a file is never held as a whole."""
+    """Return the data with decoded quotation marks, in chunks: the file is never copied as a whole."""
     data = bytearray()
     quotes = 0
     while start < end:
         stop = min(start + _CHUNK_BYTES, end)
         if stop < end and (entity := document.rfind(b"&", stop + 1 - len(_QUOTE), stop)) >= 0:
-            # A piece that ends within an entity would hide it.
+            # A chunk must not end inside an entity.
             stop = entity
         piece = document[start:stop].replace(_QUOTE, b'"')
         quotes += stop - start - len(piece)
@@ -118,7 +118,7 @@ def _unquoted(document: Document, start: int, end: int) -> bytearray:
 
 
 def _read_leniently(data: bytearray, form: LogForm) -> Report:
-    """Read data that is not quite what pytest-html writes: what is wrong in it is counted."""
+    """Parse data that deviates from pytest-html's format; invalid parts are counted."""
     if len(data) > LENIENT_MAX_BYTES:
         raise ReportError("The report is damaged: its data is not what pytest-html writes.", remedy=FETCH_AGAIN)
     try:
@@ -139,7 +139,7 @@ def _read_leniently(data: bytearray, form: LogForm) -> Report:
 
 
 def _row(row: object) -> _Row:
-    """Return a row with nothing in it that is not of its type."""
+    """Return a row, with defaults for fields of a wrong type."""
     if not isinstance(row, dict) or not isinstance(result := row.get("result"), str):
         return _NO_ROW
     row_id, log = (value if isinstance(value := row.get(name), str) else "" for name in ("testId", "log"))
@@ -147,13 +147,13 @@ def _row(row: object) -> _Row:
 
 
 class _Rows:
-    """The rows that were read so far."""
+    """Rows collected so far."""
 
     def __init__(self, form: LogForm) -> None:
         self.left_out = 0
         self._read: list[ReportedTest] = []
         self._form = form
-        # Most rows have one of few: looking them up is quicker than reading them.
+        # Most rows share a few values: a lookup is faster than parsing.
         self._outcomes: dict[object, Outcome | None] = {}
         self._durations: dict[object, float | None] = {}
 

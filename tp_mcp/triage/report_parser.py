@@ -1,8 +1,8 @@
-"""Reading a pytest-html report: the tests it lists, whichever generation wrote it.
+"""Parsing of a pytest-html report of any generation.
 
-One row of the report is one `ReportedTest`. A test has several rows where its teardown failed after it had passed or
-failed, or where it was run again: the rows then stand together under the same id, the worst outcome first. They are
-not merged, so that their numbers agree with the report's own summary.
+One row of the report is one `ReportedTest`. A test has several rows if its teardown failed as well, or if it was rerun;
+they are adjacent, under the same id, the worst outcome first. They are not merged, so that counts agree with the
+report's own summary.
 """
 
 import mmap
@@ -20,21 +20,20 @@ REPORT_MAX_BYTES = 100_000_000
 """Limit of a report, in bytes, when it is fetched and when it is parsed; a text counts its characters."""
 
 WITH_DATA = 4
-"""The generation from which on the rows are data, and no longer a table."""
+"""Generation from which the rows are JSON data instead of a table."""
 
 _ANYTHING = re.compile(rb"\S")
 _GENERATION = re.compile(rb"pytest-html</a>\s{0,200}v(\d{1,4})\b")
 
 
 def parse_report(document: bytes | str | Path) -> Report:
-    """Read a report.
+    """Parse a report.
 
     Args:
-        document: the HTML file, its text, or its path. Bytes are taken as UTF-8, and what is not UTF-8 in them is
-            replaced.
+        document: HTML file, its text, or its path. Bytes are decoded as UTF-8; invalid ones are replaced.
 
     Raises:
-        ReportError: it is too large, empty, cut off, no pytest-html report, or damaged.
+        ReportError: the report is too large, empty, cut off, damaged or not from pytest-html.
         OSError: the file cannot be read.
 
     """
@@ -70,6 +69,6 @@ def _parse(document: Document) -> Report:
 def _check_size(size: int) -> None:
     if size > REPORT_MAX_BYTES:
         raise ReportError(
-            f"The report has {size:,} bytes, and {REPORT_MAX_BYTES:,} are read.",
+            f"The report has {size:,} bytes; the limit is {REPORT_MAX_BYTES:,}.",
             remedy="Open it in a browser, or run fewer tests at once.",
         )

@@ -1,12 +1,12 @@
-"""Reading a pytest-html report of generation 3: its rows are parts of a table.
+"""Parsing of pytest-html reports of generation 3, whose rows are parts of a table.
 
     <tbody class="failed results-table-row"><tr>
       <td class="col-result">Failed</td><td class="col-name">a.py::test[&lt;x&gt;]</td>
       <td class="col-duration">0.01</td> ... </tr>
       <tr><td class="extra" colspan="4"><div class="log"> traceback and captured output </div></td></tr></tbody>
 
-In a text every "<" is an entity, so the marks are found as bytes: that takes a small part of the time of an HTML
-parser, which would look at each tag of each log.
+Text contains "<" only as an entity, so the tags are located as bytes. That takes a fraction of the time of an HTML
+parser, which would visit each tag of each log.
 """
 
 import contextlib
@@ -40,10 +40,10 @@ _PHASE_MARKS: tuple[tuple[str, Phase], ...] = (
 
 
 def read_rows(document: Document) -> Report:
-    """Return the rows of a report of generation 3.
+    """Parse the rows of a report of generation 3.
 
     Raises:
-        ReportError: it is cut off.
+        ReportError: the report is cut off.
 
     """
     start = document.find(_TABLE)
@@ -97,9 +97,9 @@ def _id_and_phase(name: str) -> tuple[str, Phase]:
 
 
 def _as_pytest_writes_it(name: str) -> str:
-    r"""Return a test's id with what generation 3 decoded encoded again: `test[\xfc]` where it shows `test[ü]`.
+    r"""Undo the decoding of generation 3: return `test[\xfc]` where it shows `test[ü]`.
 
-    It takes every id for escaped, which parameters are and paths are not: of a path it decodes the UTF-8 as Latin-1.
+    It decodes every id as if it were escaped. Parameters are, paths are not: their UTF-8 is decoded as Latin-1.
     """
     path, bracket, parameters = name.partition("[")
     with contextlib.suppress(UnicodeError):

@@ -1,7 +1,7 @@
-"""What kind of thing broke: the product, the test, or the environment, by rules that are data.
+"""Rules that decide what broke: the product, the test or the environment.
 
-The first rule that fits decides, and names the line that made it fit. A rule looks at one place: the exception and its
-words (`error`), the exceptions before it in the chain as well (`chain`), what the test wrote (`output`), or the phase.
+The first matching rule decides and names the matching line. A rule examines one place: the exception with its message
+(`error`), also the earlier exceptions in the chain (`chain`), the test's output (`output`), or the phase (`phase`).
 """
 
 import re
@@ -15,7 +15,7 @@ from tp_mcp.triage.traceback import Traceback
 
 
 class Kind(StrEnum):
-    """What broke."""
+    """Cause of a failure."""
 
     PRODUCT = "product"
     TEST = "test"
@@ -25,14 +25,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One way to tell what broke.
+    """A rule that recognises one cause.
 
     Attributes:
-        name: what it recognises.
-        kind: what broke then.
-        where: what it looks at.
-        patterns: one of them has to stand there, in one line, whatever the case.
-        one_reason: failures that it recognises have one reason even where their words differ.
+        name: name of the rule.
+        kind: cause of the failures that match.
+        where: place that is examined.
+        patterns: regular expressions, case-insensitive; one of them must match within a line.
+        one_reason: True if all matching failures share one reason, even if their messages differ.
 
     """
 
@@ -44,13 +44,13 @@ class Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    # The test's own mistakes, which have names of their own.
+    # Mistakes in the test, which have exceptions of their own.
     Rule("test-code", Kind.TEST, "error", (r"^(?:NameError|UnboundLocalError|SyntaxError|IndentationError)\b",)),
     Rule("test-import", Kind.TEST, "error", (r"^(?:ModuleNotFoundError|ImportError)\b",)),
     Rule("test-fixture-missing", Kind.TEST, "error", (r"\bfixture '.*' not found",)),
     Rule("test-call", Kind.TEST, "error", (r"^TypeError: .*(?:positional argument|keyword argument|not callable)",)),
     Rule("test-attribute", Kind.TEST, "error", (r"^AttributeError\b",)),
-    # The environment, the closest to the wire first.
+    # The environment, from the network up.
     Rule(
         "lab-equipment",
         Kind.ENVIRONMENT,
@@ -153,7 +153,7 @@ RULES: tuple[Rule, ...] = (
             r"floating licen[cs]e",
         ),
     ),
-    # The product speaks in what it prints.
+    # The product, by its output.
     Rule(
         "product-crash",
         Kind.PRODUCT,
@@ -202,7 +202,7 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule("unreadable-output", Kind.TEST, "error", (r"^(?:KeyError|IndexError)\b",)),
-    # Where nothing in the words tells, the place does.
+    # The phase, if no text matches.
     Rule("fixture-setup", Kind.ENVIRONMENT, "phase", (r"^setup$",)),
     Rule("collection", Kind.TEST, "phase", (r"^collect$",)),
     Rule(
@@ -215,20 +215,20 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
 )
-"""By priority: the first that fits decides."""
+"""All rules, by priority."""
 
 _COMPILED = tuple((rule, re.compile("|".join(rule.patterns), re.IGNORECASE)) for rule in RULES)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What broke, and what tells it.
+    """A decision on what broke.
 
     Attributes:
-        kind: what broke.
-        rule: the name of the rule that decided; empty where none did.
-        line: the line that made it fit; empty where the phase alone did, or none.
-        one_reason: failures that this rule recognises have one reason.
+        kind: cause.
+        rule: name of the matching rule; empty if none matched.
+        line: matching line; empty if the phase matched, or nothing.
+        one_reason: True if all failures that match this rule share one reason.
 
     """
 
@@ -239,7 +239,7 @@ class Decision:
 
 
 def decide(failure: Failure) -> Decision:
-    """Return what kind of thing broke in one failure."""
+    """Decide what broke in one failure."""
     error = tuple(_error_lines(failure.traceback))
     places: dict[str, Sequence[str]] = {
         "error": error,
@@ -250,8 +250,8 @@ def decide(failure: Failure) -> Decision:
     for rule, pattern in _COMPILED:
         line = next((line for line in places[rule.where] if pattern.search(line)), None)
         if line is not None:
-            told = "" if rule.where == "phase" else line.strip()
-            return Decision(rule.kind, rule.name, told, rule.one_reason)
+            evidence = "" if rule.where == "phase" else line.strip()
+            return Decision(rule.kind, rule.name, evidence, rule.one_reason)
     return Decision(Kind.UNKNOWN)
 
 

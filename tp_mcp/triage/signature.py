@@ -1,4 +1,4 @@
-"""What identifies the reason of a failure from one run to the next."""
+"""Signatures that identify the reason of a failure across runs."""
 
 import hashlib
 import re
@@ -10,17 +10,17 @@ from tp_mcp.triage.report_parser import Phase, ReportedTest
 from tp_mcp.triage.traceback import Frame, Traceback, read_traceback
 
 TEXT_MAX_CHARACTERS = 4_000
-"""Longest text that is masked; the rest of a longer one is left out."""
+"""Limit of a text that is masked; the rest is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Something that is no part of a reason.
+    """A kind of text that varies between runs.
 
     Attributes:
-        name: what it is.
-        pattern: how it looks.
-        stands_for: what is written in its place.
+        name: name.
+        pattern: regular expression.
+        stands_for: replacement.
 
     """
 
@@ -62,7 +62,7 @@ _SPACES = re.compile(r"[ \t]+")
 
 
 def mask(text: str) -> str:
-    """Return a text without addresses, numbers, times, ids, hosts and paths: "server <ip> had <n> errors"."""
+    """Mask addresses, numbers, times, ids, hosts and paths: "server <ip> had <n> errors"."""
     text = text[:TEXT_MAX_CHARACTERS]
     for each in MASKS:
         text = each.pattern.sub(each.stands_for, text)
@@ -70,17 +70,17 @@ def mask(text: str) -> str:
 
 
 def without_quoted(text: str) -> str:
-    """Return a text with what stands in quotes taken out: "'show vlan' failed" becomes "<q> failed"."""
+    """Mask quoted text: "'show vlan' failed" becomes "<q> failed"."""
     return _QUOTED.sub("<q>", text)
 
 
 MESSAGE_MAX_LINES = 6
-"""How many lines of a message belong to the signature: what follows is a diff, or output."""
+"""Number of lines of a message in a signature; the following ones are a diff or output."""
 
 ID_BYTES = 5
 _PARAMETERS = re.compile(r"\[(.*)\]$", re.DOTALL)
 _SHORTEST_PARAMETER = 3
-# What pytest adds to explain a comparison: the reason stands above it.
+# pytest's explanation of a comparison, which follows the reason.
 _COMPARISON = re.compile(
     r"\s*(?:[-+?] |[-+?]$|\+ {1,2}where |\.\.\.|Full diff|Use -v|Omitting |Differing items|At index "
     r"|(?:Left|Right) contains)"
@@ -89,13 +89,13 @@ _COMPARISON = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A failure without what differs from one time to the next.
+    """A failure without the details that vary between runs.
 
     Attributes:
-        exception: its exception's name.
-        message: its words, masked.
-        frame: the deepest frame in the tests' own code, as `path::function`; line numbers move.
-        phase: the part of the test that failed.
+        exception: name of the exception.
+        message: masked message.
+        frame: deepest frame in the tests' own code, as `path::function`, without a line number.
+        phase: failed phase of the test.
 
     """
 
@@ -106,18 +106,18 @@ class Signature:
 
     @property
     def id(self) -> str:
-        """Return the same short id in every process and run: `s_` and ten digits."""
+        """Return a short id, stable across processes and runs: `s_` and ten hexadecimal digits."""
         text = "\n".join((self.exception, self.message, self.frame, self.phase))
         return "s_" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=ID_BYTES).hexdigest()
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One failing row of a report, and what it tells.
+    """A failed row of a report with its parsed log.
 
     Attributes:
-        test: the row.
-        traceback: its log, taken apart.
+        test: row.
+        traceback: parsed log.
 
     """
 
@@ -126,7 +126,7 @@ class Failure:
 
     @cached_property
     def signature(self) -> Signature:
-        """Return what identifies the reason."""
+        """Return the signature of the failure's reason."""
         lines = [line.strip() for line in mask(self.words).split("\n") if not _COMPARISON.match(line)]
         return Signature(
             exception=self.traceback.exception,
@@ -137,26 +137,26 @@ class Failure:
 
     @cached_property
     def words(self) -> str:
-        """Return the message without the values that the test was parametrised with."""
+        """Return the message without the test's parameters."""
         return without_parameters(self.traceback.message, self.test)
 
     @cached_property
     def function(self) -> str:
-        """Return the test without its parameters."""
+        """Return the test's id without its parameters."""
         return _PARAMETERS.sub("", self.test.test_id)
 
 
 def failures_of(tests: Sequence[ReportedTest]) -> tuple[Failure, ...]:
-    """Return what each row tells that failed or ended in an error."""
+    """Return the failed rows of a report, including errors, with their parsed logs."""
     return tuple(Failure(test, read_traceback(test.log)) for test in tests if test.outcome in {"failed", "error"})
 
 
 def without_parameters(text: str, test: ReportedTest) -> str:
-    """Return a message without the values that a test was parametrised with."""
+    """Mask the values of a test's parameters in a text."""
     match = _PARAMETERS.search(test.test_id)
     if match is None:
         return text
-    # Several values are joined by hyphens, which one value may have too: then it stands somewhere as a whole.
+    # Hyphens join several values, but may also be part of one value, which then occurs as a whole in the log.
     values = [match[1]] if match[1] in test.log else match[1].split("-")
     for value in sorted((value for value in values if len(value) >= _SHORTEST_PARAMETER), key=len, reverse=True):
         text = re.sub(rf"(?<![\w/.-]){re.escape(value)}(?![\w-])", "<param>", text)
@@ -164,7 +164,7 @@ def without_parameters(text: str, test: ReportedTest) -> str:
 
 
 def frame_words(frame: Frame | None) -> str:
-    """Return a frame as `path::function`; empty where there is none."""
+    """Return a frame as `path::function`; empty without a frame."""
     if frame is None:
         return ""
     return f"{frame.path}::{frame.function}" if frame.function else frame.path

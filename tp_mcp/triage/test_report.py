@@ -1,4 +1,4 @@
-"""What a report says of tests: the model that everything reads, whichever generation wrote the file."""
+"""The model of a report's tests, the same for all generations of pytest-html."""
 
 import html
 from collections.abc import Sequence
@@ -8,22 +8,22 @@ from typing import Final, Literal, TypeAlias
 from tp_mcp.triage.markup import LogForm, Markup, log_text
 
 TESTS_MAX = 200_000
-"""Most rows that are read from a report; further ones are counted."""
+"""Limit of the rows of a report; further ones are only counted."""
 
 TEST_ID_MAX_CHARACTERS = 2_000
-"""Longest id of a test; of a longer one the end is left out, with a mark."""
+"""Limit of a test's id; a longer one is cut, with a mark."""
 
-FETCH_AGAIN = "Fetch the report again once the run has ended; the log of the run has the failures too."
+FETCH_AGAIN = "Fetch the report again after the run has ended; the log of the run also has the failures."
 
 Outcome: TypeAlias = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "rerun"]
 Phase: TypeAlias = Literal["collect", "setup", "call", "teardown"]
 
-# The worst first: a failure says more than the teardown error that may follow from it.
+# The worst first: a failure is more informative than the teardown error that it may cause.
 OUTCOMES: Final[tuple[Outcome, ...]] = ("failed", "error", "xpassed", "passed", "xfailed", "skipped", "rerun")
 PHASES: Final[tuple[Phase, ...]] = ("collect", "setup", "call", "teardown")
 BROKEN: Final[frozenset[Outcome]] = frozenset({"failed", "error"})
 
-# pytest-retry calls what pytest-rerunfailures calls a rerun by a name of its own.
+# pytest-retry's name for a rerun of pytest-rerunfailures.
 _OUTCOME_OF: dict[str, Outcome] = {outcome: outcome for outcome in OUTCOMES} | {"retried": "rerun"}
 _PHASE_OF: dict[str, Phase] = {phase: phase for phase in PHASES}
 
@@ -33,13 +33,12 @@ class ReportedTest:
     """One row of a report.
 
     Attributes:
-        test_id: pytest's node id, whole; characters beyond ASCII in parameters are escaped as pytest does it.
-        outcome: how it ended; "error" outside the test itself, in collection, setup or teardown.
-        phase: the part that the row is about.
-        duration_seconds: how long it took, as exactly as the report says it; None where it says it in a form of its
-            own.
-        markup: traceback and captured output as the report holds them; read `log` instead.
-        form: how that is written.
+        test_id: complete node id of pytest; characters beyond ASCII in parameters are escaped as pytest does it.
+        outcome: outcome; "error" outside the test itself, in collection, setup or teardown.
+        phase: phase that the row is about.
+        duration_seconds: duration, with the precision of the report; None if the report has an unknown format.
+        markup: traceback and captured output as stored in the report; use `log` instead.
+        form: encoding of `markup`.
 
     """
 
@@ -47,24 +46,24 @@ class ReportedTest:
     outcome: Outcome
     phase: Phase
     duration_seconds: float | None
-    # Decoded on demand: most tests pass, and nobody reads what a passing test wrote.
+    # Decoded on demand: most tests pass, and their logs are not needed.
     markup: Markup = field(default="", repr=False)
     form: LogForm = field(default=LogForm.TEXT, repr=False)
 
     @property
     def log(self) -> str:
-        """Return the traceback and the captured output as text; empty where there was none. Data from outside."""
+        """Return traceback and captured output as text; empty without any. Data from outside."""
         return log_text(self.markup, self.form)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a report says.
+    """A parsed report.
 
     Attributes:
-        tests: its rows in the report's order, those of one test together with the worst outcome first.
-        left_out: number of rows that were not read, because there are too many or they have no known outcome.
-        size_bytes: how much of the file is held for the sake of the logs, at most.
+        tests: rows in the order of the report; the rows of one test are adjacent, the worst outcome first.
+        left_out: number of rows that were skipped: beyond the limit, or with an unknown outcome.
+        size_bytes: upper bound of the part of the file that is kept in memory for the logs.
 
     """
 
@@ -74,20 +73,19 @@ class Report:
 
     @property
     def failures(self) -> tuple[ReportedTest, ...]:
-        """Return the rows that failed or ended in an error, in order."""
+        """Return the failed rows, including errors, in order."""
         return tuple(test for test in self.tests if test.outcome in BROKEN)
 
 
 def outcome_named(name: object) -> Outcome | None:
-    """Return the outcome that a report names, in whatever case; None for any other name."""
+    """Return the outcome with a name, in any case; None for another name."""
     return _OUTCOME_OF.get(name.lower()) if isinstance(name, str) else None
 
 
 def phase_of(row_id: str, test_id: str) -> Phase:
-    """Return the part of a test that a row is about.
+    """Return the phase of a row.
 
-    The row's own id is the test's with the phase behind it. Where odd characters in it confused the report it may be
-    cut; then it counts as the call.
+    A row's own id is the test's id followed by the phase. An id that unusual characters truncated counts as the call.
     """
     if len(row_id) == len(test_id) or not row_id.startswith(test_id):
         return "call"
@@ -95,17 +93,17 @@ def phase_of(row_id: str, test_id: str) -> Phase:
 
 
 def worst_first(rows: list[ReportedTest]) -> Sequence[ReportedTest]:
-    """Return the rows of one test, the one that says most first."""
+    """Return the rows of one test, the most informative first."""
     return sorted(rows, key=lambda row: OUTCOMES.index(row.outcome)) if len(rows) > 1 else rows
 
 
 def id_from_html(escaped: str) -> str:
-    """Return a test's id from its HTML; one that is far too long is cut as it stands, for decoding takes its time."""
+    """Decode a test's id from HTML; an id far beyond the limit is cut undecoded, because decoding is slow."""
     return html.unescape(escaped) if "&" in escaped and len(escaped) <= 10 * TEST_ID_MAX_CHARACTERS else escaped
 
 
 def cut_id(test_id: str) -> str:
-    """Return a test's id, with a mark where it is longer than any should be."""
+    """Cut an id beyond the limit, with a mark."""
     if len(test_id) <= TEST_ID_MAX_CHARACTERS:
         return test_id
     return f"{test_id[:TEST_ID_MAX_CHARACTERS]}[... {len(test_id) - TEST_ID_MAX_CHARACTERS:,} characters left out]"

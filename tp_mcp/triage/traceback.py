@@ -1,7 +1,7 @@
-"""The parts of a failing row's log: its errors, the frames that led there, and what the test wrote meanwhile.
+"""Parsing of a failed row's log into its exceptions, frames and captured output.
 
-pytest writes the exceptions of a chain one after the other, the one that the test saw last. Long, short and native
-tracebacks are read; with `--tb=line` and `--tb=no` there is one line of text, and no frame.
+pytest writes the exceptions of a chain in order; the last one is the one that the test raised. Long, short and native
+tracebacks are supported; `--tb=line` and `--tb=no` give one line of text and no frame.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tp_mcp.triage.failing_line import LOOKED_AT_MAX_CHARACTERS
 
 CAPTURED_MAX_CHARACTERS = 60_000
-"""How much of what a test wrote is looked at, from its end: what came last is nearest to the failure."""
+"""Length of the end of the captured output that is searched: the last output is closest to the failure."""
 
 _SECTION = re.compile(r"^-{3,} .+ -{3,}$", re.MULTILINE)
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -29,12 +29,12 @@ _ERROR_NAME = re.compile(r"\w*(?:Error|Exception|Warning|Failed|Interrupt|Exit|T
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One call that led to a failure.
+    """A stack frame of a failure.
 
     Attributes:
-        path: the file as pytest shows it, relative to the tests root where it is below it.
-        line: its line.
-        function: the function's name; empty where the traceback does not tell.
+        path: file as pytest shows it, relative to the tests root if it is below it.
+        line: line number.
+        function: name of the function; empty if the traceback does not show it.
 
     """
 
@@ -44,20 +44,20 @@ class Frame:
 
     @property
     def own(self) -> bool:
-        """Return whether it lies in the tests' own code, helpers included, and not in a library."""
+        """Return whether the frame is in the tests' own code, including helpers, and not in a library."""
         return _FOREIGN.search(self.path) is None
 
 
 @dataclass(frozen=True, slots=True)
 class Traceback:
-    """What a failing row tells.
+    """A parsed log of a failed row.
 
     Attributes:
-        exception: name of the exception that the test saw, without its module; empty where there is none.
-        message: its words, possibly several lines; empty where there are none.
-        causes: the lines of the exceptions before it in the chain.
-        frames: the calls that led there, the deepest last.
-        captured: what the test wrote.
+        exception: name of the exception that the test raised, without its module; empty if there is none.
+        message: message of the exception, possibly of several lines; empty if there is none.
+        causes: lines of the earlier exceptions in the chain.
+        frames: stack frames, the deepest last.
+        captured: output of the test.
 
     """
 
@@ -74,7 +74,7 @@ class Traceback:
 
 
 def read_traceback(log: str) -> Traceback:
-    """Read the log of a failing row."""
+    """Parse the log of a failed row."""
     section = _SECTION.search(log)
     text, captured = (log[: section.start()], log[section.start() :]) if section else (log, "")
     lines = [_TERMINAL.sub("", line).rstrip() for line in text[-LOOKED_AT_MAX_CHARACTERS:].split("\n")]
@@ -93,7 +93,7 @@ def read_traceback(log: str) -> Traceback:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the lines of each exception, those marked with an E."""
+    """Yield the lines of each exception, which start with an E."""
     block: list[str] = []
     for line in lines:
         if match := _MESSAGE.fullmatch(line):

@@ -1,4 +1,4 @@
-"""What happened in a run, in the words of an engineer."""
+"""The verdict on a run, its brief, and the comparison of a rerun, in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from tp_mcp.triage.past import OutcomesByTest, PastExecution, Standing, TestPast
 from tp_mcp.triage.rules import Kind
 
 MOST_OF_A_RUN = 0.5
-"""From which part of the tests that ran on failing for one reason is about what they all need."""
+"""Part of the tests that ran from which one reason counts as a shared cause."""
 
 MOST_MIN_TESTS = 5
-"""A run of fewer tests tells nothing of what all tests need."""
+"""Number of tests that a run needs for a shared cause."""
 
 REASON_MAX_CHARACTERS = 160
 BRIEF_MAX_CHARACTERS = 520
-"""Longest brief in an end message, which shares the room of the inbox with others."""
+"""Limit of the brief in an end message, which shares the inbox with other ends."""
 
 BRIEF_CLUSTERS = 3
 
@@ -26,15 +26,15 @@ _RAN = frozenset({"passed", "failed", "error", "xfailed", "xpassed"})
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """A run taken apart.
+    """The triage of a run.
 
     Attributes:
-        exec_id: the run's number.
-        build: the build under test; empty where it is not known.
-        outcomes: the outcome of each test.
-        clusters: the failures by reason, the largest first.
+        exec_id: execution id.
+        build: build under test; empty if unknown.
+        outcomes: outcome of each test, by id.
+        clusters: failures by reason, the largest cluster first.
         earlier: executions to compare with, the latest first.
-        counted: how many tests ran, where `outcomes` has only those that broke; else None.
+        counted: number of tests that ran according to TP, if `outcomes` only has failures; else None.
 
     """
 
@@ -47,42 +47,42 @@ class Triage:
 
     @property
     def failed(self) -> int:
-        """Return how many tests failed or had an error."""
+        """Return the number of failed tests, including errors."""
         return len({test_id for cluster in self.clusters for test_id in cluster.test_ids})
 
     @property
     def ran(self) -> int:
-        """Return how many tests ran."""
+        """Return the number of tests that ran."""
         known = sum(outcome in _RAN for outcome in self.outcomes.values())
         return known if self.counted is None else max(known, self.counted)
 
     @property
     def shared(self) -> Cluster | None:
-        """Return the cluster that most of the run's tests are in: what broke is what they all need."""
+        """Return the cluster with most of the run's tests: its cause is something that they all need."""
         if not self.clusters or self.ran < MOST_MIN_TESTS:
             return None
         first = self.clusters[0]
         return first if len(first.test_ids) >= MOST_OF_A_RUN * self.ran else None
 
     def standing(self, cluster: Cluster) -> str:
-        """Return how a cluster stands against the earlier executions, in words; empty where there are none."""
+        """Return the comparison of a cluster with the earlier executions, in words; empty without any."""
         return standing_words(cluster.test_ids, self.earlier, self.build) if self.earlier else ""
 
 
 def verdict(triage: Triage) -> str:
-    """Return what happened, in a sentence or two."""
+    """Return the verdict on a run, in one or two sentences."""
     if not triage.clusters:
         return "Nothing failed." if triage.ran else "No test ran, so nothing was shown to pass."
     shared = triage.shared
     if shared is not None:
         return (
             f"{len(shared.test_ids)} of {count_of(triage.ran, 'test')} failed for one reason, so this is a finding "
-            f"about what they all need ({_infrastructure(shared)}), not {len(shared.test_ids)} failures of the build: "
-            f"{reason(shared)}. Little else can be told from this run."
+            f"about their shared environment ({_infrastructure(shared)}), not {len(shared.test_ids)} failures of the "
+            f"build: {reason(shared)}. This run shows little else."
         )
     first = triage.clusters[0]
-    told = triage.standing(first)
-    about = f"{_kind_words(first)}{f'; {told}' if told else ''}"
+    standing = triage.standing(first)
+    about = f"{_kind_words(first)}{f'; {standing}' if standing else ''}"
     if len(triage.clusters) == 1:
         return f"{count_of(triage.failed, 'test')} of {triage.ran} failed for one reason: {reason(first)} ({about})."
     return (
@@ -92,7 +92,7 @@ def verdict(triage: Triage) -> str:
 
 
 def brief(triage: Triage) -> str:
-    """Return verdict and clusters for an end message, in at most `BRIEF_MAX_CHARACTERS`; empty if nothing failed."""
+    """Return verdict and clusters for an end message, up to `BRIEF_MAX_CHARACTERS`; empty if nothing failed."""
     if not triage.clusters:
         return ""
     shared = triage.shared
@@ -108,12 +108,12 @@ def brief(triage: Triage) -> str:
 
 
 def reason(cluster: Cluster, max_characters: int = REASON_MAX_CHARACTERS) -> str:
-    """Return the line that tells most of a cluster."""
+    """Return the most informative line of a cluster."""
     return shorten(one_line(cluster.telling_line), max_characters)
 
 
 def standing_words(test_ids: Sequence[str], earlier: Sequence[PastExecution], build: str) -> str:
-    """Return how tests that fail now stand against earlier executions, in words."""
+    """Return the comparison of failing tests with earlier executions, in words."""
     found = of_tests(test_ids, earlier)
     words = [_standing(standing, pasts, build) for standing, pasts in found.items()]
     if len(found) == 1:
@@ -172,7 +172,7 @@ _BROKEN = frozenset({"failed", "error"})
 
 
 def rerun_words(of: PastExecution, outcomes: OutcomesByTest) -> str:
-    """Return what changed for the tests that failed in an execution and were run again, in a sentence."""
+    """Return the changes of a rerun against the execution that it repeats, as a sentence."""
     again = [test_id for test_id, outcome in of.outcomes.items() if outcome in _BROKEN and test_id in outcomes]
     if not again:
         return f"It repeats execution {of.exec_id}, but none of the tests that failed there ran."
@@ -184,8 +184,8 @@ def rerun_words(of: PastExecution, outcomes: OutcomesByTest) -> str:
         f"{len(failing)} fail again{_named(failing)}" if failing else "",
         f"{other} neither passed nor failed" if other else "",
     ]
-    told = ", ".join(part for part in parts if part)
-    return f"Against execution {of.exec_id}: of {count_of(len(again), 'test')} that failed there, {told}."
+    changes = ", ".join(part for part in parts if part)
+    return f"Against execution {of.exec_id}: of {count_of(len(again), 'test')} that failed there, {changes}."
 
 
 def _named(test_ids: list[str]) -> str:
