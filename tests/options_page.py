@@ -12,7 +12,7 @@ _VALUES = {
     Takes.WHOLE_NUMBER: "a whole number",
     Takes.NUMBER: "a number",
     Takes.WORKERS: "a whole number, `auto` or `logical`",
-    Takes.LEVEL: "a log level, as `DEBUG` or `10`",
+    Takes.LEVEL: "a log level, such as `DEBUG` or `10`",
     Takes.NAME: "a name of letters, digits, `_`, `.` and `-`",
     Takes.EXPRESSION: "names joined by `and`, `or`, `not` and parentheses",
     Takes.PATH: "a file or directory below the tests root",

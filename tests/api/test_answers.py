@@ -138,7 +138,7 @@ async def test_a_write_whose_login_is_refused_says_that_nothing_was_started(
 
 async def test_a_login_page_for_an_answer_to_a_write_leaves_open_what_was_done(client: TpClient, tp: Any) -> None:
     tp.on(WRITE, httpx2.Response(200, html=LOGIN_PAGE))
-    with pytest.raises(TpNotAuthenticatedError, match="is not known: read its state before asking again") as caught:
+    with pytest.raises(TpNotAuthenticatedError, match="read its state before you repeat it") as caught:
         await client.start_pytest(RUN)
     assert "nothing was started" not in str(caught.value)
 
@@ -165,7 +165,7 @@ async def test_what_is_no_json_casts_doubt_on_address_and_login_until_tp_has_ans
         await client.get_execution(446)
         for path, call, advice in (
             (READ, client.get_execution(446), "may be restarting: try again in a minute"),
-            (WRITE, client.start_pytest(RUN), "is not known: read its state before asking again"),
+            (WRITE, client.start_pytest(RUN), "read its state before you repeat it"),
         ):
             tp.on(path, answer)
             with pytest.raises(TpNotJsonError, match=advice) as caught:

@@ -99,7 +99,7 @@ async def test_the_test_tree_is_read(client: TpClient, tp: Any) -> None:
 )
 async def test_a_list_of_another_shape_is_an_error(client: TpClient, tp: Any, method: str, path: str) -> None:
     tp.on(path, httpx2.Response(200, json="nothing of the kind"))
-    with pytest.raises(TpNotJsonError, match="not of the expected shape"):
+    with pytest.raises(TpNotJsonError, match="has an unexpected shape"):
         await getattr(client, method)()
 
 

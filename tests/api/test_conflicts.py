@@ -43,7 +43,7 @@ async def test_a_busy_testbed_shows_how_far_its_upgrade_is(client: TpClient, tp:
     tp.on("/adc/automation/upgrade/AT16/", httpx2.Response(200, json=status))
     error = await busy_upgrade(client)
     assert (
-        "stands at PROGRESS: 10.0.0.1 PROGRESS (last sign of life 2026-05-28T18:14:19+00:00), 10.0.0.2 SUCCESS."
+        "has the status PROGRESS: 10.0.0.1 PROGRESS (last sign of life 2026-05-28T18:14:19+00:00), 10.0.0.2 SUCCESS."
         in str(error)
     )
     assert error.remedy == (
@@ -54,7 +54,7 @@ async def test_a_busy_testbed_shows_how_far_its_upgrade_is(client: TpClient, tp:
 
 async def test_an_upgrade_without_a_status_is_said_to_be_unknown(client: TpClient, tp: Any) -> None:
     tp.on("/adc/automation/upgrade/AT16/", httpx2.Response(200, json={}))
-    assert "stands at an unknown status." in str(await busy_upgrade(client))
+    assert "has the status unknown." in str(await busy_upgrade(client))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_an_upgrade_without_a_status_is_said_to_be_unknown(client: TpClien
 async def test_a_failing_companion_read_never_hides_the_409(client: TpClient, tp: Any, answer: Any) -> None:
     tp.on("/adc/automation/upgrade/AT16/", answer)
     tp.on("/adc/get_test_result", answer)
-    assert "How far it is could not be read." in str(await busy_upgrade(client))
+    assert "Its progress could not be read." in str(await busy_upgrade(client))
     assert "Which execution it is could not be read." in str(await busy_run(client))
     assert len(tp.sent("/adc/automation/upgrade/AT16/")) == 1
 
@@ -94,11 +94,11 @@ async def test_a_busy_lab_shows_the_executions_that_hold_it(client: TpClient, tp
     ]
     tp.on("/adc/get_test_result", httpx2.Response(200, json=rows))
     error = await busy_run(client)
-    assert "It is execution 2 (Running), of the user that is logged in to TP." in str(error)
+    assert "It is execution 2 (Running), of the user who is logged in to TP." in str(error)
     # Several people may share that user.
     assert error.remedy == (
         'start_watch(tool="get_execution", args={"exec_id": 2}) watches it to its end. '
-        "Cancel it only where your user started it."
+        "Cancel it only if your user started it."
     )
 
 

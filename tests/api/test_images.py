@@ -10,7 +10,7 @@ def command(path: str = "/builds/6957/image.out", host: str = "Images.example") 
 
 
 def test_without_a_host_configured_no_command_is_let_through_and_the_way_is_said() -> None:
-    with pytest.raises(UnsafeArgumentError, match="not configured") as refused:
+    with pytest.raises(UnsafeArgumentError, match="no image hosts are configured") as refused:
         guard_image(command(), hosts=(), paths=("/builds",))
     assert "TP_MCP_IMAGE_HOSTS" in refused.value.remedy
 
@@ -34,6 +34,6 @@ def test_a_directory_allows_what_is_below_it(prefix: str) -> None:
 
 @pytest.mark.parametrize("path", ["/builds-evil/image.out", "/builds", "/tmp/builds/image.out"])
 def test_what_only_begins_like_a_directory_is_not_in_it(path: str) -> None:
-    with pytest.raises(UnsafeArgumentError, match="not in a directory") as refused:
+    with pytest.raises(UnsafeArgumentError, match="not in an allowed directory") as refused:
         guard_image(command(path), hosts=("images.example",), paths=("/builds",))
     assert "/builds (TP_MCP_IMAGE_PATHS)" in refused.value.remedy

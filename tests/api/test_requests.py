@@ -37,7 +37,7 @@ def test_an_upgrade_has_its_mode_and_what_the_mode_needs(given: dict[str, Any], 
         ({"mode": "latest"}, "mode is 'latest'.*Allowed"),
         ({"mode": None}, "mode is None"),
         ({"mode": ["build"]}, "mode is"),
-        ({"mode": "build", "build_number": 815}, 'a leading zero may have been lost.*"0815"'),
+        ({"mode": "build", "build_number": 815}, 'may have lost a leading zero.*"0815"'),
         ({"mode": "build", "build_number": 10**5_000}, "too big to show"),
         ({"mode": "build", "build_number": True}, "must be a string of 1 to 10 digits"),
         ({"mode": "build", "build_number": "12a"}, "'12a'; it must be a string of 1 to 10 digits"),
@@ -119,7 +119,7 @@ def test_too_many_test_ids_are_refused() -> None:
     assert len(PytestRequest.checked(lab="AT16", testcase=["a"] * 500).testcase) == 500
     with pytest.raises(InvalidArgumentError, match="501 ids; at most 500"):
         PytestRequest.checked(lab="AT16", testcase=["a"] * 501)
-    with pytest.raises(InvalidArgumentError, match="characters in all"):
+    with pytest.raises(InvalidArgumentError, match="characters in total"):
         PytestRequest.checked(lab="AT16", testcase=["a" * 1_000] * 61)
 
 
@@ -128,7 +128,7 @@ def test_arguments_may_be_left_out() -> None:
     assert request == PytestRequest.checked(lab="AT16", testcase=["a"])
     with pytest.raises(InvalidArgumentError, match="argument must be a string"):
         PytestRequest.checked(lab="AT16", testcase=["a"], argument=["-v"])
-    with pytest.raises(InvalidArgumentError, match="extra_pytest_options has the option '--nope'"):
+    with pytest.raises(InvalidArgumentError, match="extra_pytest_options contains the unknown option '--nope'"):
         PytestRequest.checked(lab="AT16", testcase=["a"], extra_pytest_options="--nope")
 
 

@@ -70,7 +70,7 @@ async def test_an_upgrade_is_started_seen_under_way_and_seen_to_end(demo: TpClie
     async with asyncio.timeout(LONGEST_RUN_SECONDS):
         while (await demo.get_upgrade(LAB)).status != "PROGRESS":
             await simulator.advance(5)
-        with pytest.raises(TpBusyError, match=r"The upgrade there stands at PROGRESS: 10\.15\.52\.152 PROGRESS"):
+        with pytest.raises(TpBusyError, match=r"The upgrade there has the status PROGRESS: 10\.15\.52\.152 PROGRESS"):
             await demo.start_upgrade(UpgradeRequest.checked(testbed=LAB, mode="build", build_number="6957"))
         while (status := await demo.get_upgrade(LAB)).status == "PROGRESS":
             await simulator.advance(30)

@@ -259,7 +259,7 @@ async def test_a_tp_that_handed_out_a_token_before_is_not_said_to_hand_out_none(
     tp.on(MINT, NO_TOKEN_AUTH[name])
     clock.time += 13 * HOURS
     page = "a login page" if name == "login page" else "another page"
-    with pytest.raises(TpNotAuthenticatedError, match=f"{page}.*instead of the token.*may be restarting") as caught:
+    with pytest.raises(TpNotAuthenticatedError, match=f"{page}.*instead of a token.*may be restarting") as caught:
         await client.get_execution(446)
     assert "single sign-on" not in str(caught.value)
     assert "TP_MCP_TOKEN" not in str(caught.value)
@@ -270,14 +270,14 @@ async def test_a_refusal_that_is_not_tps_own_says_nothing_about_the_password(
     client: TpClient, tp: Any, clock: Any, status: int
 ) -> None:
     tp.on(MINT, httpx2.Response(status, html="<h1>Forbidden</h1>"))
-    with pytest.raises(TpNotJsonError, match=r"does not say whether.*TP_MCP_BASE_URL.*TP_MCP_TOKEN"):
+    with pytest.raises(TpNotJsonError, match=r"does not show whether.*TP_MCP_BASE_URL.*TP_MCP_TOKEN"):
         await client.get_execution(446)
     del tp.answers[MINT]
     tp.on(READ, GOOD)
     assert (await client.get_execution(446)).exec_id == 446
     tp.on(MINT, httpx2.Response(status, html="<h1>Forbidden</h1>"))
     clock.time += 13 * HOURS
-    with pytest.raises(TpNotJsonError, match=r"does not say whether.*may be restarting") as caught:
+    with pytest.raises(TpNotJsonError, match=r"does not show whether.*may be restarting") as caught:
         await client.get_execution(446)
     assert "TP_MCP" not in str(caught.value)
 

@@ -60,8 +60,8 @@ async def test_parametrised_tests_and_classes_are_known(world: World) -> None:
         ({"testcase": [TESTS], "argument": "-k $(reboot)"}, ["argument", "-k '"]),
         ({"testcase": [TESTS], "argument": "--html=/tmp/x"}, ["--html"]),
         ({"testcase": [TESTS], "extra_pytest_options": "-p evil"}, ["extra_pytest_options", "-p"]),
-        ({"testcase": ["-x"]}, ["testcase[0]", "Options belong into argument."]),
-        ({"testcase": ["tests/Tests_CLI"]}, ["'tests/' does not belong there", "Tests_CLI"]),
+        ({"testcase": ["-x"]}, ["testcase[0]", "Pass options in argument."]),
+        ({"testcase": ["tests/Tests_CLI"]}, ["omit 'tests/'", "Tests_CLI"]),
         ({"testcase": ["../etc"]}, ["could leave the tests root"]),
         ({"testcase": [TESTS] * 501}, ["testcase has 501 items, but must have at most 500"]),
         ({"testcase": [1, 2, 3, 4, 5, 6, 7]}, ["testcase.4 is 5", "and 2 more"]),
@@ -151,7 +151,7 @@ async def test_a_busy_lab_is_refused_in_tps_words_with_whose_run_it_is(world: Wo
     await world.call("run_pytest", lab=LAB, testcase=[TESTS])
     text = await world.refused("run_pytest", lab=LAB, testcase=[TESTS], argument="-x")
     assert f"another execution is already in flight on '{LAB}'" in text
-    assert "It is execution 446 (Initiating), of the user that is logged in to TP." in text
+    assert "It is execution 446 (Initiating), of the user who is logged in to TP." in text
     assert "1 watch in this conversation; 1 going on." in await world.call("list_watches", state="active")
 
 

@@ -51,7 +51,7 @@ async def test_the_password_of_a_command_is_neither_shown_nor_kept(world: World)
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"mode": "build"}, ['mode "build" needs build_number, which was not given.', "Pass build_number too."]),
+        ({"mode": "build"}, ['mode "build" needs build_number, which is missing.', "Pass build_number too."]),
         ({"mode": "ga"}, ['mode "ga" needs version']),
         ({"mode": "command"}, ['mode "command" needs command']),
         (

@@ -1,18 +1,16 @@
-"""The client of the TP Automation API, and the guard on what it sends.
+"""The client of the TP Automation API, and the guard that checks its requests.
 
 client      one typed method per endpoint
-endpoints   which calls read and which write, their paths, time limits and sizes
-requests    what starts an upgrade or a run; made through the guard
+endpoints   table of endpoints: read or write, path, time limit, size; paths of reports
+requests    requests for upgrades and runs, checked by the guard
 models      TP's answers
-testcases   TP's test tree
-reports     where a run's report is
-login       what TP's answer to a login means
-calls       calls with a login: reads repeated, writes sent once
-busy        what a 409 is about
-auth        credentials, and what a token says about itself
-tokens      minting and renewing
-connection  one exchange over HTTP: bounded, redacted, its failures as one error each
-answers     what an answer's status and body mean
-retries     reads are repeated, writes never
-guard       what may be sent
+lenient     field types that tolerate unexpected values
+test_tree   TP's test tree
+calls       calls with a login: reads are retried, writes are sent once
+conflicts   reasons of a 409
+auth        credentials and claims of tokens
+tp_tokens   minting and renewing of tokens
+connection  one HTTP exchange, limited in time and size
+answers     status and body of an answer, turned into JSON or an error
+guard       checks of everything that is sent
 """

@@ -1,4 +1,4 @@
-"""What an answer's status, headers and body mean: JSON, a report, or one error of the tree."""
+"""Interpretation of an answer: JSON, a report, or one error of the tree."""
 
 import json
 import re
@@ -23,17 +23,17 @@ from tp_mcp.errors import (
 from tp_mcp.redaction import Redactor
 
 LONGEST_WORDS = 500
-"""Characters of TP's own words that an error repeats."""
+"""Limit of TP's own text in an error, in characters."""
 
 _MOST_BYTES = 20_000
-_SAYING_KEYS = ("error", "detail", "message", "msg", "reason", "non_field_errors")
+_MESSAGE_KEYS = ("error", "detail", "message", "msg", "reason", "non_field_errors")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 
 
 def clean(text: str, redactor: Redactor, *, longest: int = LONGEST_WORDS) -> str:
-    """Return `text` as one line without control or invisible characters and secrets; what is cut says so."""
-    # Redaction comes before the cut, which could leave half a secret, and after the control characters, which could
-    # take one apart.
+    """Return a text as one line without control characters, invisible characters and secrets; a cut is marked."""
+    # Redact before the cut, which could leave half a secret, and after removing control characters, which could split
+    # one.
     printable = "".join(
         each if each.isprintable() else " " if each.isspace() else "" for each in _ESCAPE_SEQUENCE.sub("", text)
     )
@@ -42,22 +42,22 @@ def clean(text: str, redactor: Redactor, *, longest: int = LONGEST_WORDS) -> str
 
 
 def server_words(body: bytes, redactor: Redactor) -> str:
-    """Return what TP said in the body of an error; empty where it said nothing readable, as in an HTML page."""
+    """Return TP's error text in a body; empty if there is none, as in an HTML page."""
     text = body[:_MOST_BYTES].decode("utf-8", errors="replace").strip()
     if text.startswith("<"):
         return ""
     try:
-        said = _said(json.loads(text))
+        message = _message(json.loads(text))
     except (ValueError, RecursionError):
-        said = text
-    return clean(said, redactor)
+        message = text
+    return clean(message, redactor)
 
 
-def _said(value: object) -> str:
+def _message(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        for key in _SAYING_KEYS:
+        for key in _MESSAGE_KEYS:
             if words := _flat(value.get(key)):
                 return words
         return "; ".join(f"{key}: {words}" for key, each in value.items() if (words := _flat(each)))
@@ -78,19 +78,19 @@ _LOGIN_PAGE = re.compile(
 _REPORT_PAGE = re.compile(rb"data-jsonblob|results-table|pytest-html", re.IGNORECASE)
 _ABOUT_LOGIN = re.compile(r"credential|authenticat|token|signature|expired|not logged in", re.IGNORECASE)
 _BASE_URL = "Check TP_MCP_BASE_URL: it is probably not the base URL of a TP."
-_RESTARTING = "TP has answered properly before, so it may be restarting: try again in a minute."
-_UNKNOWN = "Whether TP did what was asked is not known: read its state before asking again."
+_RESTARTING = "TP answered before, so it may be restarting: try again in a minute."
+_UNKNOWN = "It is unknown whether TP carried out the request: read its state before you repeat it."
 
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """An answer as it came: nothing in it was judged yet.
+    """An uninterpreted answer.
 
     Attributes:
-        url: what was asked for.
-        status: the HTTP status.
-        headers: names in lower case.
-        body: at most as long as the endpoint allows.
+        url: requested URL.
+        status: HTTP status.
+        headers: headers, with names in lower case.
+        body: body, up to the endpoint's limit.
 
     """
 
@@ -101,19 +101,19 @@ class RawAnswer:
 
     @property
     def is_html(self) -> bool:
-        """Whether the body is a page instead of JSON."""
+        """Whether the body is an HTML page."""
         return "html" in self.headers.get("content-type", "").lower() or self.body[:100].lstrip().startswith(b"<")
 
     @property
     def is_login_page(self) -> bool:
-        """Whether the body is a page that asks for a login."""
+        """Whether the body is a login page."""
         return self.is_html and _LOGIN_PAGE.search(self.body[:_LOOKED_AT_BYTES]) is not None
 
     def json(self) -> JsonValue:
-        """Return the body's JSON.
+        """Parse the body as JSON.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the body is not JSON.
 
         """
         try:
@@ -128,10 +128,9 @@ class Judge:
     """Turns answers into JSON or errors.
 
     Attributes:
-        login_remedy: what to do about a login that TP does not take; it names the variables.
-        redactor: takes secrets out of TP's words.
-        has_answered: whether TP gave a proper answer before, so that neither its address nor the kind of login is
-            likely to be wrong.
+        login_remedy: remedy for a rejected login; names the variables.
+        redactor: removes secrets from TP's text.
+        has_answered: True if TP gave a valid answer before, so that address and kind of login are probably right.
 
     """
 
@@ -141,14 +140,14 @@ class Judge:
 
     @property
     def address_remedy(self) -> str:
-        """What to do about an answer that does not look like a TP's."""
+        """Remedy for an answer that does not look like TP's."""
         return _RESTARTING if self.has_answered else _BASE_URL
 
     def json(self, endpoint: Endpoint, answer: RawAnswer) -> JsonValue:
-        """Return the JSON of a good answer; None for an empty one to a call whose answer says nothing.
+        """Return the JSON of a successful answer; None for an empty one, if the endpoint allows it.
 
         Raises:
-            TpError: one class per failure, as the error tree says.
+            TpError: one class per failure, as in the error tree.
 
         """
         self.check(endpoint, answer)
@@ -160,8 +159,8 @@ class Judge:
             return answer.json()
         except ValueError:
             raise TpNotJsonError(
-                f"TP's answer to {endpoint.name} is {'an HTML page' if answer.is_html else 'something else'} where "
-                "JSON was expected.",
+                f"TP's answer to {endpoint.name} is {'an HTML page' if answer.is_html else 'something else'} "
+                "instead of JSON.",
                 remedy=self._remedy_of_no_json(endpoint),
                 may_have_acted=not endpoint.reads,
                 status_code=answer.status,
@@ -171,12 +170,12 @@ class Judge:
         """Return the body of a report.
 
         Raises:
-            TpError: one class per failure; TpNotFoundError where there is no such report.
+            TpError: one class per failure; TpNotFoundError if the report does not exist.
 
         """
         if answer.status == 404:
             raise TpNotFoundError(
-                "TP has no report at this path.", remedy="A report exists once the run has ended.", status_code=404
+                "TP has no report at this path.", remedy="A report exists after the run has ended.", status_code=404
             )
         self.check(endpoint, answer)
         if answer.is_login_page and not _REPORT_PAGE.search(answer.body[:_LOOKED_AT_BYTES]):
@@ -184,10 +183,10 @@ class Judge:
         return answer.body
 
     def check(self, endpoint: Endpoint, answer: RawAnswer) -> None:
-        """Return if the status is one of success.
+        """Check the status of an answer.
 
         Raises:
-            TpError: what the status stands for.
+            TpError: the status is not one of success.
 
         """
         status = answer.status
@@ -197,32 +196,32 @@ class Judge:
         if status < 400:
             self._raise_redirected(endpoint, answer)
         if status == 401 or (status == 403 and _ABOUT_LOGIN.search(words)):
-            raise self.not_authenticated(endpoint, answer, _told("TP does not accept the login", words))
+            raise self.not_authenticated(endpoint, answer, _with_text("TP rejected the login", words))
         if status == 405:
             raise self.not_authenticated(
                 endpoint,
                 answer,
-                _told("TP's proxy answers 'method not allowed', as it does when a login has expired", words),
+                _with_text("TP's proxy answered 'method not allowed', as it does after a login has expired", words),
             )
         if status == 404 and not is_json(answer):
             raise TpNotJsonError(
                 f"There is no page at {endpoint.name}'s address: the 404 came without JSON, so it says nothing about "
-                "what was asked for.",
+                "the requested object.",
                 remedy=self.address_remedy,
                 status_code=status,
             )
         raise _refusal(endpoint, status, words)
 
     def not_authenticated(self, endpoint: Endpoint, answer: RawAnswer, message: str) -> TpNotAuthenticatedError:
-        """Return the error for a login that is missing, wrong or expired, with the way to mend it."""
-        # A refusal says that nothing was done. A page with the status of success, or the way to one, says nothing: what
-        # stands between may have put it in place of TP's answer.
+        """Return the error for a missing, wrong or expired login, with its remedy."""
+        # A refusal means that nothing was done. A page with a status of success, or a redirect, proves nothing: a proxy
+        # may have put it in place of TP's answer.
         unknown = not endpoint.reads and 200 <= answer.status < 400
         remedy = self.login_remedy
         if unknown:
-            remedy = f"{_UNKNOWN} If TP goes on asking for a login: {remedy}"
+            remedy = f"{_UNKNOWN} If TP keeps asking for a login: {remedy}"
         elif not endpoint.reads:
-            remedy = f"As far as TP says, nothing was started or ended: call again. If it is refused again: {remedy}"
+            remedy = f"According to TP, nothing was started or ended: call again. If TP rejects it again: {remedy}"
         return TpNotAuthenticatedError(message, remedy=remedy, may_have_acted=unknown, status_code=answer.status)
 
     def _remedy_of_no_json(self, endpoint: Endpoint) -> str:
@@ -236,48 +235,48 @@ class Judge:
         if moved_to:
             raise TpNotJsonError(
                 f"TP redirects to {clean(moved_to, self.redactor, longest=200)}; redirects "
-                "are not followed, as they would carry the login elsewhere.",
+                "are not followed, because they would send the login elsewhere.",
                 remedy="Set TP_MCP_BASE_URL to that address if it is TP's.",
                 status_code=answer.status,
             )
         raise self.not_authenticated(
-            endpoint, answer, "TP redirects to another page, as it does when a login has expired."
+            endpoint, answer, "TP redirects to another page, as it does after a login has expired."
         )
 
 
 def _refusal(endpoint: Endpoint, status: int, words: str) -> TpError:
     if status >= 500:
         return TpServerFaultError(
-            _told(f"TP failed with status {status} while answering {endpoint.name}", words),
+            _with_text(f"TP failed with status {status} while answering {endpoint.name}", words),
             remedy="Try again in a minute."
             if endpoint.reads
-            else "Whether it did what was asked has to be read from TP.",
+            else "It is unknown whether it carried out the request: read its state from TP.",
             may_have_acted=not endpoint.reads,
             status_code=status,
         )
     if status == 403:
         return TpForbiddenError(
-            _told(f"TP does not allow this user {endpoint.name}", words),
-            remedy="A lab can be used by its owners and by those in its 'usedby'.",
+            _with_text(f"TP does not allow this user {endpoint.name}", words),
+            remedy="Only a lab's owners and the users in its 'usedby' may use it.",
             status_code=status,
         )
     if status == 404:
         return TpNotFoundError(
-            _told("TP does not know what was asked for", words),
+            _with_text("TP does not know the requested object", words),
             remedy="list_labs has the names of labs, list_watches the executions that were started or watched here.",
             status_code=status,
         )
     if status == 409:
-        return TpBusyError(_told("TP is busy with another job there", words), status_code=status)
+        return TpBusyError(_with_text("TP is busy with another job there", words), status_code=status)
     if status == 429:
         return TpRejectedError(
-            _told("TP takes no more requests for now", words), remedy="Wait a minute.", status_code=status
+            _with_text("TP accepts no more requests for now", words), remedy="Wait a minute.", status_code=status
         )
-    return TpRejectedError(_told(f"TP refused {endpoint.name} with status {status}", words), status_code=status)
+    return TpRejectedError(_with_text(f"TP rejected {endpoint.name} with status {status}", words), status_code=status)
 
 
 def _same_page_elsewhere(answer: RawAnswer) -> str:
-    """Return the base of a redirect that keeps the path, as from http to https; empty for any other redirect."""
+    """Return the base URL of a redirect that keeps the path, such as http to https; empty for other redirects."""
     try:
         asked = urlsplit(answer.url)
         target = urlsplit(urljoin(answer.url, answer.headers.get("location", "")))
@@ -287,12 +286,12 @@ def _same_page_elsewhere(answer: RawAnswer) -> str:
     return f"{target.scheme}://{target.netloc}" if moved and target.path.rstrip("/") == asked.path.rstrip("/") else ""
 
 
-def _told(message: str, words: str) -> str:
+def _with_text(message: str, words: str) -> str:
     return f'{message}. It said: "{words}"' if words else f"{message}."
 
 
 def is_json(answer: RawAnswer) -> bool:
-    """Tell whether the body is JSON."""
+    """Return whether the body is JSON."""
     try:
         answer.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Credentials for TP, and what a token says about itself."""
+"""Credentials for TP, and the claims of a token."""
 
 import base64
 import binascii
@@ -11,21 +11,21 @@ from typing import assert_never
 from pydantic import SecretStr
 
 LONGEST_TOKEN = 16_000
-"""Characters of a token; longer ones do not fit into a request's header."""
+"""Limit of a token, in characters; longer ones do not fit into a header."""
 
 _PASSWORD_REMEDY = "Check TP_MCP_USERNAME and TP_MCP_PASSWORD, and that the account may log in to TP."  # noqa: S105 - names of variables
-_TOKEN_REMEDY = "Have a new token issued and set TP_MCP_TOKEN to it."  # noqa: S105 - the name of a variable
+_TOKEN_REMEDY = "Get a new token and set TP_MCP_TOKEN to it."  # noqa: S105 - the name of a variable
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordLogin:
-    """A user name and password: tokens are minted with them, and renewed before they expire.
+    """A user name and password, to mint tokens and to renew them before they expire.
 
     Attributes:
-        username: of TP.
-        password: likewise.
-        remedy: what to do where TP does not take them.
+        username: user name on TP.
+        password: password on TP.
+        remedy: remedy if TP rejects them.
 
     """
 
@@ -36,12 +36,12 @@ class PasswordLogin:
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token that was issued elsewhere; it cannot be renewed here.
+    """A token issued elsewhere, which cannot be renewed here.
 
     Attributes:
-        token: itself.
-        named: where it comes from, for messages.
-        remedy: what to do where TP does not take it.
+        token: token.
+        named: origin of the token, for messages.
+        remedy: remedy if TP rejects it.
 
     """
 
@@ -52,11 +52,11 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class NoLogin:
-    """No way to log in: nothing is ever sent.
+    """No login: nothing is ever sent.
 
     Attributes:
-        message: why there is none.
-        remedy: what to do about it.
+        message: reason for its absence.
+        remedy: how to provide a login.
 
     """
 
@@ -68,7 +68,7 @@ Credentials = PasswordLogin | IssuedToken | NoLogin
 
 
 def secrets_of(credentials: Credentials) -> tuple[SecretStr, ...]:
-    """Return what must never be shown of a login."""
+    """Return the secrets of a login."""
     match credentials:
         case PasswordLogin():
             return (credentials.password,)
@@ -82,11 +82,11 @@ def secrets_of(credentials: Credentials) -> tuple[SecretStr, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """What a token says about itself. Nothing here was verified: TP does that.
+    """Claims of a token. They are not verified: TP does that.
 
     Attributes:
-        username: the TP username; None where the token has none.
-        expires_at: seconds since the epoch; None where the token has no end, or is no JWT.
+        username: TP user name; None if the token has none.
+        expires_at: time of expiry, in seconds since the epoch; None if the token does not expire, or is not a JWT.
 
     """
 
@@ -95,12 +95,12 @@ class TokenClaims:
 
 
 def is_token(text: str) -> bool:
-    """Tell whether `text` can be sent as a token: one word of the characters that tokens are made of."""
+    """Return whether a text can be sent as a token: one word of the characters that tokens consist of."""
     return len(text) <= LONGEST_TOKEN and _TOKEN.fullmatch(text) is not None
 
 
 def read_claims(token: SecretStr) -> TokenClaims:
-    """Read the payload of a JWT without verifying it; a token that is no JWT has no claims."""
+    """Return the claims of a JWT without verifying it; other tokens have no claims."""
     parts = token.get_secret_value().split(".")
     if len(parts) != 3:
         return TokenClaims()

@@ -1,4 +1,4 @@
-"""Calls with a login: the token fetched and renewed, reads repeated, a write sent once."""
+"""Calls with a login: tokens are fetched and renewed, reads are retried, writes are sent once."""
 
 import copy
 import logging
@@ -23,30 +23,30 @@ from tp_mcp.redaction import Redactor, Secrets
 
 READ_ATTEMPTS = 3
 READ_RETRY_SECONDS = 20.0
-"""After this long no further attempt is begun."""
+"""Time after which no further attempt starts, in seconds."""
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 5.0
 JITTER_SECONDS = 0.5
 
 LONGEST_RETRY_AFTER_SECONDS = 15.0
-"""A longer pause that TP asks for with Retry-After is not sat out: the error goes to the caller at once."""
+"""Limit of a pause that TP requests with Retry-After; a longer one goes to the caller as an error at once."""
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
 
-# What comes of the retries is said by whoever asked. Where no logging is set up, stamina's own warning about each of
-# them would go to stderr; its hooks are global to the process, so they are left to whoever else uses it.
+# The caller reports the outcome of retries. Without logging set up, stamina's warnings would go to stderr; its hooks
+# are global to the process and left to other users of it.
 logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 class FailedAttempt(Exception):  # noqa: N818 - it never leaves this package: the error inside it does
-    """One attempt failed.
+    """One failed attempt.
 
     Attributes:
-        error: what goes to the caller in the end.
-        wait_seconds: the pause that TP asked for; None where it asked for none.
+        error: error for the caller.
+        wait_seconds: pause that TP requested, in seconds; None if it requested none.
 
     """
 
@@ -57,7 +57,7 @@ class FailedAttempt(Exception):  # noqa: N818 - it never leaves this package: th
 
 
 def pause(error: Exception) -> bool | float:
-    """Return whether to try again after `error`: True for the usual back-off, or the seconds TP asked for."""
+    """Return whether to retry after an error: True for the usual back-off, or the seconds that TP requested."""
     if not isinstance(error, FailedAttempt):
         return False
     if not isinstance(error.error, TpUnreachableError) and error.error.status_code not in RETRIED_STATUSES:
@@ -68,10 +68,10 @@ def pause(error: Exception) -> bool | float:
 
 
 async def repeated(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Return what `attempt` returns, trying again with growing, jittered pauses where `pause` says so.
+    """Return the result of `attempt`, retried with growing, jittered pauses as `pause` decides.
 
     Raises:
-        FailedAttempt: the last attempt's.
+        FailedAttempt: the last attempt failed.
 
     """
     caller = stamina.AsyncRetryingCaller(
@@ -85,11 +85,11 @@ async def repeated(attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the pause that a Retry-After header asks for, given as seconds or as a date; None where there is none.
+    """Return the pause of a Retry-After header, in seconds; None without one.
 
     Args:
-        headers: names in lower case.
-        now: seconds since the epoch.
+        headers: headers, with names in lower case.
+        now: current time, in seconds since the epoch.
 
     """
     value = headers.get("retry-after", "").strip()
@@ -109,8 +109,8 @@ class Caller:
     """Sends calls to one TP with one login.
 
     Attributes:
-        tokens: where the token of a call comes from.
-        secrets: the login's, every token that was minted, and whatever calls carried that is secret.
+        tokens: source of tokens.
+        secrets: secrets of the login, all minted tokens, and secrets in sent calls.
 
     """
 
@@ -130,9 +130,9 @@ class Caller:
         self._carried = self.secrets
 
     def acting_as(self, credentials: Credentials) -> Self:
-        """Return one with another login, over the same connections: each request carries its own login.
+        """Return a caller with another login over the same connections; each request carries its own login.
 
-        What its calls carry that is secret is learnt by both: what TP shows of it may be read with another login.
+        Both learn the secrets in each other's calls, because TP may show them to either login.
 
         Raises:
             ConfigurationError: the token cannot be used.
@@ -167,11 +167,10 @@ class Caller:
         await self._connection.aclose()
 
     async def send(self, call: Call, verdict: Verdict[T], *, retrying: bool) -> T:
-        """Send `call` and return what `verdict` makes of the answer.
+        """Send a call and return `verdict`'s result for the answer.
 
-        A read is repeated where that may help, if `retrying`, and once with another token where TP did not accept the
-        first. A write is sent once, whatever comes back; a token that was not accepted is dropped, so that the next
-        call logs in anew.
+        With `retrying`, a read is repeated if that may help; it is also repeated once with a new token if TP rejected
+        the first. A write is sent exactly once; a rejected token is dropped, so that the next call logs in again.
 
         Raises:
             TpError: one class per failure.
@@ -183,7 +182,7 @@ class Caller:
         try:
             if call.endpoint.reads:
                 return await (repeated(lambda: self._read(call, verdict)) if retrying else self._read(call, verdict))
-            # Fetching the token is a read: done here, it can be repeated without repeating the write.
+            # Fetching the token is a read: here it can be retried without repeating the write.
             token = await (repeated(self._fresh_token) if retrying else self._fresh_token())
             return await self._write(call, verdict, token)
         except FailedAttempt as failed:
@@ -223,7 +222,7 @@ class Caller:
         except TpError as error:
             wait = None if answer is None else retry_after_seconds(answer.headers, self._clock.now())
             raise FailedAttempt(error, wait) from error
-        # Any page passes for a report; JSON with a login in front of it is a TP's.
+        # Any page passes as a report; JSON after a login can only come from TP.
         self._has_answered = self._has_answered or call.endpoint is not GET_REPORT
         return value
 

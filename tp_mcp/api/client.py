@@ -34,22 +34,22 @@ _PATH_GUARDS: Mapping[str, Callable[[object], str]] = {
 }
 _OF_A_USER = (endpoints.LIST_LABS, endpoints.LIST_EXECUTIONS)
 READS_OF_A_USER = frozenset(endpoint.name for endpoint in _OF_A_USER)
-"""What answers differently for each user."""
+"""Names of endpoints whose answer depends on the user."""
 
 
 class TpClient:
-    """TP, as one user of it. An async context manager; entered or not, it connects when it is first used.
+    """A client of TP for one user. It connects on first use, also without being entered as a context manager.
 
     Every method raises one class of `TpError` per failure: `TpRefusedError` (nothing sent), `TpTimeoutError` or
     `TpUnreachableError` (`may_have_acted` says whether a write may have been carried out), `TpNotAuthenticatedError`,
     `TpForbiddenError`, `TpNotFoundError`, `TpBusyError`, `TpRejectedError`, `TpServerFaultError`, `TpNotJsonError`.
 
     Args:
-        base_url: TP's address, as `http://HOST:8000`.
-        credentials: a login to mint tokens with, or a token that was issued elsewhere.
-        clock: tells when a token expires.
-        transport: what carries the requests; the network by default.
-        verify: whom TLS trusts: True for the system's authorities, or a context. TLS cannot be switched off.
+        base_url: TP's URL, such as `http://HOST:8000`.
+        credentials: login to mint tokens with, or a token issued elsewhere.
+        clock: current time, for the expiry of tokens.
+        transport: HTTP transport; None for the network.
+        verify: trusted authorities: True for the system's, or a TLS context. TLS cannot be disabled.
 
     Raises:
         ConfigurationError: the base URL, the token or `verify` cannot be used.
@@ -80,23 +80,23 @@ class TpClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections, which every view of this client shares."""
+        """Close the connections, which all views of this client share."""
         await self._caller.aclose()
 
     def without_retries(self) -> Self:
-        """Return a view of this client that sends a read once; connections and token are shared."""
+        """Return a view of this client that sends each read once; connections and token are shared."""
         view = copy.copy(self)
         view._retrying = False  # noqa: SLF001 - a view of this very client
         return view
 
     def only_reading(self) -> Self:
-        """Return a view of this client that refuses to send what may change something."""
+        """Return a view of this client that refuses to send writes."""
         view = copy.copy(self)
         view._reads_alone = True  # noqa: SLF001 - a view of this very client
         return view
 
     def acting_as(self, credentials: Credentials) -> Self:
-        """Return a client with another login; the connections are shared, and stay this client's to close.
+        """Return a client with another login; it shares this client's connections, which this client closes.
 
         Raises:
             ConfigurationError: the token cannot be used.
@@ -109,14 +109,14 @@ class TpClient:
 
     @property
     def secrets(self) -> Secrets:
-        """What must never be shown: the login's secrets, minted tokens, and passwords of commands that were sent."""
+        """Secrets: those of the login, minted tokens, and passwords in sent commands."""
         return self._caller.secrets
 
     async def username(self) -> str:
-        """Return the TP username that the credentials stand for; asks nobody.
+        """Return the TP user name of the credentials, without a request.
 
         Raises:
-            ConfigurationError: the token that was handed in carries none.
+            ConfigurationError: the issued token carries no user name.
 
         """
         return self._caller.tokens.username()
@@ -125,7 +125,7 @@ class TpClient:
         """Start an upgrade; sent at most once.
 
         Raises:
-            TpBusyError: an upgrade of that testbed is under way; the message says how far it is.
+            TpBusyError: the testbed is being upgraded; the message has the progress.
 
         """
         secrets = (request.command.password,) if request.command else ()
@@ -136,15 +136,15 @@ class TpClient:
         return _model(UpgradeStarted, endpoints.START_UPGRADE, value)
 
     async def get_upgrade(self, testbed: str) -> UpgradeStatus:
-        """Return how far the upgrade of `testbed` is; just after a start it may still be the previous one."""
+        """Return the progress of a testbed's upgrade; right after a start it may still be the previous one's."""
         value = await self.read_json("get_upgrade", {"testbed": testbed})
         return _model(UpgradeStatus, endpoints.GET_UPGRADE, value)
 
     async def start_pytest(self, request: PytestRequest) -> ExecutionStarted:
-        """Start a pytest run in the name of `username()`; sent at most once.
+        """Start a pytest run as `username()`; sent at most once.
 
         Raises:
-            TpBusyError: another execution holds the lab; the message says which, where that can be read.
+            TpBusyError: another execution holds the lab; the message names it if possible.
 
         """
         user = await self.username()
@@ -155,7 +155,7 @@ class TpClient:
         return _model(ExecutionStarted, endpoints.START_PYTEST, value)
 
     async def get_execution(self, exec_id: int) -> Execution:
-        """Return an execution's state, counts and the end of its log."""
+        """Return an execution's status, counts and the end of its log."""
         value = await self.read_json("get_execution", {"exec_id": exec_id})
         return _model(Execution, endpoints.GET_EXECUTION, value)
 
@@ -163,13 +163,13 @@ class TpClient:
         """Return an execution's report, an HTML page.
 
         Args:
-            report_file_path: as TP gave it; a path below the base URL.
-            max_bytes: the largest report that is taken.
+            report_file_path: path below the base URL, as TP returned it.
+            max_bytes: limit of the report, in bytes.
 
         Raises:
-            InputError: the path is empty, or leads elsewhere.
-            TpNotFoundError: there is no such report.
-            TpNotJsonError: it is larger than `max_bytes`.
+            InputError: the path is empty, or leads outside TP.
+            TpNotFoundError: the report does not exist.
+            TpNotJsonError: the report is larger than `max_bytes`.
 
         """
         endpoint = endpoints.GET_REPORT
@@ -179,16 +179,16 @@ class TpClient:
         )
 
     def report_url(self, report_file_path: str) -> str:
-        """Return the address of a report for people, who have to be logged in to TP to open it.
+        """Return the URL of a report, for people who are logged in to TP.
 
         Raises:
-            InputError: the path is empty, or leads elsewhere.
+            InputError: the path is empty, or leads outside TP.
 
         """
         return report_url(self._caller.base_url, report_file_path)
 
     async def list_testcases(self) -> TestTree:
-        """Return TP's test tree. TP pulls its tests first: slow, and never to be called in a loop."""
+        """Return TP's test tree. TP first pulls its tests, which is slow: never call this in a loop."""
         value = await self.read_json("list_testcases", {})
         tree = parse_tree(value)
         if tree is None:
@@ -196,7 +196,7 @@ class TpClient:
         return tree
 
     async def list_labs(self) -> tuple[Lab, ...]:
-        """Return the labs that the user may use."""
+        """Return the labs available to the user."""
         return await self._list(Lab, endpoints.LIST_LABS)
 
     async def list_executions(self) -> tuple[ExecutionSummary, ...]:
@@ -204,26 +204,26 @@ class TpClient:
         return await self._list(ExecutionSummary, endpoints.LIST_EXECUTIONS)
 
     async def cancel_execution(self, exec_id: int) -> JsonValue:
-        """End a running execution, which keeps its row with a terminal status.
+        """End a running execution, which keeps its row, with a terminal status.
 
-        Sent at most once. Returns TP's JSON, None where it says nothing.
+        Sent at most once. Returns TP's JSON; None for an empty answer.
         """
         return await self._json(endpoints.CANCEL_EXECUTION, body={"id": guard_execution_id(exec_id)})
 
     async def list_versions(self) -> tuple[str, ...]:
-        """Return the versions that TP's automation knows."""
+        """Return the versions known to TP's automation."""
         rows = rows_of(await self.read_json(endpoints.LIST_VERSIONS.name, {}))
         if rows is None:
             raise _unexpected(endpoints.LIST_VERSIONS)
         return texts_of(rows)
 
     async def lock_lab(self, lab: str, action: LockAction) -> JsonValue:
-        """Mark a lab as taken by `username()`, or free it.
+        """Lock a lab for `username()`, or unlock it.
 
-        Sent at most once. Returns TP's JSON, None where it says nothing.
+        Sent at most once. Returns TP's JSON; None for an empty answer.
 
         Raises:
-            TpBusyError: somebody else marked it.
+            TpBusyError: another user locked it.
 
         """
         name, user = guard_name("lab", lab), await self.username()
@@ -231,20 +231,21 @@ class TpClient:
         return await self._json(endpoints.LOCK_LAB, body=body)
 
     async def read_json(self, name: str, arguments: Mapping[str, JsonValue]) -> JsonValue:
-        """Return TP's own JSON of a read endpoint, with no model in between.
+        """Return TP's unmodified JSON of a read endpoint.
 
         Args:
-            name: the endpoint's name, as `get_execution`.
-            arguments: what stands in its path, as `{"exec_id": 446}`; lists are those of `username()` and take none.
+            name: name of the endpoint, such as `get_execution`.
+            arguments: arguments in its path, such as `{"exec_id": 446}`; lists are those of `username()` and take none.
 
         Raises:
-            InvalidArgumentError: an unknown endpoint, one that writes, or a missing, wrong or unknown argument.
+            InvalidArgumentError: the endpoint is unknown or writes, or an argument is missing, wrong or unknown.
 
         """
         endpoint = ENDPOINTS.get(name)
         if endpoint is None or not endpoint.reads or endpoint in (endpoints.MINT_TOKEN, endpoints.GET_REPORT):
             raise InvalidArgumentError(
-                f"{shown(name)} is not a call that reads JSON from TP.", remedy=f"Allowed: {', '.join(readable())}."
+                f"{shown(name)} is not an endpoint that reads JSON from TP.",
+                remedy=f"Allowed: {', '.join(readable())}.",
             )
         if set(arguments) != set(endpoint.path_arguments):
             raise InvalidArgumentError(
@@ -260,8 +261,8 @@ class TpClient:
     ) -> JsonValue:
         if self._reads_alone and not endpoint.reads:
             raise TpForbiddenError(
-                f"{endpoint.name} was not sent: this login is a service account, which only reads.",
-                remedy="Each user changes TP with a login of their own.",
+                f"{endpoint.name} was not sent: this login is a service account, which may only read.",
+                remedy="Each user changes TP with their own login.",
             )
         call = Call(endpoint, path or endpoint.path, body, endpoint.max_bytes, secrets)
         return await self._caller.send(
@@ -276,7 +277,7 @@ class TpClient:
 
 
 def readable() -> tuple[str, ...]:
-    """Return the names that `TpClient.read_json` takes."""
+    """Return the endpoints that `TpClient.read_json` accepts."""
     return tuple(
         name
         for name, endpoint in ENDPOINTS.items()
@@ -293,9 +294,9 @@ def _model(model: type[ModelT], endpoint: Endpoint, value: JsonValue) -> ModelT:
 
 def _unexpected(endpoint: Endpoint) -> TpNotJsonError:
     return TpNotJsonError(
-        f"TP's answer to {endpoint.name} is JSON, but not of the expected shape.",
+        f"TP's answer to {endpoint.name} is JSON, but has an unexpected shape.",
         remedy="Check TP_MCP_BASE_URL: it is probably not the base URL of a TP."
         if endpoint.reads
-        else "TP accepted the request: read its state before asking again.",
+        else "TP accepted the request: read its state before you repeat it.",
         may_have_acted=not endpoint.reads,
     )

@@ -1,4 +1,4 @@
-"""What a 409 is about: a companion read shows it. Its failure never hides the 409."""
+"""Reasons of a 409, found by an additional read whose failure never hides the 409."""
 
 import json
 from typing import Protocol
@@ -11,20 +11,20 @@ from tp_mcp.errors import TpBusyError, TpMcpError
 from tp_mcp.redaction import Redactor
 
 COMPANION_SECONDS = 5.0
-"""How long the companion read may take."""
+"""Time limit of the additional read, in seconds."""
 
 MOST_SHOWN = 5
-"""Devices or executions that are named."""
+"""Limit of the named devices or executions."""
 
 LONGEST_SHOWN = 60
-"""Characters of a word of TP's that is repeated."""
+"""Limit of a repeated word of TP's, in characters."""
 
 
 class Reader(Protocol):
-    """What is asked for the reason."""
+    """Reads of TP that explain a 409."""
 
     async def get_upgrade(self, testbed: str) -> UpgradeStatus:
-        """Return how far an upgrade is."""
+        """Return the progress of an upgrade."""
         ...
 
     async def list_executions(self) -> tuple[ExecutionSummary, ...]:
@@ -33,7 +33,7 @@ class Reader(Protocol):
 
 
 async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> TpBusyError:
-    """Return `busy` with how far the upgrade of `testbed` is."""
+    """Return `busy` with the progress of the testbed's upgrade."""
     shown = ""
     try:
         with anyio.move_on_after(COMPANION_SECONDS):
@@ -43,11 +43,11 @@ async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> 
                 + (f" (last sign of life {each.updated_at.isoformat()})" if each.updated_at else "")
                 for each in status.per_device[:MOST_SHOWN]
             )
-            shown = f" The upgrade there stands at {_word(status.status) or 'an unknown status'}" + (
+            shown = f" The upgrade there has the status {_word(status.status) or 'unknown'}" + (
                 f": {devices}." if devices else "."
             )
     except TpMcpError:
-        shown = " How far it is could not be read."
+        shown = " Its progress could not be read."
     return TpBusyError(
         busy.message + shown,
         remedy="An upgrade cannot be cancelled. "
@@ -57,7 +57,7 @@ async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> 
 
 
 async def who_holds_the_lab(busy: TpBusyError, reader: Reader, lab: str) -> TpBusyError:
-    """Return `busy` with the executions that hold `lab`, as far as they are the user's own."""
+    """Return `busy` with the user's own executions that hold the lab."""
     shown = ""
     remedy = "Wait for its end, or choose another lab with list_labs."
     try:
@@ -65,9 +65,9 @@ async def who_holds_the_lab(busy: TpBusyError, reader: Reader, lab: str) -> TpBu
             running = [each for each in await reader.list_executions() if each.in_flight and each.lab == lab]
             if running:
                 ids = ", ".join(f"{each.exec_id} ({_word(each.status)})" for each in running[:MOST_SHOWN])
-                shown = f" It is execution {ids}, of the user that is logged in to TP."
+                shown = f" It is execution {ids}, of the user who is logged in to TP."
                 watched = _watched("get_execution", "exec_id", running[0].exec_id)
-                remedy = f"{watched}. Cancel it only where your user started it."
+                remedy = f"{watched}. Cancel it only if your user started it."
             else:
                 shown = " It is none of your own recent executions."
     except TpMcpError:
@@ -76,7 +76,7 @@ async def who_holds_the_lab(busy: TpBusyError, reader: Reader, lab: str) -> TpBu
 
 
 def _watched(tool: str, argument: str, value: str | int | None) -> str:
-    # Not by the read alone: a model that is told to wait with a read asks again and again.
+    # Never suggest the read alone: a model would poll with it.
     watched = f"start_watch(tool={json.dumps(tool)}, args={json.dumps({argument: value}, ensure_ascii=False)})"
     return f"{watched} watches it to its end"
 

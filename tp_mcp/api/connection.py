@@ -1,4 +1,4 @@
-"""One exchange with TP over HTTP: bounded in time and size, redirects not followed, its failures as one error each."""
+"""One HTTP exchange with TP: limited in time and size, without redirects, with one error per failure."""
 
 import math
 import ssl
@@ -25,13 +25,13 @@ from tp_mcp.errors import (
 
 
 class Pool:
-    """Transports that carry one request at a time each.
+    """Transports, each for one request at a time.
 
     Args:
-        make: makes a transport.
-        most: how many there are at most.
-        wait_seconds: how long a request waits for one.
-        idle_seconds: after how long without a request one is closed.
+        make: creates a transport.
+        most: limit of transports.
+        wait_seconds: longest wait for a free transport, in seconds.
+        idle_seconds: idle time after which a transport is closed, in seconds.
 
     """
 
@@ -55,7 +55,7 @@ class Pool:
         """Lend a transport to one request.
 
         Raises:
-            httpx2.PoolTimeout: all are in use.
+            httpx2.PoolTimeout: all transports are in use.
 
         """
         await self._wait()
@@ -72,7 +72,7 @@ class Pool:
             self._free.release()
 
     async def aclose(self) -> None:
-        """Close every connection, also those that are in use."""
+        """Close all connections, including those in use."""
         there, self._all = self._all, set()
         self._idle.clear()
         for transport in there:
@@ -95,7 +95,7 @@ class Pool:
 
 
 CONNECT_SECONDS = 5.0
-"""For a free connection, the TCP and the TLS handshake, each."""
+"""Time limit for a free connection, for the TCP handshake and for the TLS handshake, each, in seconds."""
 
 MOST_CONNECTIONS = 50
 IDLE_CONNECTION_SECONDS = 15.0
@@ -107,7 +107,7 @@ _HEADERS = {
 }
 
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
-"""Of an answer's body, one at a time: what is asked for. Whatever else is installed here is not used on it."""
+"""Accepted encodings of a body, one at a time; other installed decoders are not used."""
 
 _NOTHING_SENT = (
     httpx2.ConnectError,
@@ -120,14 +120,14 @@ _NOTHING_SENT = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, ready to be sent.
+    """A call that is ready to be sent.
 
     Attributes:
-        endpoint: its row of the table.
-        path: below the base URL, percent-encoded.
-        body: its JSON; None for none.
-        max_bytes: the largest body of an answer that is taken.
-        secrets: what must not be shown of it, beyond the login.
+        endpoint: row of the endpoint table.
+        path: percent-encoded path below the base URL.
+        body: JSON body; None for none.
+        max_bytes: limit of the answer's body, in bytes.
+        secrets: secrets in the call, besides the login.
 
     """
 
@@ -148,7 +148,7 @@ class Connection:
         if not isinstance(verify, ssl.SSLContext) and verify is not True:
             raise ConfigurationError(
                 "TLS certificates are always verified; verify=False is not accepted.",
-                remedy="For a TP with a certificate of its own authority, hand in an SSLContext that trusts it.",
+                remedy="For a TP with a private authority, pass an SSLContext that trusts it.",
             )
         self._transport = transport
         self._verify = verify
@@ -161,13 +161,13 @@ class Connection:
             await pool.aclose()
 
     async def exchange(self, call: Call, token: SecretStr | None) -> RawAnswer:
-        """Send `call` once and return the answer, whatever its status.
+        """Send a call once and return the answer, whatever its status.
 
         Raises:
-            TpRefusedError: no connection was made; nothing was sent.
-            TpTimeoutError: no complete answer within the endpoint's time.
+            TpRefusedError: no connection was made, so nothing was sent.
+            TpTimeoutError: no complete answer came within the endpoint's time limit.
             TpUnreachableError: the connection broke.
-            TpNotJsonError: the answer is too big, or cannot be decoded.
+            TpNotJsonError: the answer is too large, or cannot be decoded.
 
         """
         endpoint = call.endpoint
@@ -184,7 +184,7 @@ class Connection:
             ) from error
         except httpx2.DecodingError as error:
             raise TpNotJsonError(
-                f"TP's answer to {endpoint.name} is compressed in a way that cannot be undone.",
+                f"TP's answer to {endpoint.name} has an unsupported compression.",
                 remedy="Check TP_MCP_BASE_URL, and the proxy in between.",
                 may_have_acted=not endpoint.reads,
             ) from error
@@ -204,8 +204,8 @@ class Connection:
             extensions={"timeout": httpx2.Timeout(call.endpoint.timeout_seconds, connect=CONNECT_SECONDS).as_dict()},
         )
         async with self._opened().lent() as transport:
-            # Straight to the transport: redirects are not followed, and of cookies there are none, because the token
-            # is all that TP knows a caller by.
+            # Directly to the transport: no redirects, and no cookies, because TP identifies a caller by the token
+            # alone.
             response = await transport.handle_async_request(request)
             try:
                 _check_encoding(response)
@@ -225,7 +225,7 @@ class Connection:
                 self._transports(),
                 most=MOST_CONNECTIONS,
                 wait_seconds=CONNECT_SECONDS,
-                # One that was handed in is not ours to close between two requests.
+                # A transport that the caller passed in must not be closed between two requests.
                 idle_seconds=IDLE_CONNECTION_SECONDS if self._transport is None else math.inf,
             )
         return self._pool
@@ -233,25 +233,25 @@ class Connection:
     def _transports(self) -> Callable[[], httpx2.AsyncBaseTransport]:
         if (given := self._transport) is not None:
             return lambda: given
-        # Without TLS there is nothing to verify, and the system's certificates take long to load: once for all.
+        # Without TLS nothing is verified, and loading the system's certificates is slow: load them once.
         verify = self._verify if self.base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context = verify if isinstance(verify, ssl.SSLContext) else httpx2.create_ssl_context(trust_env=False)
         limits = httpx2.Limits(max_connections=1, keepalive_expiry=IDLE_CONNECTION_SECONDS)
-        # Proxies and logins of the environment would contact what was not configured.
+        # Proxies and logins from the environment would contact hosts that are not configured.
         return lambda: httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
 
 
 def _check_encoding(response: httpx2.Response) -> None:
-    # Before the body is looked at: codings within each other multiply what a small answer becomes.
+    # Check before reading the body: nested encodings multiply the size of a small answer.
     if response.headers.get("Content-Encoding", "").strip().lower() not in _ENCODINGS:
-        raise httpx2.DecodingError("an encoding that was not asked for")
+        raise httpx2.DecodingError("an unsupported encoding")
 
 
 def checked_base_url(base_url: str) -> str:
     """Return the base URL without a trailing slash.
 
     Raises:
-        ConfigurationError: it is not an http or https URL, or has a login, a query or a fragment.
+        ConfigurationError: it is not an http or https URL, or contains a login, a query or a fragment.
 
     """
     try:
@@ -264,7 +264,7 @@ def checked_base_url(base_url: str) -> str:
     if not usable or not base_url.strip().isprintable() or " " in base_url.strip():
         raise ConfigurationError(
             "TP_MCP_BASE_URL is not the base URL of a TP.",
-            remedy="It looks like https://tp.example.com or http://HOST:8000, without a login, query or fragment.",
+            remedy="Expected: https://tp.example.com or http://HOST:8000, without a login, query or fragment.",
         )
     return base_url.strip().rstrip("/")
 
@@ -274,8 +274,8 @@ def _refused(base_url: str, error: httpx2.TransportError) -> TpRefusedError:
     causes = tuple(_causes(error))
     if any(isinstance(each, ssl.SSLError) for each in causes):
         return TpRefusedError(
-            f"No secure connection to {host} could be made: its TLS certificate or protocol was not accepted.",
-            remedy="Check TP_MCP_BASE_URL; this system has to trust the certificate's authority.",
+            f"No secure connection to {host} could be made: its TLS certificate or protocol was rejected.",
+            remedy="Check TP_MCP_BASE_URL; this system must trust the certificate's authority.",
         )
     if any(type(each).__name__ == "gaierror" for each in causes):
         return TpRefusedError(
@@ -304,12 +304,12 @@ def _causes(error: BaseException) -> list[BaseException]:
 def _remedy(endpoint: Endpoint) -> str:
     if endpoint.reads:
         return "TP may be restarting. Try again in a minute."
-    return "Whether TP did what was asked is not known: read its state before asking again."
+    return "It is unknown whether TP carried out the request: read its state before you repeat it."
 
 
 def _too_big(call: Call, status: int) -> TpError:
     return TpNotJsonError(
-        f"TP's answer to {call.endpoint.name} is larger than {call.max_bytes:,} bytes and was not read to its end.",
+        f"TP's answer to {call.endpoint.name} is larger than {call.max_bytes:,} bytes and was not read completely.",
         remedy="Ask for less, or open it in TP.",
         may_have_acted=not call.endpoint.reads,
         status_code=status,

@@ -1,4 +1,4 @@
-"""The table of TP's endpoints: what each call is named here, where it goes, and whether it reads or writes."""
+"""The table of TP's endpoints: name, path, limits, and whether a call reads or writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ KILOBYTE = 1_000
 MEGABYTE = 1_000 * KILOBYTE
 
 LARGEST_ANSWER_BYTES = 1 * MEGABYTE
-"""An answer's body, unless the table says otherwise."""
+"""Default limit of an answer's body, in bytes."""
 
 LARGEST_LIST_BYTES = 8 * MEGABYTE
-"""A list of labs or executions."""
+"""Limit of a list of labs or executions, in bytes."""
 
 LARGEST_TREE_BYTES = 32 * MEGABYTE
-"""The test tree: hundreds of kilobytes in practice."""
+"""Limit of the test tree, in bytes: it has hundreds of kilobytes in practice."""
 
 
 class Kind(Enum):
-    """Whether a call changes the world."""
+    """Effect of a call."""
 
     READ = "read"
-    """Changes nothing, whatever its method: may be repeated."""
+    """Changes nothing, whatever its HTTP method, and may be repeated."""
     WRITE = "write"
-    """Starts or ends something: is sent at most once."""
+    """Starts, changes or ends something, and is sent at most once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Endpoint:
     """One call of the TP Automation API.
 
     Attributes:
-        name: what it is called here.
-        method: the HTTP method.
-        path: below the base URL; `{name}` stands for a percent-encoded argument.
-        kind: whether it reads or writes; a POST that only reads is a read.
-        timeout_seconds: the time for one exchange, from the first byte sent to the last one received.
-        max_bytes: the largest body that is taken.
-        answer_may_be_empty: whether a good answer may have no body.
+        name: name in this package.
+        method: HTTP method.
+        path: path below the base URL; `{name}` stands for a percent-encoded argument.
+        kind: effect; a POST that only reads is a read.
+        timeout_seconds: time limit of one exchange, from the first byte sent to the last one received, in seconds.
+        max_bytes: limit of the answer's body, in bytes.
+        answer_may_be_empty: True if a successful answer may have no body.
 
     """
 
@@ -56,12 +56,12 @@ class Endpoint:
 
     @property
     def reads(self) -> bool:
-        """Whether the call changes nothing."""
+        """True if the call changes nothing."""
         return self.kind is Kind.READ
 
     @property
     def path_arguments(self) -> tuple[str, ...]:
-        """The names of the arguments in the path."""
+        """Names of the arguments in the path."""
         return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
 
 
@@ -70,7 +70,7 @@ START_UPGRADE = Endpoint("start_upgrade", "POST", "/adc/automation/upgrade/", Ki
 GET_UPGRADE = Endpoint("get_upgrade", "GET", "/adc/automation/upgrade/{testbed}/", Kind.READ)
 START_PYTEST = Endpoint("start_pytest", "POST", "/adc/automation/pytest/", Kind.WRITE)
 GET_EXECUTION = Endpoint("get_execution", "GET", "/adc/automation/pytest/{exec_id}/", Kind.READ)
-# TP pulls its mirror of the tests before it answers: slow, and never to be asked in a loop.
+# TP first pulls its mirror of the tests, which is slow: never request it in a loop.
 LIST_TESTCASES = Endpoint(
     "list_testcases", "GET", "/adc/get_testcases", Kind.READ, timeout_seconds=120.0, max_bytes=LARGEST_TREE_BYTES
 )
@@ -107,24 +107,24 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
         )
     }
 )
-"""Every endpoint by its name."""
+"""All endpoints, by name."""
 
 
 def report_path(report_file_path: str) -> str:
     """Return a report's path below the base URL, percent-encoded, with a leading slash.
 
     Raises:
-        InputError: the path is empty, or leads elsewhere.
+        InputError: the path is empty, or leads outside TP.
 
     """
     return GET_REPORT.path.format(report_file_path=quote(guard_report_path(report_file_path), safe="/:"))
 
 
 def report_url(base_url: str, report_file_path: str) -> str:
-    """Return the address of a report for people, who have to be logged in to TP to open it.
+    """Return the URL of a report, for people who are logged in to TP.
 
     Raises:
-        InputError: the path is empty, or leads elsewhere.
+        InputError: the path is empty, or leads outside TP.
 
     """
     return base_url + report_path(report_file_path)

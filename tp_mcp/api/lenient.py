@@ -1,4 +1,4 @@
-"""Field types that take what TP sends: missing, null and oddly typed values become "not known", never an error."""
+"""Lenient field types: missing, null and oddly typed values of TP become "unknown" instead of an error."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, Validati
 from tp_mcp.errors import TpNotJsonError
 
 GREATEST_NUMBER = 2**53
-"""Beyond it a whole number is not known: no JSON reader carries it exactly, and nothing that TP counts comes near."""
+"""Limit of a whole number; JSON readers do not represent larger ones exactly, and TP's counts never reach it."""
 
 _DIGITS_OF_A_NUMBER = 18
 _NAME_KEYS = ("username", "name", "version")
@@ -59,7 +59,7 @@ def _iso_moment(text: str) -> datetime | None:
 
 
 def texts_of(value: object) -> tuple[str, ...]:
-    """Return the strings of a list of strings or of objects with a name, or of one string with commas."""
+    """Return the strings in a list of strings or of named objects, or in a comma-separated string."""
     if isinstance(value, str):
         return tuple(part for each in value.split(",") if (part := each.strip()))
     if isinstance(value, list | tuple):
@@ -68,27 +68,27 @@ def texts_of(value: object) -> tuple[str, ...]:
 
 
 def _name_of(value: object) -> object:
-    # People and versions may be given as objects; their name is what counts.
+    # Users and versions may be objects; only their name is used.
     if not isinstance(value, Mapping):
         return value
     return next((value[key] for key in _NAME_KEYS if value.get(key)), None)
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-"""A string; a number is written out, anything else is empty."""
+"""A string; a number is converted, other values become empty."""
 
 Whole = Annotated[int | None, BeforeValidator(_whole)]
-"""A whole number, also in a string; anything else, and one beyond `GREATEST_NUMBER`, is None."""
+"""A whole number, also as a string; other values, and those beyond `GREATEST_NUMBER`, become None."""
 
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
-"""An aware datetime from an ISO 8601 string (UTC where it names no zone) or epoch seconds, also in a string."""
+"""An aware datetime, from an ISO 8601 string (UTC by default) or epoch seconds, also as a string."""
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(texts_of)]
-"""Strings from a list of strings, of objects with a name, or from one string with commas."""
+"""Strings, from a list of strings or of named objects, or from a comma-separated string."""
 
 
 class TpModel(BaseModel):
-    """What TP answered: frozen, tolerant of missing and extra fields."""
+    """An answer of TP: frozen, tolerant of missing and extra fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -101,7 +101,7 @@ def parsed(model: type[AnyModelT], answer: JsonValue) -> AnyModelT:
     """Return an answer as its model.
 
     Raises:
-        TpNotJsonError: the answer does not have the shape that TP promises.
+        TpNotJsonError: the answer has an unexpected shape.
 
     """
     try:
@@ -112,7 +112,7 @@ def parsed(model: type[AnyModelT], answer: JsonValue) -> AnyModelT:
 
 
 def each_valid(model: type[ModelT], value: object) -> tuple[ModelT, ...]:
-    """Return every row of a list that is a `model`; a row that is none is left out and never costs the others."""
+    """Return the valid rows of a list; invalid ones are skipped."""
     rows: list[ModelT] = []
     for row in value if isinstance(value, list | tuple) else ():
         try:
@@ -123,7 +123,7 @@ def each_valid(model: type[ModelT], value: object) -> tuple[ModelT, ...]:
 
 
 def rows_of(value: JsonValue) -> list[JsonValue] | None:
-    """Return the list in an answer: the answer itself, or the one wrapped in an object; None where there is none."""
+    """Return the list in an answer: the answer itself, or a list inside an object; None without one."""
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):
@@ -136,7 +136,7 @@ def rows_of(value: JsonValue) -> list[JsonValue] | None:
 
 
 def object_of(value: object) -> Mapping[str, object]:
-    """Return an object that TP gives as itself or as a JSON string of it; an empty one where it is neither."""
+    """Return an object that TP sends directly or as a JSON string; an empty one for other values."""
     if isinstance(value, str):
         try:
             value = json.loads(value)

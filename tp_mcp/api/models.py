@@ -1,4 +1,4 @@
-"""TP's answers. Strings in them are TP's own, unchecked: data from outside, never a template and never a command."""
+"""Models of TP's answers. Their strings are unchecked data from outside: never a template, never a command."""
 
 import re
 from typing import Annotated
@@ -11,14 +11,14 @@ _DEVICE = re.compile(r"dev(\d{1,4})")
 
 
 class UpgradeTask(TpModel):
-    """One device's share of an upgrade."""
+    """The part of an upgrade that concerns one device."""
 
     ip: Text = ""
     celery_id: Text = ""
 
 
 class UpgradeStarted(TpModel):
-    """An upgrade was accepted; workers pick it up later."""
+    """An accepted upgrade; workers pick it up later."""
 
     testbed: Text = ""
     mode: Text = ""
@@ -28,12 +28,12 @@ class UpgradeStarted(TpModel):
 
 
 class DeviceUpgrade(TpModel):
-    """How far the upgrade of one device is.
+    """Progress of one device's upgrade.
 
     Attributes:
         status: `PROGRESS`, `SUCCESS`, `FAILURE` or `TIMEOUT`.
-        updated_at: the worker's last sign of life.
-        log_tail: the last 2 KB of the SSH session.
+        updated_at: latest sign of life of the worker.
+        log_tail: last 2 KB of the SSH session.
 
     """
 
@@ -46,7 +46,7 @@ class DeviceUpgrade(TpModel):
 
 
 class UpgradeStatus(TpModel):
-    """How far a testbed's upgrade is; it shows the previous one until a worker picks a new one up.
+    """Progress of a testbed's upgrade; it shows the previous upgrade until a worker picks up the new one.
 
     Attributes:
         status: `UNKNOWN`, `PROGRESS`, `SUCCESS` or `FAILURE`.
@@ -62,10 +62,10 @@ class UpgradeStatus(TpModel):
 
 
 class ExecutionStarted(TpModel):
-    """A pytest run was accepted.
+    """An accepted pytest run.
 
     Attributes:
-        exec_id: its id, always present.
+        exec_id: execution id, always present.
 
     """
 
@@ -79,11 +79,11 @@ class Execution(TpModel):
     """A pytest run.
 
     Attributes:
-        status: `Initiating`, `Running`, `Done`, `Failed` or `Cancelled`. `Done` says only that pytest ended: pass or
-            fail is read from the counts.
-        pass_count: None, as the other counts, while it is not known.
-        report_file_path: the report's path below the base URL; empty while there is none.
-        log_size: bytes of the log so far, of which `log_tail` is the last 4 KB.
+        status: `Initiating`, `Running`, `Done`, `Failed` or `Cancelled`. `Done` only means that pytest ended; the
+            counts show whether tests failed.
+        pass_count: number of passed tests; like the other counts, None if unknown.
+        report_file_path: path of the report below the base URL; empty without a report.
+        log_size: size of the log so far, in bytes; `log_tail` is its last 4 KB.
 
     """
 
@@ -106,7 +106,7 @@ class Execution(TpModel):
 
 
 class ExecutionSummary(TpModel):
-    """A row of a user's recent executions. The fields' names are uncertain, so several are understood."""
+    """A row of a user's recent executions. TP's field names vary, so several are accepted."""
 
     exec_id: Whole = Field(default=None, validation_alias=AliasChoices("exec_id", "id", "execution_id"))
     lab: Text = Field(default="", validation_alias=AliasChoices("lab", "lab_name", "testbed", "name"))
@@ -120,7 +120,7 @@ class ExecutionSummary(TpModel):
 
     @property
     def in_flight(self) -> bool:
-        """Whether the execution holds its lab."""
+        """True if the execution occupies its lab."""
         return self.status in ("Initiating", "Running")
 
 
@@ -140,12 +140,12 @@ def _devices(value: object) -> tuple[Device, ...]:
 
 
 class Lab(TpModel):
-    """A lab that the user may use; its name is its testbed's.
+    """A lab that the user may use; its name is also its testbed's.
 
     Attributes:
-        name: always present.
+        name: name, always present.
         status: `Available` or `Running`.
-        devices: from `deployinfo`, in its order of `dev1`, `dev2`, ...
+        devices: devices in `deployinfo`, in the order of `dev1`, `dev2`, ...
 
     """
 

@@ -1,4 +1,4 @@
-"""What starts an upgrade or a run. Made through the guard: `checked` is the way in."""
+"""Requests for upgrades and runs. `checked` creates them through the guard."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from tp_mcp.errors import InvalidArgumentError
 
 
 class UpgradeMode(StrEnum):
-    """Where the image of an upgrade comes from."""
+    """Source of an upgrade's image."""
 
     COMMAND = "command"
-    """A complete `execute restore image scp ...` line, as the build job prints it."""
+    """A complete `execute restore image scp ...` line, as printed by the build job."""
     BUILD = "build"
-    """A build of the official build server."""
+    """A build on the official build server."""
     GA = "ga"
-    """The newest GA build of a version."""
+    """The latest GA build of a version."""
 
 
 class LockAction(StrEnum):
-    """What is done with the mark that says a lab is taken."""
+    """Action on a lab's lock."""
 
     LOCK = "lock"
     UNLOCK = "unlock"
@@ -47,11 +47,11 @@ _NEEDS: Mapping[UpgradeMode, str] = {
 
 @dataclass(frozen=True, slots=True)
 class UpgradeRequest:
-    """An upgrade of a testbed that passed the guard.
+    """A checked request for an upgrade of a testbed.
 
     Attributes:
-        testbed: its name.
-        mode: which of the three that follow is set; the other two are None.
+        testbed: name of the testbed.
+        mode: source of the image; of the three following fields only the one for this mode is set.
 
     """
 
@@ -71,13 +71,13 @@ class UpgradeRequest:
         build_number: object = None,
         version: object = None,
     ) -> "UpgradeRequest":
-        """Return the request, or say which argument is wrong and what would be right.
+        """Check the arguments and return the request.
 
-        None and the empty string stand for an argument that was not given.
+        None and the empty string mean that an argument is missing.
 
         Raises:
-            InvalidArgumentError: a wrong or missing value, or one that does not belong to the mode.
-            UnsafeArgumentError: a value that could be taken for something else.
+            InvalidArgumentError: a value is wrong or missing, or does not belong to the mode.
+            UnsafeArgumentError: a value could be misinterpreted.
 
         """
         name = guard_name("testbed", testbed)
@@ -92,12 +92,12 @@ class UpgradeRequest:
         present = [each for each, value in given.items() if value is not None and value != ""]
         if needed not in present:
             raise InvalidArgumentError(
-                f'mode "{checked_mode}" needs {needed}, which was not given.', remedy=f"Pass {needed} too."
+                f'mode "{checked_mode}" needs {needed}, which is missing.', remedy=f"Pass {needed} too."
             )
         if surplus := [each for each in present if each != needed]:
             raise InvalidArgumentError(
-                f'mode "{checked_mode}" takes {needed} alone; {" and ".join(surplus)} was given too.',
-                remedy=f"Leave {' and '.join(surplus)} out, or choose the mode that takes it.",
+                f'mode "{checked_mode}" only takes {needed}; {" and ".join(surplus)} was given too.',
+                remedy=f"Omit {' and '.join(surplus)}, or choose the mode that takes it.",
             )
         return cls(
             testbed=name,
@@ -108,7 +108,7 @@ class UpgradeRequest:
         )
 
     def payload(self) -> dict[str, JsonValue]:
-        """Return TP's JSON of the request. It may hold a password: it is sent, never shown or stored."""
+        """Return the request as TP's JSON. It may contain a password: send it, never show or store it."""
         fields = {
             "testbed": self.testbed,
             "mode": self.mode.value,
@@ -121,13 +121,13 @@ class UpgradeRequest:
 
 @dataclass(frozen=True, slots=True)
 class PytestRequest:
-    """A pytest run on a lab that passed the guard.
+    """A checked request for a pytest run on a lab.
 
     Attributes:
-        lab: its name, the same as its testbed's.
-        testcase: the test ids as they are carried.
-        argument: pytest arguments on the dry run and on the real one.
-        extra_pytest_options: pytest arguments on the real run only.
+        lab: name of the lab, which is also its testbed's.
+        testcase: test ids, quoted for the shell.
+        argument: pytest arguments of the dry run and the real run.
+        extra_pytest_options: pytest arguments of the real run only.
 
     """
 
@@ -146,18 +146,18 @@ class PytestRequest:
         extra_pytest_options: object = "",
         extra_allowed_options: frozenset[str] = frozenset(),
     ) -> "PytestRequest":
-        """Return the request, or say which argument is wrong and what would be right.
+        """Check the arguments and return the request.
 
         Args:
-            lab: the lab's name.
-            testcase: a list of test ids.
-            argument: pytest arguments as one text; None stands for none.
-            extra_pytest_options: as `argument`.
-            extra_allowed_options: long pytest options that an operator allows beyond the known ones.
+            lab: name of the lab.
+            testcase: list of test ids.
+            argument: pytest arguments, as one text; None for none.
+            extra_pytest_options: the same, for the real run only.
+            extra_allowed_options: long pytest options that an operator allows besides the known ones.
 
         Raises:
-            InvalidArgumentError: a wrong or missing value.
-            UnsafeArgumentError: a value that a shell or pytest could take for something else.
+            InvalidArgumentError: a value is wrong or missing.
+            UnsafeArgumentError: a shell or pytest could misinterpret a value.
 
         """
         return cls(
@@ -175,11 +175,11 @@ class PytestRequest:
 
     @property
     def only_collects(self) -> bool:
-        """Whether the run lists tests and runs none."""
+        """True if the run only lists tests."""
         return self.argument.only_collects or self.extra_pytest_options.only_collects
 
     def payload(self, user: str) -> dict[str, JsonValue]:
-        """Return TP's JSON of the request, made for the TP user `user`."""
+        """Return the request as TP's JSON, for a TP user."""
         fields: dict[str, JsonValue] = {
             "user": user,
             "lab": self.lab,

@@ -4,25 +4,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 MOST_NODES = 500_000
-"""Nodes of a tree that are looked at."""
+"""Limit of the visited nodes."""
 
 DEEPEST_NODE = 64
-"""Levels of a tree that are looked at."""
+"""Limit of the visited levels."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestTree:
-    """The tests that TP knows, in TP's order.
+    """The tests known to TP, in TP's order.
 
     Attributes:
-        directories: paths below the tests root.
-        files: paths of test files.
-        ids: full pytest ids, `dir/file.py::Class::test`.
-        left_out: nodes that were not looked at: malformed, too deep, or beyond half a million.
+        directories: paths of directories below the tests root.
+        files: paths of test files below the tests root.
+        ids: complete pytest ids, such as `dir/file.py::Class::test`.
+        left_out: number of skipped nodes: malformed, too deep, or beyond `MOST_NODES`.
 
     """
 
-    # pytest takes classes named Test* for tests wherever they are imported.
+    # Keeps pytest from collecting this class because of its name.
     __test__ = False
 
     directories: tuple[str, ...] = ()
@@ -31,11 +31,11 @@ class TestTree:
     left_out: int = 0
 
     def test_ids(self) -> tuple[str, ...]:
-        """Return every full pytest id, `dir/file.py::Class::test`."""
+        """Return all complete pytest ids, such as `dir/file.py::Class::test`."""
         return self.ids
 
     def paths(self) -> tuple[str, ...]:
-        """Return every directory and file, relative to the tests root."""
+        """Return all directories and files, relative to the tests root."""
         return self.directories + self.files
 
 
@@ -52,16 +52,16 @@ class _Found:
 
 
 def parse_tree(value: object) -> TestTree | None:
-    """Return the tree in `{"children": [{"identifier", "name", "children"?}]}`; None where there is no tree.
+    """Parse the tree in `{"children": [{"identifier", "name", "children"?}]}`; return None without a tree.
 
-    Paths are made of the names, so that it does not matter what an identifier looks like; where a node has no name, the
-    last part of its identifier stands in. A list of nodes is a tree too.
+    Paths consist of names, so identifiers may have any form; a node without a name uses the last part of its
+    identifier. A list of nodes is also a tree.
     """
     top = value.get("children") if isinstance(value, Mapping) else value
     if not isinstance(top, list):
         return None
     found = _Found([], [], [])
-    # A stack instead of recursion: the depth is TP's to choose.
+    # A stack instead of recursion: TP determines the depth.
     stack: list[tuple[Iterator[object], str, int]] = [(iter(top), "", 1)]
     while stack:
         nodes, parent, depth = stack[-1]

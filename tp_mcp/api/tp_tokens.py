@@ -1,4 +1,4 @@
-"""Tokens: minted once for everybody, renewed before they expire; or handed in."""
+"""Tokens: minted once for all callers and renewed before they expire; or issued elsewhere."""
 
 import copy
 import math
@@ -22,11 +22,11 @@ def read_token(answer: RawAnswer, judge: Judge) -> SecretStr:
     """Return the token in an answer of `/token-auth/`.
 
     Raises:
-        TpNotAuthenticatedError: user name and password are wrong (see `refuses_credentials`), or a page came instead of
-            a token.
-        TpNotJsonError: a success without a token, a refusal that is not TP's own, or a redirect to the same page
-            elsewhere.
-        TpError: as for every other call.
+        TpNotAuthenticatedError: user name or password is wrong (see `refuses_credentials`), or a page came instead of a
+            token.
+        TpNotJsonError: a success without a token, a refusal that is not TP's own, or a redirect to the same page on
+            another host.
+        TpError: as for other calls.
 
     """
     good = 200 <= answer.status < 300
@@ -41,27 +41,27 @@ def read_token(answer: RawAnswer, judge: Judge) -> SecretStr:
     token = value.get("token") if isinstance(value, dict) else None
     if not isinstance(token, str) or not is_token(token):
         raise TpNotJsonError(
-            "TP's answer to the login has no token in it.", remedy=judge.address_remedy, status_code=answer.status
+            "TP's answer to the login contains no token.", remedy=judge.address_remedy, status_code=answer.status
         )
     return SecretStr(token)
 
 
 def refuses_credentials(error: TpError) -> bool:
-    """Tell whether a login failed as TP itself refused the user name and password, which may lock the account."""
+    """Return whether TP itself rejected the user name and password, which may lock the account."""
     return isinstance(error, TpNotAuthenticatedError) and error.status_code in _REFUSING_STATUSES
 
 
 def _refusal(answer: RawAnswer, judge: Judge) -> TpError:
     if not is_json(answer):
         return TpNotJsonError(
-            f"The answer to the login has status {answer.status} but no JSON, so it does not say whether the user name "
-            "and password are right.",
+            f"The answer to the login has status {answer.status} but no JSON, so it does not show whether the user "
+            "name and password are correct.",
             remedy=judge.address_remedy if judge.has_answered else f"{judge.address_remedy} {_TOKEN_FROM_ELSEWHERE}",
             status_code=answer.status,
         )
     words = server_words(answer.body, judge.redactor)
     return TpNotAuthenticatedError(
-        "TP does not accept the user name and password." + (f' It said: "{words}"' if words else ""),
+        "TP rejected the user name and password." + (f' It said: "{words}"' if words else ""),
         remedy=judge.login_remedy,
         status_code=answer.status,
     )
@@ -71,67 +71,67 @@ def _page_instead(answer: RawAnswer, judge: Judge) -> TpNotAuthenticatedError:
     if judge.has_answered:
         page = "a login page" if answer.is_login_page else f"another page (status {answer.status})"
         return TpNotAuthenticatedError(
-            f"TP answered the login with {page} instead of the token that it gave before.",
+            f"TP answered the login with {page} instead of a token, which it returned before.",
             remedy=judge.address_remedy,
             status_code=answer.status,
         )
     return TpNotAuthenticatedError(
-        "This TP does not hand out tokens at /token-auth/: it has single sign-on, or TP_MCP_BASE_URL is wrong.",
+        "This TP issues no tokens at /token-auth/: it uses single sign-on, or TP_MCP_BASE_URL is wrong.",
         remedy=_TOKEN_FROM_ELSEWHERE,
         status_code=answer.status,
     )
 
 
 RENEW_BEFORE_SECONDS = 300.0
-"""A minted token is renewed this long before it expires; they live about 12 hours."""
+"""Remaining life at which a minted token is renewed, in seconds; tokens live about 12 hours."""
 
 SHORTEST_USE_SECONDS = 30.0
-"""A token that is minted with less life than this left is used all the same, until TP refuses it."""
+"""Time for which a token that was minted with too little remaining life is still used, in seconds."""
 
 LOGIN_PAUSE_SECONDS = 60.0
-"""After TP refused the user name and password they are not tried again for this long: that would lock the account."""
+"""Pause before user name and password are sent again after a rejection, in seconds: attempts lock the account."""
 
 SHORT_LOGIN_PAUSE_SECONDS = 5.0
-"""After a page came instead of a token the login is not tried again for this long: every call would ask anew."""
+"""Pause before the next login after a page came instead of a token, in seconds; otherwise each call would log in."""
 
 
 class Tokens(Protocol):
-    """Where the token of a call comes from."""
+    """Source of a call's token."""
 
     @property
     def renewable(self) -> bool:
-        """Whether a refused token can be replaced."""
+        """Whether a rejected token can be replaced."""
         ...
 
     def username(self) -> str:
-        """Return the TP username that the credentials stand for; ConfigurationError where they name none."""
+        """Return the TP user name of the credentials; ConfigurationError if they name none."""
         ...
 
     async def current(self) -> SecretStr:
-        """Return a token that has not expired."""
+        """Return an unexpired token."""
         ...
 
     async def fresh(self) -> SecretStr:
-        """Return a token that does not expire soon, as far as there is one: what a write is sent with."""
+        """Return a token for a write, which does not expire soon if possible."""
         ...
 
     def drop(self, refused: SecretStr) -> None:
-        """Forget `refused`, so that the next call is sent with another token if there can be one."""
+        """Forget a rejected token, so that the next call uses another one if possible."""
         ...
 
     async def renewed(self, refused: SecretStr) -> SecretStr:
-        """Return another token than `refused`."""
+        """Return another token than the rejected one."""
         ...
 
 
 class HandedInToken:
-    """A token that was issued elsewhere."""
+    """A token issued elsewhere."""
 
     def __init__(self, issued: IssuedToken, clock: Clock) -> None:
         if not is_token(issued.token.get_secret_value()):
             raise ConfigurationError(
                 f"{issued.named} is not a token.",
-                remedy="Set it to the token alone, without the word JWT, quotes, spaces or line breaks.",
+                remedy="Set it to the token only, without the word JWT, quotes, spaces or line breaks.",
             )
         self._issued = issued
         self._token = issued.token
@@ -140,20 +140,20 @@ class HandedInToken:
 
     @property
     def renewable(self) -> bool:
-        """False: only whoever issued it can replace it."""
+        """False: only its issuer can replace it."""
         return False
 
     def username(self) -> str:
-        """Return the username in the token.
+        """Return the user name in the token.
 
         Raises:
-            ConfigurationError: the token carries none.
+            ConfigurationError: the token has none.
 
         """
         if self._claims.username is None:
             raise ConfigurationError(
-                f"The token in {self._issued.named} carries no username, so it is not known whom it stands for.",
-                remedy="Use a token whose payload has 'username', or a user name and password instead.",
+                f"The token in {self._issued.named} carries no username, so its user is unknown.",
+                remedy="Use a token with 'username' in its payload, or a user name and password.",
             )
         return self._claims.username
 
@@ -180,15 +180,15 @@ class HandedInToken:
         return await self.current()
 
     def drop(self, refused: SecretStr) -> None:
-        """Do nothing: there is no other."""
+        """Do nothing: there is no other token."""
 
     async def renewed(self, refused: SecretStr) -> SecretStr:
-        """Return `refused`: there is no other."""
+        """Return `refused`: there is no other token."""
         return refused
 
 
 class NoTokens:
-    """No token: whoever wants one is told why there is none, so nothing is sent."""
+    """No token: each request for one raises an error with the reason, so nothing is sent."""
 
     def __init__(self, why: NoLogin) -> None:
         self._why = why
@@ -199,22 +199,22 @@ class NoTokens:
         return False
 
     def username(self) -> str:
-        """Raise TpNotAuthenticatedError: nobody is known."""
+        """Raise TpNotAuthenticatedError: there is no user."""
         raise self._error()
 
     async def current(self) -> SecretStr:
-        """Raise TpNotAuthenticatedError: there is none."""
+        """Raise TpNotAuthenticatedError: there is no token."""
         raise self._error()
 
     async def fresh(self) -> SecretStr:
-        """Raise TpNotAuthenticatedError: there is none."""
+        """Raise TpNotAuthenticatedError: there is no token."""
         raise self._error()
 
     def drop(self, refused: SecretStr) -> None:
-        """Do nothing: none was ever sent."""
+        """Do nothing: no token was ever sent."""
 
     async def renewed(self, refused: SecretStr) -> SecretStr:  # noqa: ARG002 -- none was ever sent
-        """Raise TpNotAuthenticatedError: there is none."""
+        """Raise TpNotAuthenticatedError: there is no token."""
         raise self._error()
 
     def _error(self) -> TpNotAuthenticatedError:
@@ -222,10 +222,10 @@ class NoTokens:
 
 
 class MintedTokens:
-    """Tokens minted with a user name and a password: lazily, and by one caller for all who wait.
+    """Tokens minted with a user name and a password, lazily, by one caller on behalf of all waiting ones.
 
     Args:
-        mint: asks TP for a token, once.
+        mint: requests a token from TP, once.
 
     """
 
@@ -247,11 +247,11 @@ class MintedTokens:
         return True
 
     def username(self) -> str:
-        """Return the user name that logs in."""
+        """Return the user name of the login."""
         return self._login.username
 
     async def current(self) -> SecretStr:
-        """Return a token, minting one if there is none or it is about to expire.
+        """Return a token; mint one if there is none or it is about to expire.
 
         Raises:
             TpError: no token could be minted.
@@ -260,7 +260,7 @@ class MintedTokens:
         return self._usable() or await self._minted(refused=None)
 
     async def fresh(self) -> SecretStr:
-        """Return a token that does not expire within `RENEW_BEFORE_SECONDS`, or one that was minted just now.
+        """Return a token that does not expire within `RENEW_BEFORE_SECONDS`, or a new one.
 
         Raises:
             TpError: no token could be minted.
@@ -272,12 +272,12 @@ class MintedTokens:
         return await self._minted(refused=token)
 
     def drop(self, refused: SecretStr) -> None:
-        """Forget `refused`, unless it was replaced already."""
+        """Forget a rejected token, unless it was already replaced."""
         if self._token == refused:
             self._token = None
 
     async def renewed(self, refused: SecretStr) -> SecretStr:
-        """Return another token than `refused`, minting one unless somebody else already did.
+        """Return another token than `refused`; mint one unless another caller already did.
 
         Raises:
             TpError: no token could be minted.
@@ -293,29 +293,29 @@ class MintedTokens:
                 return token
             self._token = None
             if self._failure is not None and (self._failures > failures or self._pause_left(self._failure)):
-                raise self._told(self._failure)
+                raise self._with_pause(self._failure)
             try:
                 token = await self._mint()
             except TpError as error:
                 self._failure, self._failed_at = copy.copy(error), self._clock.now()
                 self._failures += 1
-                raise self._told(error) from error
+                raise self._with_pause(error) from error
             self._failure = None
             self._keep(token)
             return token
 
-    def _told(self, failure: TpError) -> TpError:
-        told = copy.copy(failure)
+    def _with_pause(self, failure: TpError) -> TpError:
+        error = copy.copy(failure)
         if seconds := self._pause_left(failure):
-            told.message += f" The login is tried again in {seconds} s, with the next call."
-        return told
+            error.message += f" The login is tried again in {seconds} s, with the next call."
+        return error
 
     def _pause_left(self, failure: TpError) -> int:
         if not isinstance(failure, TpNotAuthenticatedError):
             return 0
         pause = LOGIN_PAUSE_SECONDS if refuses_credentials(failure) else SHORT_LOGIN_PAUSE_SECONDS
         since = self._clock.now() - self._failed_at
-        # A clock that was set back must not make the pause longer.
+        # Setting the clock back must not extend the pause.
         return math.ceil(pause - since) if 0 <= since < pause else 0
 
     def _usable(self) -> SecretStr | None:

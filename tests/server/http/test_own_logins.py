@@ -224,7 +224,7 @@ async def test_one_principals_wrong_login_leaves_the_others_watches_alone(team: 
         ended = await hers.call("wait_for_watch", watch_id=started[1:11], max_wait_seconds=0)
         assert "Done" in ended or "passed" in ended
         stands = await his.call("list_watches")
-        assert "does not accept the user name and password" in await his.refused("list_labs")
+        assert "rejected the user name and password" in await his.refused("list_labs")
         assert re.search(r"w_\w{8}", stands)
         await team.keep("bob", "rival")
         await team.world.advance(600)

@@ -83,8 +83,8 @@ def test_long_silence_alone_ends_nothing(make_watch: MakeWatch) -> None:
     "failure",
     [
         TpForbiddenError("TP does not allow this user get_execution."),
-        TpRejectedError("TP takes no more requests for now.", status_code=429),
-        TpNotJsonError("TP's answer to get_execution is an HTML page where JSON was expected."),
+        TpRejectedError("TP accepts no more requests for now.", status_code=429),
+        TpNotJsonError("TP's answer to get_execution is an HTML page instead of JSON."),
     ],
 )
 def test_a_tp_that_answers_with_something_else_is_not_called_unreachable(

@@ -1,22 +1,21 @@
-"""What may be sent to TP: pure checks, run before anything is sent.
+"""Pure checks of everything that is sent to TP, before it is sent.
 
-TP pastes test ids, `argument` and `extra_pytest_options` as they are, joined by spaces, into two lines of a bash script
+TP pastes test ids, `argument` and `extra_pytest_options` unchanged, joined by spaces, into two lines of a bash script
 that runs as root on the testbed's controller:
 
     pytest <ids> <argument> --collect-only
     pytest <ids> <argument> --html=<report> --rack-file <rack> <extra_pytest_options>
 
-The caller is the only guard. So for every value that is accepted here, the argument vector which bash hands to pytest
-is the intended one; whatever these modules do not know how to carry is refused, with the reason and the right spelling.
+Only the caller can guard these lines. So for every accepted value, bash hands the intended argument vector to pytest;
+a value that these modules cannot carry safely is refused, with the reason and the correct spelling.
 
-    shell       splits a text as a POSIX shell would; refuses everything a shell would act on
-    options     the pytest options that are known, and those that can never be carried
-    values      what each kind of option may take
-    arguments   `argument` and `extra_pytest_options`: shell, options and values together
-    ids         test ids
-    restore     the `execute restore image scp ...` line of an upgrade
-    images      where its image may come from
-    names       testbeds, labs, build numbers, versions, execution ids, report paths
+    shell             splits a text like a POSIX shell; refuses everything that a shell would act on
+    pytest_options    known pytest options, and options that are never carried
+    pytest_arguments  `argument` and `extra_pytest_options`: words, options and their values
+    test_ids          test ids
+    restore_command   the `execute restore image scp ...` line of an upgrade, and the source of its image
+    names             testbeds, labs, build numbers, versions, execution ids, report paths
+    plain_text        printable text, which all other checks start with
 """
 
 from tp_mcp.api.guard.names import guard_build_number, guard_execution_id, guard_name, guard_report_path, guard_version

@@ -1,4 +1,4 @@
-"""Names and numbers: testbeds and labs, builds, versions, execution ids, report paths."""
+"""Checks of names and numbers: testbeds and labs, builds, versions, execution ids, report paths."""
 
 import re
 from urllib.parse import unquote
@@ -7,10 +7,10 @@ from tp_mcp.api.guard.plain_text import guard_text, shown
 from tp_mcp.errors import InvalidArgumentError, UnsafeArgumentError
 
 LONGEST_NAME = 200
-"""Characters of a testbed's or lab's name."""
+"""Limit of a testbed's or lab's name, in characters."""
 
 LONGEST_REPORT_PATH = 1_000
-"""Characters of a report's path."""
+"""Limit of a report's path, in characters."""
 
 LARGEST_EXECUTION_ID = 2**63 - 1
 
@@ -20,15 +20,15 @@ _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
 
 
 def guard_name(name: str, value: object) -> str:
-    """Return `value` if it can be the name of a testbed, which is also the name of its lab.
+    """Return `value` if it is a valid name of a testbed, which is also its lab's.
 
     Args:
         name: `testbed` or `lab`, for the error.
-        value: the name, such as `AT16_Combined_FSW`.
+        value: name, such as `AT16_Combined_FSW`.
 
     Raises:
-        InvalidArgumentError: no text, empty, too long, or with spaces around it.
-        UnsafeArgumentError: it has a slash, `..`, quotes or shell syntax.
+        InvalidArgumentError: not a string, empty, too long, or with spaces around it.
+        UnsafeArgumentError: it contains a slash, `..`, quotes or shell syntax.
 
     """
     text = guard_text(name, value, longest=LONGEST_NAME)
@@ -39,29 +39,29 @@ def guard_name(name: str, value: object) -> str:
         )
     if _ACTIVE.search(text) or ".." in text or text == "." or text.startswith("-"):
         raise UnsafeArgumentError(
-            f"{name} is {shown(text)}: a name has no slash, no '..', no leading dash, no quotes and no shell syntax.",
+            f"{name} is {shown(text)}: a name contains no slash, '..', leading dash, quotes or shell syntax.",
             remedy="list_labs has the names.",
         )
     return text
 
 
 def guard_build_number(value: object) -> str:
-    """Return `value` if it is a build number: a string of up to ten digits, whose leading zeros matter.
+    """Return `value` if it is a build number: a string of up to ten digits, with significant leading zeros.
 
     Raises:
-        InvalidArgumentError: it is a number instead of a string, or no digits.
+        InvalidArgumentError: it is a number instead of a string, or contains other characters.
 
     """
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**10:
         raise InvalidArgumentError(
-            f"build_number must be a string; the number {value} was given, and a leading zero may have been lost.",
-            remedy=f'Pass the build number as it is written in the build, in quotes: "{value}" or, with its zero, '
+            f"build_number must be a string; the number {value} was given, which may have lost a leading zero.",
+            remedy=f'Pass the build number exactly as the build shows it, in quotes: "{value}" or, with its zero, '
             f'"0{value}".',
         )
     if not isinstance(value, str) or not _BUILD_NUMBER.fullmatch(value):
         raise InvalidArgumentError(
             f"build_number is {shown(value)}; it must be a string of 1 to 10 digits.",
-            remedy='Right: "6957" or "0815".',
+            remedy='Examples: "6957" or "0815".',
         )
     return value
 
@@ -75,13 +75,14 @@ def guard_version(value: object) -> str:
     """
     if not isinstance(value, str) or not _VERSION.fullmatch(value):
         raise InvalidArgumentError(
-            f"version is {shown(value)}; it must be a string of three numbers joined by dots.", remedy='Right: "7.6.5".'
+            f"version is {shown(value)}; it must be a string of three numbers joined by dots.",
+            remedy='Example: "7.6.5".',
         )
     return value
 
 
 def guard_execution_id(value: object) -> int:
-    """Return `value` if it can be an execution's id: a whole number above zero.
+    """Return `value` if it is a valid execution id: a whole number above zero.
 
     Raises:
         InvalidArgumentError: it is not.
@@ -89,29 +90,30 @@ def guard_execution_id(value: object) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST_EXECUTION_ID:
         raise InvalidArgumentError(
-            f"exec_id is {shown(value)}; it must be a whole number above zero.", remedy="Right: 446."
+            f"exec_id is {shown(value)}; it must be a whole number above zero.", remedy="Example: 446."
         )
     return value
 
 
 def guard_report_path(value: object) -> str:
-    """Return the path of a report relative to TP's base URL, without a leading slash.
+    """Return a report's path relative to TP's base URL, without a leading slash.
 
     Raises:
-        InvalidArgumentError: no text, or empty: the run has no report yet.
-        UnsafeArgumentError: it leads anywhere but below the base URL.
+        InvalidArgumentError: not a string, or empty because the run has no report yet.
+        UnsafeArgumentError: the path leads outside the base URL.
 
     """
     text = guard_text("report_file_path", value, longest=LONGEST_REPORT_PATH)
     path = text.removeprefix("/")
     if not path:
         raise InvalidArgumentError(
-            "report_file_path is empty: this execution has no report.", remedy="A report exists once the run has ended."
+            "report_file_path is empty: this execution has no report.",
+            remedy="A report exists after the run has ended.",
         )
     segments = unquote(path).split("/")
     if "\\" in unquote(path) or any(each in ("", ".", "..") for each in segments) or re.match(r"[\w+.-]*:", path):
         raise UnsafeArgumentError(
             f"report_file_path is {shown(text)}: it must be a path below TP's base URL, without '..'.",
-            remedy="Pass report_file_path as TP gave it.",
+            remedy="Pass report_file_path as TP returned it.",
         )
     return path

@@ -1,30 +1,30 @@
-"""Checks of plain text that every other guard starts with."""
+"""Checks of plain text that all other checks start with."""
 
 from tp_mcp.errors import InvalidArgumentError, UnsafeArgumentError
 
 SHOWN_CHARACTERS = 80
-"""How much of a refused value an error repeats."""
+"""Limit of a refused value in an error, in characters."""
 
 
 def shown(value: object) -> str:
-    """Return `value` as an error may repeat it: quoted, control characters spelled out, at most 80 characters."""
+    """Return a value for an error: quoted, with control characters escaped, up to `SHOWN_CHARACTERS`."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):
-        # A number of more digits than Python prints, or lists within lists without end.
+        # A number with more digits than Python prints, or endlessly nested lists.
         text = f"a value of type {type(value).__name__} that is too big to show"
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}... ({len(text)} characters)"
 
 
 def guard_text(name: str, value: object, *, longest: int) -> str:
-    """Return `value` if it is a text of printable characters, at most `longest` of them.
+    """Return `value` if it is a string of printable characters within the limit.
 
-    Printable is Unicode's notion of it: no control character (tab, newline and NUL among them), no invisible or
-    direction-changing character, no space but the ASCII one, no half of a surrogate pair.
+    Printable in Unicode's sense: no control character (such as tab, newline or NUL), no invisible or direction-changing
+    character, no space except the ASCII one, no half of a surrogate pair.
 
     Raises:
-        InvalidArgumentError: it is no text, or too long.
-        UnsafeArgumentError: a character of it cannot be printed.
+        InvalidArgumentError: it is not a string, or too long.
+        UnsafeArgumentError: it contains an unprintable character.
 
     """
     if not isinstance(value, str):
@@ -37,6 +37,6 @@ def guard_text(name: str, value: object, *, longest: int) -> str:
         if not character.isprintable():
             raise UnsafeArgumentError(
                 f"{name} has the unprintable character U+{ord(character):04X} at position {position}: {shown(value)}.",
-                remedy="Leave it out: newlines, tabs, NULs and other invisible characters are never carried.",
+                remedy="Remove it: newlines, tabs, NULs and other invisible characters are never sent.",
             )
     return value

@@ -1,4 +1,4 @@
-"""`argument` and `extra_pytest_options`: raw pytest arguments, as a shell would split them, made safe to paste."""
+"""Checks of `argument` and `extra_pytest_options`: pytest arguments, split like a shell and quoted safely."""
 
 import difflib
 import re
@@ -13,17 +13,17 @@ from tp_mcp.api.guard.test_ids import check_id, check_path
 from tp_mcp.errors import ConfigurationError, InvalidArgumentError, UnsafeArgumentError
 
 DEEPEST_NESTING = 20
-"""How many parentheses may be open at once; pytest's own parser recurses."""
+"""Limit of nested parentheses; pytest's own parser is recursive."""
 
 _TOKEN = re.compile(r" *(?:(?P<bracket>[()])|(?P<name>[\w:+\-.\[\]\\/]+))")
-_EXAMPLE = "Write names joined by and, or, not and parentheses, as in 'radius and not (flaky or slow)'."
+_EXAMPLE = "Join names with and, or, not and parentheses, as in 'radius and not (flaky or slow)'."
 
 
 def check_expression(name: str, option: str, text: str) -> None:
-    """Check that `text` is an expression of pytest's `-k` and `-m`; the empty one selects everything.
+    """Check that a text is an expression of pytest's `-k` and `-m`; an empty one selects everything.
 
     Raises:
-        InvalidArgumentError: pytest would not understand it, or it has a call such as `device(serial=1)`.
+        InvalidArgumentError: pytest would reject it, or it contains a call such as `device(serial=1)`.
 
     """
     depth = 0
@@ -55,21 +55,21 @@ def _words(name: str, option: str, text: str) -> Iterator[str]:
 
 def _wrong(name: str, option: str, text: str, reason: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        f"{name}: {option} {shown(text)} is no expression that pytest understands: {reason}.", remedy=_EXAMPLE
+        f"{name}: {option} {shown(text)} is not a valid pytest expression: {reason}.", remedy=_EXAMPLE
     )
 
 
 _SHAPES: dict[Takes, tuple[re.Pattern[str], str]] = {
-    Takes.WHOLE_NUMBER: (re.compile(r"[0-9]{1,9}"), "a whole number, as 3"),
-    Takes.NUMBER: (re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?"), "a number, as 30 or 0.5"),
+    Takes.WHOLE_NUMBER: (re.compile(r"[0-9]{1,9}"), "a whole number, such as 3"),
+    Takes.NUMBER: (re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?"), "a number, such as 30 or 0.5"),
     Takes.WORKERS: (re.compile(r"[0-9]{1,9}|auto|logical"), "a whole number, auto or logical"),
-    Takes.LEVEL: (re.compile(r"[A-Za-z]{1,20}|[0-9]{1,3}"), "a log level, as DEBUG or 10"),
-    Takes.NAME: (re.compile(r"[A-Za-z0-9_.-]{1,200}"), "a name or a number of letters, digits, '_', '.' and '-'"),
+    Takes.LEVEL: (re.compile(r"[A-Za-z]{1,20}|[0-9]{1,3}"), "a log level, such as DEBUG or 10"),
+    Takes.NAME: (re.compile(r"[A-Za-z0-9_.-]{1,200}"), "a name or number of letters, digits, '_', '.' and '-'"),
 }
 
 
 def _check_pattern(what: str, value: str) -> str:
-    # pytest expands these characters itself, and only where they stand: without them a path has to be left.
+    # pytest itself expands these characters, each within its segment: without them a valid path must remain.
     return check_path(what, re.sub(r"[*?\[\]!]", "x", value))
 
 
@@ -81,32 +81,32 @@ _PATHS: dict[Takes, Callable[[str, str], str]] = {
 
 
 def check_value(name: str, option: Option, spelling: str, value: str) -> None:
-    """Check that `value` is one that `option` may take.
+    """Check the value of an option.
 
     Args:
-        name: the argument, `argument` or `extra_pytest_options`, for the error.
-        option: the option's row of the table.
-        spelling: the option as it was written.
-        value: its value, unquoted.
+        name: `argument` or `extra_pytest_options`, for the error.
+        option: row of the option table.
+        spelling: option as written.
+        value: unquoted value.
 
     Raises:
-        InvalidArgumentError: it is not; the error says what is.
-        UnsafeArgumentError: it is a path that leaves the tests root.
+        InvalidArgumentError: the option does not take this value; the error names valid ones.
+        UnsafeArgumentError: the value is a path outside the tests root.
 
     """
     what = f"{name}: the value of {spelling}"
     if option.takes in _SHAPES:
         pattern, words = _SHAPES[option.takes]
         if not pattern.fullmatch(value):
-            raise InvalidArgumentError(f"{what} is {shown(value)}.", remedy=f"Give {words}.")
+            raise InvalidArgumentError(f"{what} is {shown(value)}.", remedy=f"Pass {words}.")
         if option.most is not None and value[0].isdigit() and float(value) > option.most:
             glue = "=" if spelling.startswith("--") else " "
             raise InvalidArgumentError(
-                f"{what} is {shown(value)}; at most {option.most:,} is carried.",
+                f"{what} is {shown(value)}; the limit is {option.most:,}.",
                 remedy=f"Write {spelling}{glue}{option.most}, or less.",
             )
     elif option.takes is Takes.CHOICE:
-        # Report characters are a set: `-r` takes several of its letters at once.
+        # Report characters are a set: `-r` takes several letters at once.
         given = tuple(value) if "-r" in option.names else (value,)
         if not given or any(each not in option.choices for each in given):
             raise InvalidArgumentError(f"{what} is {shown(value)}.", remedy=f"Allowed: {', '.join(option.choices)}.")
@@ -121,18 +121,18 @@ def check_value(name: str, option: Option, spelling: str, value: str) -> None:
 
 
 LONGEST_ARGUMENTS = 4_000
-"""Characters of `argument` or of `extra_pytest_options`."""
+"""Limit of `argument` and of `extra_pytest_options`, in characters."""
 
 _ALLOWABLE = re.compile(r"--[A-Za-z][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class PytestArguments:
-    """Pytest arguments that passed the guard.
+    """Checked pytest arguments.
 
     Attributes:
-        carried: the spelling that is sent: bash makes exactly `argv` of it.
-        argv: the arguments that pytest gets.
+        carried: spelling that is sent; bash turns it into exactly `argv`.
+        argv: arguments that pytest receives.
 
     """
 
@@ -141,26 +141,27 @@ class PytestArguments:
 
     @property
     def only_collects(self) -> bool:
-        """Whether `--collect-only` is among them: such a run lists tests and runs none."""
+        """True if `--collect-only` is among them: such a run only lists tests."""
         return any(each in ("--collect-only", "--co") for each in self.argv)
 
 
 def guard_pytest_arguments(
     name: str, value: object, *, extra_allowed_options: frozenset[str] = frozenset()
 ) -> PytestArguments:
-    """Return the arguments in `value` as they are carried and as pytest gets them.
+    """Check pytest arguments and quote them for the shell.
 
     Args:
-        name: `argument` or `extra_pytest_options`, for the errors.
-        value: the text, as one would write it after `pytest` in a shell: `-k 'radius and not flaky' -x --tb=short`.
-        extra_allowed_options: long options that an operator allows beyond the known ones, written `--name` in the text,
-            or `--name=value`.
+        name: `argument` or `extra_pytest_options`, for errors.
+        value: text after `pytest` on a shell's command line: `-k 'radius and not flaky' -x --tb=short`.
+        extra_allowed_options: long options that an operator allows besides the known ones, used as `--name` or
+            `--name=value`.
 
     Raises:
-        InvalidArgumentError: an unknown option, a missing or wrong value, a positional argument, or too long a text.
+        InvalidArgumentError: an unknown option, a missing or wrong value, a positional argument, or a text beyond the
+            limit.
         UnsafeArgumentError: shell syntax, an unbalanced quote, a control character, an option that loads, writes or
             runs something else, or a word that starts with `@`.
-        ConfigurationError: `extra_allowed_options` has something that cannot be allowed.
+        ConfigurationError: `extra_allowed_options` contains an option that cannot be allowed.
 
     """
     _check_allowed(extra_allowed_options)
@@ -172,7 +173,7 @@ def guard_pytest_arguments(
         quietness += _check_word(name, word, remaining, extra_allowed_options)
     if quietness > 1:
         raise InvalidArgumentError(
-            f"{name} quietens pytest {quietness} times, which hides the summary line that TP counts the results from.",
+            f"{name} quietens pytest {quietness} times, which hides the summary line with TP's counts.",
             remedy="Use -q once.",
         )
     return PytestArguments(carried=" ".join(map(shlex.quote, words)), argv=words)
@@ -182,14 +183,15 @@ def _check_allowed(options: frozenset[str]) -> None:
     for option in sorted(options):
         if not _ALLOWABLE.fullmatch(option):
             raise ConfigurationError(
-                f"{shown(option)} cannot be allowed as a pytest option.", remedy="Name long options, as '--rack-slot'."
+                f"{shown(option)} cannot be allowed as a pytest option.",
+                remedy="Use long options, such as '--rack-slot'.",
             )
         if option in FORBIDDEN:
             raise ConfigurationError(f"The pytest option {option} cannot be allowed: {FORBIDDEN[option]}.")
 
 
 def _check_word(name: str, word: str, remaining: Iterator[str], allowed: frozenset[str]) -> int:
-    """Check one word and, where it takes one, the value that follows; return by how much it quietens pytest."""
+    """Check a word and the value that may follow it; return by how many levels it quietens pytest."""
     _check_not_a_file(name, word)
     if word.startswith("--") and word != "--":
         _check_long(name, word, remaining, allowed)
@@ -197,8 +199,8 @@ def _check_word(name: str, word: str, remaining: Iterator[str], allowed: frozens
     if word.startswith("-") and word not in ("-", "--"):
         return _check_cluster(name, word, remaining)
     raise InvalidArgumentError(
-        f"{name} has {shown(word)}, which is neither an option nor the value of one.",
-        remedy="Put test ids into testcase. A value with spaces needs quotes, as in -k 'radius and not flaky'.",
+        f"{name} contains {shown(word)}, which is neither an option nor the value of one.",
+        remedy="Pass test ids in testcase. Quote a value with spaces, as in -k 'radius and not flaky'.",
     )
 
 
@@ -215,7 +217,7 @@ def _check_long(name: str, word: str, remaining: Iterator[str], allowed: frozens
 
 
 def _check_cluster(name: str, word: str, remaining: Iterator[str]) -> int:
-    """Check `-x`, `-xvs`, `-kname`, `-k=name`: short options, of which the last may take a value."""
+    """Check short options such as `-x`, `-xvs`, `-kname` or `-k=name`; the last one may take a value."""
     quietness = 0
     for position in range(1, len(word)):
         spelling = f"-{word[position]}"
@@ -233,12 +235,12 @@ def _next(name: str, spelling: str, remaining: Iterator[str]) -> str:
     value = next(remaining, None)
     if value is None:
         raise InvalidArgumentError(
-            f"{name}: {spelling} needs a value and would take the framework's next argument for it.",
+            f"{name}: {spelling} needs a value, otherwise it would consume the framework's next argument.",
             remedy=f"Write the value after {spelling}.",
         )
     if value.startswith("-"):
         raise InvalidArgumentError(
-            f"{name}: {spelling} is followed by {shown(value)}, which pytest takes for an option.",
+            f"{name}: {spelling} is followed by {shown(value)}, which pytest would read as an option.",
             remedy=f"Write the value of {spelling} right after it.",
         )
     _check_not_a_file(name, value)
@@ -248,7 +250,7 @@ def _next(name: str, spelling: str, remaining: Iterator[str]) -> str:
 def _check_not_a_file(name: str, word: str) -> None:
     if word.startswith("@"):
         raise UnsafeArgumentError(
-            f"{name} has {shown(word)}: pytest reads arguments from a file where a word starts with '@'.",
+            f"{name} contains {shown(word)}: pytest reads arguments from a file if a word starts with '@'.",
             remedy="Write the arguments themselves.",
         )
 
@@ -258,11 +260,11 @@ def _known(name: str, spelling: str) -> Option:
         return KNOWN[spelling]
     if spelling in FORBIDDEN:
         raise UnsafeArgumentError(
-            f"{name} has {spelling}, which is never carried: {FORBIDDEN[spelling]}.", remedy=f"Leave {spelling} out."
+            f"{name} contains {spelling}, which is never sent: {FORBIDDEN[spelling]}.", remedy=f"Remove {spelling}."
         )
     near = difflib.get_close_matches(spelling, KNOWN, n=1)
     raise InvalidArgumentError(
-        f"{name} has the option {shown(spelling)}, which is not known here.",
+        f"{name} contains the unknown option {shown(spelling)}.",
         remedy=(f"Did you mean {near[0]}? " if near else "")
-        + "An operator of this server can allow more long options, written --name or --name=value.",
+        + "The operator of this server can allow more long options, used as --name or --name=value.",
     )

@@ -1,14 +1,14 @@
-"""The pytest options that are known: which take a value, of which kind, and which can never be carried.
+"""Known pytest options with the kinds of their values, and options that are never carried.
 
-Sources: `pytest --help` of pytest 9.2 with pytest-html, pytest-xdist, pytest-timeout, and the documentation of
-pytest-rerunfailures (`--reruns` and what goes with it) and pytest-repeat (`--count`).
+Sources: `pytest --help` of pytest 9.2 with pytest-html, pytest-xdist and pytest-timeout, and the documentation of
+pytest-rerunfailures (`--reruns` and related options) and pytest-repeat (`--count`).
 """
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 WORKERS_MOST = 64
-"""Most pytest processes on the controller at once."""
+"""Limit of parallel pytest processes on the controller."""
 
 VERBOSITY_MOST = 10
 FAILURES_MOST = 10_000
@@ -21,7 +21,7 @@ SESSION_MOST_SECONDS = 604_800
 
 
 class Takes(Enum):
-    """The kind of value that an option takes."""
+    """Kind of an option's value."""
 
     NOTHING = auto()
     WHOLE_NUMBER = auto()
@@ -33,7 +33,7 @@ class Takes(Enum):
     """A log level: a name or a number."""
     NAME = auto()
     EXPRESSION = auto()
-    """pytest's `-k` and `-m` language: names, `and`, `or`, `not`, parentheses."""
+    """An expression of `-k` and `-m`: names, `and`, `or`, `not`, parentheses."""
     PATH = auto()
     """A file or directory below the tests root."""
     PATTERN = auto()
@@ -45,13 +45,13 @@ class Takes(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One pytest option.
+    """A pytest option.
 
     Attributes:
-        names: every spelling, as `-x` or `--exitfirst`.
-        takes: the kind of its value.
-        choices: the values allowed, where `takes` is CHOICE.
-        most: the greatest number allowed, where `takes` is WHOLE_NUMBER, NUMBER or WORKERS.
+        names: all spellings, such as `-x` and `--exitfirst`.
+        takes: kind of its value.
+        choices: allowed values, for CHOICE.
+        most: greatest allowed number, for WHOLE_NUMBER, NUMBER and WORKERS.
 
     """
 
@@ -127,13 +127,13 @@ _KNOWN = (
 )
 
 KNOWN: dict[str, Option] = {name: option for option in _KNOWN for name in option.names}
-"""Every known spelling and its option."""
+"""All known spellings with their options."""
 
 _LOADS = "it makes pytest load or run something other than the tests"
 _CONFIGURES = "it changes the configuration that TP's framework relies on"
 _WRITES = "it makes pytest write or delete files on the controller"
 _FRAMEWORK = "TP's framework sets it itself"
-_WAITS = "it waits for somebody at the controller's keyboard"
+_WAITS = "it waits for input at the controller's keyboard"
 _NO_TEST = "it prints something and ends without running a test"
 _SENDS = "it sends results to another machine"
 
@@ -190,4 +190,4 @@ FORBIDDEN: dict[str, str] = {
     "--markers": _NO_TEST,
     "--cache-show": _NO_TEST,
 }
-"""Options that are refused whatever an operator allows, each with the reason."""
+"""Options that no operator can allow, with the reasons."""

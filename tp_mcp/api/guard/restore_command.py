@@ -1,6 +1,6 @@
-"""The command of an upgrade with `mode: command`: exactly one `execute restore image scp` line.
+"""Check of an upgrade's command: exactly one `execute restore image scp` line.
 
-The line goes to the command line of an appliance. Each part has its own character set:
+An appliance executes the line. Each part has its own character set:
 
     path      absolute: letters, digits and `_ . + = , @ % : -`, segments joined by single slashes, no `..`
     host      a name of letters, digits and dashes joined by dots, an IPv4 or an IPv6 address
@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from tp_mcp.errors import InvalidArgumentError, UnsafeArgumentError
 
 LONGEST_COMMAND = 1_000
-"""Characters of the whole line."""
+"""Limit of the line, in characters."""
 
 LONGEST_HOST = 253
-"""Characters of a host's name, the limit of the domain name system."""
+"""Limit of a host name, in characters, as in the DNS."""
 
 _WORDS = ("execute", "restore", "image", "scp")
 _SEGMENT = re.compile(r"[A-Za-z0-9_.+=,@%:-]+")
@@ -28,18 +28,18 @@ _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 _PASSWORD = re.compile(r"[A-Za-z0-9!%+,./:=@^_][A-Za-z0-9!%+,./:=@^_#-]{0,127}")
 _SHAPE = "execute restore image scp <path> <host> <user> <password>"
-_REMEDY = f"Pass one line, as the build job prints it: {_SHAPE}"
+_REMEDY = f"Pass one line, as printed by the build job: {_SHAPE}"
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreCommand:
-    """An `execute restore image scp` line, taken apart.
+    """A parsed `execute restore image scp` line.
 
     Attributes:
         path: absolute path of the image on `host`.
-        host: the server that has the image.
-        user: the login there.
-        password: its password; in no representation of this object.
+        host: server with the image.
+        user: user name on `host`.
+        password: password on `host`; never part of this object's representation.
 
     """
 
@@ -49,7 +49,7 @@ class RestoreCommand:
     password: SecretStr
 
     def line(self) -> str:
-        """Return the whole line with its password, to be sent and never to be shown."""
+        """Return the line with its password, to be sent but never shown."""
         return f"{' '.join(_WORDS)} {self.path} {self.host} {self.user} {self.password.get_secret_value()}"
 
     def __str__(self) -> str:
@@ -57,24 +57,24 @@ class RestoreCommand:
 
 
 def guard_restore_command(command: object) -> RestoreCommand:
-    """Return the parts of `command`.
+    """Parse and check a command.
 
-    Errors never repeat the line, as it holds a password.
+    Errors never repeat the line, because it contains a password.
 
     Raises:
-        InvalidArgumentError: no text, too long, or not the eight words of such a line.
-        UnsafeArgumentError: a control character, more than one line, or a part with a character outside its set.
+        InvalidArgumentError: not a string, too long, or not the eight words of such a line.
+        UnsafeArgumentError: a control character, more than one line, or a part with a forbidden character.
 
     """
     if not isinstance(command, str) or not command.strip():
-        raise InvalidArgumentError("command must be a line of text; none was given.", remedy=_REMEDY)
+        raise InvalidArgumentError("command must be a line of text, which is missing.", remedy=_REMEDY)
     if len(command) > LONGEST_COMMAND:
         raise InvalidArgumentError(
             f"command is {len(command)} characters long; at most {LONGEST_COMMAND} are allowed.", remedy=_REMEDY
         )
     if not command.isprintable():
         raise UnsafeArgumentError(
-            "command has a newline or another control or invisible character: exactly one line is carried.",
+            "command contains a newline or another control or invisible character: only a single line is sent.",
             remedy=_REMEDY,
         )
     words = command.split()
@@ -82,7 +82,7 @@ def guard_restore_command(command: object) -> RestoreCommand:
         raise InvalidArgumentError("command does not start with 'execute restore image scp'.", remedy=_REMEDY)
     if len(words) != 8:
         raise InvalidArgumentError(
-            f"command has {len(words)} words; there must be exactly 8, and none of them in quotes.", remedy=_REMEDY
+            f"command has {len(words)} words; it must have exactly 8, without quotes.", remedy=_REMEDY
         )
     path, host, user, password = words[4:]
     if not _is_path(path):
@@ -109,43 +109,41 @@ def _is_host(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        # A name whose last label is a number is a misspelt IPv4 address, never a host.
+        # A name with a numeric last label is a misspelt IPv4 address, never a host.
         labels = host.split(".")
         return len(host) <= LONGEST_HOST and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
     return "%" not in host
 
 
 def _bad_part(part: str, allowed: str) -> UnsafeArgumentError:
-    return UnsafeArgumentError(
-        f"The {part} in command has a character that is not carried.", remedy=f"Allowed: {allowed}."
-    )
+    return UnsafeArgumentError(f"The {part} in command contains a forbidden character.", remedy=f"Allowed: {allowed}.")
 
 
 def guard_image(command: RestoreCommand, *, hosts: tuple[str, ...], paths: tuple[str, ...]) -> None:
-    """Check that a command loads its image from where the operator allows.
+    """Check that a command loads its image from an allowed source.
 
     Args:
-        command: what is to be sent to an appliance.
-        hosts: names or addresses of hosts, compared as they are written but for case.
-        paths: directories on them; one allows everything below it. With none, every directory is allowed.
+        command: command for an appliance.
+        hosts: allowed host names or addresses, compared as text without regard to case.
+        paths: allowed directories on these hosts, including everything below them; empty to allow all.
 
     Raises:
-        UnsafeArgumentError: it does not; says what would be, or how it is configured.
+        UnsafeArgumentError: the source is not allowed; the error names allowed ones, or the setting.
 
     """
     if not hosts:
         raise UnsafeArgumentError(
-            'mode "command" is not allowed through this server: it is not configured which hosts images come from.',
-            remedy="Use mode build or ga. Whoever runs the server can name hosts in TP_MCP_IMAGE_HOSTS, and "
+            'mode "command" is not allowed through this server: no image hosts are configured.',
+            remedy="Use mode build or ga. The operator of this server can set hosts in TP_MCP_IMAGE_HOSTS, and "
             "directories on them in TP_MCP_IMAGE_PATHS.",
         )
     if command.host.casefold() not in {host.casefold() for host in hosts}:
         raise UnsafeArgumentError(
-            f"command loads its image from {command.host}, which is not among the hosts allowed here.",
+            f"command loads its image from {command.host}, which is not an allowed host.",
             remedy=f"Allowed: {', '.join(hosts)} (TP_MCP_IMAGE_HOSTS).",
         )
     if paths and not any(command.path.startswith(f"{path.rstrip('/')}/") for path in paths):
         raise UnsafeArgumentError(
-            f"command loads {command.path}, which is not in a directory allowed here.",
+            f"command loads {command.path}, which is not in an allowed directory.",
             remedy=f"Allowed: {', '.join(paths)} (TP_MCP_IMAGE_PATHS).",
         )

@@ -1,4 +1,4 @@
-"""Splits a text into words as a POSIX shell would, and refuses everything a shell would act on."""
+"""Splits a text into words like a POSIX shell, and refuses everything that a shell would act on."""
 
 import re
 
@@ -6,25 +6,24 @@ from tp_mcp.api.guard.plain_text import shown
 from tp_mcp.errors import UnsafeArgumentError
 
 PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./^-]")
-"""The characters that stand for themselves outside quotes, wherever they are in a word after the command's name."""
+"""Characters without a special meaning outside quotes, anywhere in a word after the command's name."""
 
 ESCAPABLE_IN_DOUBLE_QUOTES = '$`"\\'
-"""What a backslash takes its meaning from between double quotes; before anything else it stands for itself."""
+"""Characters that a backslash escapes inside double quotes; before others it is literal."""
 
 
 def split(name: str, text: str) -> tuple[str, ...]:
-    """Return the words a POSIX shell makes of `text`.
+    """Return the words that a POSIX shell makes of a text.
 
-    Single quotes, double quotes and backslashes are understood. Nothing is expanded: what a shell would expand or act
-    on is refused.
+    Single quotes, double quotes and backslashes are supported. Nothing is expanded: text that a shell would expand or
+    act on is refused.
 
     Args:
-        name: the argument's name, for the error.
+        name: name of the argument, for the error.
         text: printable text.
 
     Raises:
-        UnsafeArgumentError: a character that a shell acts on stands outside quotes, a `$` or a backtick stands between
-            double quotes, or a quote is not closed.
+        UnsafeArgumentError: a special character outside quotes, a `$` or a backtick in double quotes, or an open quote.
 
     """
     words: list[str] = []
@@ -49,7 +48,7 @@ def split(name: str, text: str) -> tuple[str, ...]:
             piece, position = character, position + 1
         else:
             raise UnsafeArgumentError(
-                f"{name} has {character!r} outside quotes at position {position}, where a shell could act on it: "
+                f"{name} contains {character!r} outside quotes at position {position}, where a shell could act on it: "
                 f"{shown(text)}.",
                 remedy="Put the value in single quotes, as in -k 'radius and not flaky'.",
             )
@@ -75,7 +74,7 @@ def _double_quoted(name: str, text: str, start: int) -> tuple[str, int]:
             return "".join(piece), position + 1
         if character in "$`":
             raise UnsafeArgumentError(
-                f"{name} has {character!r} between double quotes at position {position}, where a shell expands it: "
+                f"{name} contains {character!r} in double quotes at position {position}, where a shell expands it: "
                 f"{shown(text)}.",
                 remedy="Use single quotes instead of double quotes.",
             )
@@ -90,8 +89,8 @@ def _double_quoted(name: str, text: str, start: int) -> tuple[str, int]:
 def _escaped(name: str, text: str, start: int) -> tuple[str, int]:
     if start + 1 == len(text):
         raise UnsafeArgumentError(
-            f"{name} ends in a backslash, which would act on what follows it: {shown(text)}.",
-            remedy="Leave the backslash out, or put it in single quotes.",
+            f"{name} ends in a backslash, which would escape the following text: {shown(text)}.",
+            remedy="Remove the backslash, or put it in single quotes.",
         )
     return text[start + 1], start + 2
 

@@ -1,8 +1,8 @@
-"""Test ids: literal names of files, directories and tests below the tests root.
+"""Checks of test ids: literal names of files, directories and tests below the tests root.
 
-An id is not shell text: `file.py::test[a b]` means a parameter with a space in it, and is carried with quotes. TP puts
-the tests root before each id, so the leading slash goes, and only the parts that need quotes get them: a needlessly
-quoted id may not be found.
+An id is not shell text: `file.py::test[a b]` has a parameter with a space and is sent with quotes. TP prefixes each id
+with the tests root, so the leading slash is removed, and only the parts that need quotes get them: a needlessly quoted
+id may not be found.
 """
 
 import re
@@ -13,37 +13,37 @@ from tp_mcp.api.guard.plain_text import guard_text, shown
 from tp_mcp.errors import InvalidArgumentError, UnsafeArgumentError
 
 MOST_TEST_IDS = 500
-"""How many ids one run may name."""
+"""Limit of the ids of one run."""
 
 LONGEST_TEST_ID = 1_000
-"""Characters of one id."""
+"""Limit of an id, in characters."""
 
 MOST_TEST_ID_CHARACTERS = 60_000
-"""Characters of all ids of one run; well below what a Linux command line holds."""
+"""Limit of all ids of one run together, in characters; well below the limit of a Linux command line."""
 
 _SEGMENT = re.compile(r"[\w.+=,@%-](?:[\w.+=,@% -]*[\w.+=,@%-])?")
-_EXAMPLES = "Right: 'Tests_CLI', 'Tests_CLI/test_cli.py', 'Tests_CLI/test_cli.py::TestLogin::test_ssh[admin user]'."
+_EXAMPLES = "Examples: 'Tests_CLI', 'Tests_CLI/test_cli.py', 'Tests_CLI/test_cli.py::TestLogin::test_ssh[admin user]'."
 _SYSTEM_DIRECTORIES = frozenset(
     {"bin", "boot", "dev", "etc", "home", "opt", "proc", "root", "sbin", "tmp", "usr", "var"}
 )
 
 
 def guard_test_ids(values: object) -> tuple[str, ...]:
-    """Return the ids of `testcase` as they are carried: relative to the tests root, quoted where a shell needs it.
+    """Return the ids of `testcase` as they are sent: relative to the tests root, quoted for the shell if necessary.
 
     Args:
-        values: a list of ids such as `Tests_CLI/test_cli.py::TestLogin::test_ssh`; a leading slash is optional.
+        values: list of ids such as `Tests_CLI/test_cli.py::TestLogin::test_ssh`; a leading slash is optional.
 
     Raises:
-        InvalidArgumentError: no list, an empty list, too many ids, or an id of the wrong shape.
-        UnsafeArgumentError: an id that is an option or a file of arguments in disguise, or leaves the tests root.
+        InvalidArgumentError: not a list, an empty list, too many ids, or a malformed id.
+        UnsafeArgumentError: an id outside the tests root, or one that pytest reads as an option or a file name.
 
     """
     return tuple(_carried(each) for each in intended_ids(values))
 
 
 def intended_ids(values: object) -> tuple[str, ...]:
-    """Return the ids of `testcase` as pytest shall get them, below the tests root and without quotes.
+    """Return the ids of `testcase` as pytest receives them, below the tests root and without quotes.
 
     Raises:
         InvalidArgumentError: as `guard_test_ids`.
@@ -57,18 +57,18 @@ def intended_ids(values: object) -> tuple[str, ...]:
     if not values:
         raise InvalidArgumentError(
             "testcase is empty: there is nothing to run.",
-            remedy=f"Name at least one file, directory or test. {_EXAMPLES}",
+            remedy=f"Pass at least one file, directory or test. {_EXAMPLES}",
         )
     if len(values) > MOST_TEST_IDS:
         raise InvalidArgumentError(
             f"testcase has {len(values)} ids; at most {MOST_TEST_IDS} are allowed.",
-            remedy="Name directories or files instead of single tests, and narrow them with -k.",
+            remedy="Pass directories or files instead of single tests, and select with -k.",
         )
     ids = tuple(check_id(f"testcase[{index}]", value) for index, value in enumerate(values))
     if (characters := sum(map(len, ids))) > MOST_TEST_ID_CHARACTERS:
         raise InvalidArgumentError(
-            f"testcase has {characters} characters in all; at most {MOST_TEST_ID_CHARACTERS} are allowed.",
-            remedy="Name directories or files instead of single tests, and narrow them with -k.",
+            f"testcase has {characters} characters in total; at most {MOST_TEST_ID_CHARACTERS} are allowed.",
+            remedy="Pass directories or files instead of single tests, and select with -k.",
         )
     return ids
 
@@ -77,8 +77,8 @@ def check_id(name: str, value: object) -> str:
     """Return `value` without its leading slash if it is an id: a path, or a `.py` file and names joined by `::`.
 
     Raises:
-        InvalidArgumentError: it is none.
-        UnsafeArgumentError: it is something else in disguise.
+        InvalidArgumentError: it is malformed.
+        UnsafeArgumentError: a shell or pytest could misinterpret it.
 
     """
     text = guard_text(name, value, longest=LONGEST_TEST_ID)
@@ -93,16 +93,16 @@ def check_id(name: str, value: object) -> str:
         return path
     if not path.endswith(".py"):
         raise InvalidArgumentError(
-            f"{name} is {shown(text)}: what stands before '::' must be a .py file.", remedy=_EXAMPLES
+            f"{name} is {shown(text)}: the part before '::' must be a .py file.", remedy=_EXAMPLES
         )
     if not all(part.isidentifier() for part in parts):
         raise InvalidArgumentError(
-            f"{name} is {shown(text)}: what follows '::' must be names of classes and tests, without quotes.",
+            f"{name} is {shown(text)}: the parts after '::' must be names of classes and tests, without quotes.",
             remedy=_EXAMPLES,
         )
     if bracket and not parameters.endswith("]"):
         raise InvalidArgumentError(
-            f"{name} is {shown(text)}: the '[' of its parameters is not closed at the end.", remedy=_EXAMPLES
+            f"{name} is {shown(text)}: the '[' of its parameters must be closed at the end.", remedy=_EXAMPLES
         )
     return "::".join((path, *parts)) + bracket + parameters
 
@@ -110,27 +110,27 @@ def check_id(name: str, value: object) -> str:
 def check_path(name: str, value: str) -> str:
     """Return `value` without its leading and trailing slash if it is a path below the tests root.
 
-    Segments have letters, digits, `_ . + = , @ % -` and inner spaces.
+    Segments consist of letters, digits, `_ . + = , @ % -` and inner spaces.
 
     Raises:
         InvalidArgumentError: it is empty, or starts with `tests/`.
-        UnsafeArgumentError: it is an option, a file of arguments, a path outside the tests root, or has a character
-            that a shell could act on.
+        UnsafeArgumentError: it is an option, a file of arguments, or a path outside the tests root, or contains a
+            character that a shell could act on.
 
     """
     text = guard_text(name, value, longest=LONGEST_TEST_ID)
     path = text.removeprefix("/").removesuffix("/")
     if not path:
-        raise InvalidArgumentError(f"{name} is {shown(text)}: it names nothing.", remedy=_EXAMPLES)
+        raise InvalidArgumentError(f"{name} is {shown(text)}: the path is empty.", remedy=_EXAMPLES)
     segments = path.split("/")
     if path.startswith("-"):
         raise UnsafeArgumentError(
-            f"{name} is {shown(text)}: pytest takes what starts with '-' for an option.",
-            remedy="Options belong into argument.",
+            f"{name} is {shown(text)}: pytest reads a word that starts with '-' as an option.",
+            remedy="Pass options in argument.",
         )
     if path.startswith("@"):
         raise UnsafeArgumentError(
-            f"{name} is {shown(text)}: pytest reads arguments from a file where something starts with '@'.",
+            f"{name} is {shown(text)}: pytest reads arguments from a file if a word starts with '@'.",
             remedy=_EXAMPLES,
         )
     if any(segment in ("", ".", "..") for segment in segments):
@@ -145,18 +145,18 @@ def check_path(name: str, value: str) -> str:
         )
     if segments[0] == "tests":
         raise InvalidArgumentError(
-            f"{name} is {shown(text)}: paths are relative to the tests root, so 'tests/' does not belong there.",
+            f"{name} is {shown(text)}: paths are relative to the tests root, so omit 'tests/'.",
             remedy=f"Write {shown('/'.join(segments[1:]))}." if segments[1:] else _EXAMPLES,
         )
     if "\\" in path:
         raise UnsafeArgumentError(
-            f"{name} is {shown(text)}: a backslash does not separate directories here.",
+            f"{name} is {shown(text)}: use '/' instead of a backslash between directories.",
             remedy=f"Write {shown(path.replace(chr(92), '/'))}.",
         )
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
         raise UnsafeArgumentError(
-            f"{name} is {shown(text)}: a path has letters, digits, '_', '.', '+', '=', ',', '@', '%', '-' and spaces "
-            "inside a name; quotes, patterns and shell syntax are not carried.",
+            f"{name} is {shown(text)}: a path may contain letters, digits, '_', '.', '+', '=', ',', '@', '%', '-' and "
+            "inner spaces; quotes, patterns and shell syntax are not allowed.",
             remedy=_EXAMPLES,
         )
     return path
