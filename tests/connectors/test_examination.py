@@ -31,10 +31,10 @@ def test_what_is_allowed_in_a_request_and_probably_not_meant_warns(small: dict[s
     tool["parameters"]["instance"] = {"type": "string"}
     tool["request"] |= {"url": "https://{args.ride}.lift.example/", "body": {"shaft": "{args.shaft}"}}
     assert warnings_of(small) == {
-        "tools.get_lift.request.url: an argument chooses the host; tp-mcp runs no such request",
+        "tools.get_lift.request.url: an argument chooses the host; tp-mcp does not send such a request",
         "tools.get_lift.request.method: GET has a body, which many servers ignore",
-        "tools.get_lift.parameters.building: is used nowhere in the request",
-        "tools.get_lift.parameters.shaft.url_encoding: only counts for what is put in the url",
+        "tools.get_lift.parameters.building: is not used in the request",
+        "tools.get_lift.parameters.shaft.url_encoding: only affects parameters in the url",
     }
 
 
@@ -42,10 +42,10 @@ def test_the_settings_of_instances_are_named_as_if_they_stood_alone(small: dict[
     small["settings"] = {"instances": INSTANCES}
     small["tools"]["start_lift"]["async"]["on_done"]["message"] = "{settings.base_url} {settings.token}"
     assert problems_of(small) == {
-        "settings.instances.fields.zone: type select needs options to choose from",
+        "settings.instances.fields.zone: type select needs options",
         (
-            "tools.start_lift.async.on_done.message: {settings.token} is a secret, and a message or a chained call "
-            "would show it"
+            "tools.start_lift.async.on_done.message: {settings.token} is a secret, which a message or a chained call "
+            "would reveal"
         ),
     }
 
@@ -55,9 +55,9 @@ def test_a_tool_of_another_protocol_is_left_out_with_a_warning(small: dict[str, 
     examination = examine(yaml.safe_dump(small))
     assert examination.manifest is not None
     assert set(examination.manifest.tools) == {"start_lift", "get_lift"}
-    assert warnings_of(small) == {"tools.reboot.protocol: ssh is not run here, so the tool is left out"}
+    assert warnings_of(small) == {"tools.reboot.protocol: ssh is not supported here, so the tool is skipped"}
     small["tools"] = {"reboot": small["tools"]["reboot"]}
-    assert problems_of(small) == {"tools: must be more than nothing"}
+    assert problems_of(small) == {"tools: must be non-empty"}
 
 
 def test_a_form_is_fields_or_one_template(small: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ def test_a_form_is_fields_or_one_template(small: dict[str, Any]) -> None:
     request["body_form"] = 7
     assert problems_of(small) == {
         (
-            "tools.start_lift.request.body_form: must be a mapping of keys and values or a text (put it in quotes if "
+            "tools.start_lift.request.body_form: must be a mapping of keys and values or a string (quote it if "
             "it looks like a number or a date)"
         )
     }
@@ -79,7 +79,7 @@ def test_a_value_of_several_kinds_is_told_with_all_of_them(small: dict[str, Any]
     block = small["tools"]["start_lift"]["async"]
     block["done_match"] = {"path": "x", "equals": [1]}
     block["fail_match"] = {"path": "x", "in": [1, {}]}
-    what = "must be true or false or a whole number or a number or a text (put it in quotes"
+    what = "must be true or false or a whole number or a number or a string (quote it"
     found = sorted(problems_of(small))
     assert [problem.partition(": ")[0] for problem in found] == [
         "tools.start_lift.async.done_match.equals",
@@ -131,7 +131,7 @@ def test_the_command_shows_warnings_and_still_succeeds(small: dict[str, Any], tm
     path.write_text(yaml.safe_dump(small), encoding="utf-8")
     result = CliRunner().invoke(app, ["connector", "check", str(path)])
     assert result.exit_code == 0
-    assert f"warning: {path}:3: kanban: is not a key of the format, and is ignored\n" in result.stdout
+    assert f"warning: {path}:3: kanban: is not a key of the format and is ignored\n" in result.stdout
     assert f"{path} can be used: lift 1.2.3, 2 tools, 1 watched." in result.stdout
 
 
@@ -148,5 +148,5 @@ def test_a_manifest_of_nothing_is_told_all_that_it_needs() -> None:
         "version: is required",
         "category: is required",
         "mode: is required",
-        "tools: is required; there is 'tols', which may be it",
+        "tools: is required; 'tols' may be a misspelling of it",
     ]

@@ -49,19 +49,19 @@ def test_everything_that_is_wrong_is_told_at_once_by_its_key() -> None:
             "arguments": {},
         }
     ) == [
-        "arguments: is not known here; there are mode, message, tool, args",
+        "arguments: is unknown; the keys are mode, message, tool, args",
         "tool: there is no tool 'run_pytests' (the nearest is run_pytest); the tools are run_pytest, start_upgrade",
-        "message: {settings.username} has no value here: a template begins with args, result, poll",
-        "args.lab: {arg.testbed} has no value here: a template begins with args, result, poll (the nearest is args)",
-        ("args.testcase: {poll.x!r} is not a template: inside the braces are names and numbers joined by dots alone"),
-        "args.argument: {poll_count} has no value here: a template begins with args, result, poll",
+        "message: {settings.username} has no value here: a template starts with args, result, poll",
+        "args.lab: {arg.testbed} has no value here: a template starts with args, result, poll (the nearest is args)",
+        ("args.testcase: {poll.x!r} is not a template: braces may only contain names and numbers joined by dots"),
+        "args.argument: {poll_count} has no value here: a template starts with args, result, poll",
     ]
 
 
 def test_a_call_that_mode_chat_would_leave_out_is_told() -> None:
     assert problems({**RUN, "mode": "chat", "message": "done"}) == [
-        "tool: mode chat calls no tool; leave it out, or give mode tool",
-        "args: mode chat calls no tool; leave it out, or give mode tool",
+        "tool: mode chat calls no tool; omit it, or use mode tool",
+        "args: mode chat calls no tool; omit it, or use mode tool",
     ]
 
 
@@ -78,10 +78,10 @@ def test_what_is_known_to_have_no_value_is_told_before_anything_starts() -> None
         "args": {"lab": "{args.lab}", "argument": "-k {args.filter}", "x": "{args.filter}", "testcase": "{result.ids}"},
     }
     assert problems(document, args={"testbed": "AT16", "filter": None}) == [
-        "args.lab: The template {args.lab} has no value. There is args; check the path below it.",
+        "args.lab: The template {args.lab} has no value. Available: args; check the path below it.",
         (
-            "args.argument: {args.filter} is null and cannot be part of a text. Give it a value, or let the template "
-            "stand alone."
+            "args.argument: {args.filter} is null and cannot be part of a text. Give it a value, or use the template "
+            "as the whole text."
         ),
     ]
     assert problems(document) == []
@@ -89,7 +89,7 @@ def test_what_is_known_to_have_no_value_is_told_before_anything_starts() -> None
 
 def test_a_root_that_may_not_be_used_is_told_once_even_where_its_value_is_known() -> None:
     assert problems({"mode": "chat", "message": "{settings.token}"}, settings={}) == [
-        "message: {settings.token} has no value here: a template begins with args, result, poll"
+        "message: {settings.token} has no value here: a template starts with args, result, poll"
     ]
 
 
@@ -128,9 +128,10 @@ def test_all_arguments_that_cannot_be_filled_are_told_at_once() -> None:
     with pytest.raises(WatchSpecError) as caught:
         render_follow_up_args(follow_up, {"args": {}, "poll": {"x": None}})
     assert caught.value.message == (
-        "run_pytest was to follow, and its arguments cannot be filled. args.lab: The template {args.lab} has no value. "
-        "There is args, poll; check the path below it. args.x: {poll.x} is null and cannot be part of a text. "
-        "Give it a value, or let the template stand alone."
+        "The follow-up run_pytest was not called: its arguments cannot be filled. args.lab: The template {args.lab} "
+        "has no value. "
+        "Available: args, poll; check the path below it. args.x: {poll.x} is null and cannot be part of a text. "
+        "Give it a value, or use the template as the whole text."
     )
     assert caught.value.remedy == "Call run_pytest yourself."
 
@@ -138,7 +139,7 @@ def test_all_arguments_that_cannot_be_filled_are_told_at_once() -> None:
 @pytest.mark.parametrize("value", [{"log": "x" * 1000}, nested(5000)])
 def test_arguments_that_grow_too_large_are_refused_and_not_cut(value: object) -> None:
     follow_up = FollowUp(mode="tool", tool="run_pytest", args={"x": ["{poll}"] * 2000})
-    with pytest.raises(WatchSpecError, match="have more than 65,536 characters"):
+    with pytest.raises(WatchSpecError, match="exceed 65,536 characters"):
         render_follow_up_args(follow_up, {"poll": value})
 
 

@@ -58,7 +58,7 @@ def test_unknown_keys_warn_with_their_path_and_go_on(small: dict[str, Any]) -> N
     small["tools"]["get_lift"]["parameters"]["ride"]["hint"] = 1
     small["settings"]["token"]["hint"] = 1
     assert warnings_of(small) == {
-        f"{path}: is not a key of the format, and is ignored{nearest}"
+        f"{path}: is not a key of the format and is ignored{nearest}"
         for path, nearest in (
             ("kanban", ""),
             ("tools.start_lift.async.on_don", " (the nearest is on_done)"),
@@ -92,13 +92,13 @@ def test_all_problems_are_told_at_once_with_their_key_path_and_what_is_allowed(s
     small["tools"]["get_lift"]["parameters"] = 3
     del small["name"]
     assert set(problems_of(small)) == {
-        "version: must be a text (put it in quotes if it looks like a number or a date)",
+        "version: must be a string (quote it if it looks like a number or a date)",
         "id: must match ^[A-Za-z_][A-Za-z0-9_-]*$",
         "name: is required",
         "tools.start_lift.async.interval_sec: must be greater than 0",
         (
             "tools.start_lift.async.done_match: a match has exactly one of equals, in, matches, exists, gte, and never "
-            "null, which is what a missing path gives; this one has none"
+            "null, which is the value of a missing path; this one has none"
         ),
         "tools.start_lift.async.on_done: mode chat needs a message",
         "tools.start_lift.async.on_fail: mode tool needs the name of a tool",
@@ -178,10 +178,10 @@ def misname_in_progress(block: dict[str, Any]) -> None:
                 "poll_args: get_lift needs ride",
             ],
         ),
-        (poll_itself, ["poll: start_lift is destructive, and polling it would repeat what it changes"]),
+        (poll_itself, ["poll: start_lift is destructive; polling it would repeat the change"]),
         (
             use_the_poll_before_it_is_there,
-            ["poll_args.ride: {poll.ride} has no value here: a template begins with args, result, settings"],
+            ["poll_args.ride: {poll.ride} has no value here: a template starts with args, result, settings"],
         ),
         (
             misname_things,
@@ -197,10 +197,10 @@ def misname_in_progress(block: dict[str, Any]) -> None:
             break_matches,
             [
                 (
-                    "done_match.path: the path 'a..b' cannot be read: give names and numbers joined by dots, such as "
+                    "done_match.path: the path 'a..b' is invalid: use names and numbers joined by dots, such as "
                     "per_device.0.status, or a JMESPath expression"
                 ),
-                "done_match.equals: {poll.x} has no value here: a template begins with args, result, settings",
+                "done_match.equals: {poll.x} has no value here: a template starts with args, result, settings",
                 "fail_match.in.0: there is no parameter 'flor' (the nearest is floor); the tool has floor",
             ],
         ),
@@ -208,12 +208,12 @@ def misname_in_progress(block: dict[str, Any]) -> None:
             break_operators,
             [
                 (
-                    "done_match.path: the path 'a..b' cannot be read: give names and numbers joined by dots, such as "
+                    "done_match.path: the path 'a..b' is invalid: use names and numbers joined by dots, such as "
                     "per_device.0.status, or a JMESPath expression"
                 ),
-                "done_match.matches: the pattern has 201 characters, and 200 are allowed",
+                "done_match.matches: the pattern has 201 characters; the limit is 200",
                 (
-                    "fail_match.path: the path 'sort(a)' calls sort, and a match may call contains, ends_with, length, "
+                    "fail_match.path: the path 'sort(a)' calls sort; a match may call contains, ends_with, length, "
                     "max, min, not_null, starts_with, sum, to_number, type"
                 ),
             ],
@@ -221,16 +221,16 @@ def misname_in_progress(block: dict[str, Any]) -> None:
         (
             leak_the_token,
             [
-                "on_done.message: {settings.token} is a secret, and a message or a chained call would show it",
-                "on_fail.args.floor: {settings.token} is a secret, and a message or a chained call would show it",
+                "on_done.message: {settings.token} is a secret, which a message or a chained call would reveal",
+                "on_fail.args.floor: {settings.token} is a secret, which a message or a chained call would reveal",
             ],
         ),
         (
             chain_into_nothing,
             [
                 (
-                    "on_fail.args.x: {args.floor!r} is not a template: inside the braces are names and numbers joined "
-                    "by dots alone"
+                    "on_fail.args.x: {args.floor!r} is not a template: braces may only contain names and numbers "
+                    "joined by dots"
                 ),
                 "on_fail.tool: there is no tool 'call_help'; the tools are get_lift, start_lift",
             ],
@@ -239,7 +239,7 @@ def misname_in_progress(block: dict[str, Any]) -> None:
             misname_in_progress,
             [
                 (
-                    "progress.message: {pol.x} has no value here: a template begins with args, result, poll, settings, "
+                    "progress.message: {pol.x} has no value here: a template starts with args, result, poll, settings, "
                     "poll_count, max_polls (the nearest is poll)"
                 ),
                 "progress.message: there is no setting 'nope'; the settings are base_url, token",
@@ -261,8 +261,11 @@ def test_what_the_parts_must_be_to_one_another_is_checked(
         ({"path": "a", "gte": True}, "done_match.gte: must be a number"),
         ({"path": "a", "gte": float("inf")}, "done_match.gte: must be a finite number"),
         ({"path": "a", "exists": "yes"}, "done_match.exists: must be true or false"),
-        ({"path": "a", "matches": 5}, "done_match.matches: must be a text (put it in quotes if it looks like a number"),
-        ({"path": "a", "matches": "("}, "done_match.matches: the pattern '(' cannot be used (missing ): (): it is a"),
+        ({"path": "a", "matches": 5}, "done_match.matches: must be a string (quote it if it looks like a number"),
+        (
+            {"path": "a", "matches": "("},
+            "done_match.matches: the pattern '(' cannot be used (missing ): (): it must be a",
+        ),
         ({"path": "a", "equals": 1, "in": [1], "gte": 1}, "done_match: a match has exactly one of equals, in, matches"),
     ],
 )
@@ -284,10 +287,10 @@ def test_the_templates_of_requests_are_checked(small: dict[str, Any]) -> None:
     small["tools"]["get_lift"]["request"]["headers"] = {"X": "{args.nope}"}
     small["test"] = {"request": {"method": "GET", "url": "{args.ride}{settings.nope}"}}
     assert problems_of(small) == [
-        "test.request.url: {args.ride} has no value here: a template begins with settings",
+        "test.request.url: {args.ride} has no value here: a template starts with settings",
         "test.request.url: there is no setting 'nope'; the settings are base_url, token",
         "tools.get_lift.request.headers.X: there is no parameter 'nope'; the tool has ride",
-        "tools.get_lift.request.url: {result.x} has no value here: a template begins with args, settings",
+        "tools.get_lift.request.url: {result.x} has no value here: a template starts with args, settings",
     ]
 
 
@@ -313,7 +316,7 @@ def test_poll_args_for_a_tool_without_parameters_are_told(small: dict[str, Any])
         ("a: [1\nb: 2", "lift.yaml:2: the file is not YAML here (column 2)"),
         ("\x00", "the file is not YAML"),
         ("date: 2026-13-45", "the file is YAML with a value that cannot be read"),
-        ("- just\n- a list", "lift.yaml:1: must be a mapping with id, name, version, tools and so on"),
+        ("- just\n- a list", "lift.yaml:1: must be a mapping with id, name, version, tools etc."),
         ("", "must be a mapping"),
         ("!!python/object/apply:os.system ['true']", "lift.yaml:1: the file is not YAML here (column 1)"),
     ],
@@ -333,7 +336,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_or_not_text_is_told(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_bytes(b"#" * (MANIFEST_MAX_BYTES + 1))
-    with pytest.raises(ManifestError, match="1,000,001 bytes, and 1,000,000 are allowed"):
+    with pytest.raises(ManifestError, match="1,000,001 bytes; the limit is 1,000,000"):
         load_manifest(path)
     path.write_bytes(b"id: \xff")
     with pytest.raises(ManifestError, match="must be UTF-8, and byte 4 is not"):

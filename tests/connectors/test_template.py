@@ -57,7 +57,7 @@ def test_a_strict_template_without_a_value_is_an_error_that_names_it(template: s
     with pytest.raises(WatchSpecError, match="has no value") as caught:
         render_value(f"{template} and more", {"args": {"lab": "AT16", "ids": ["a"]}})
     assert template in caught.value.message
-    assert caught.value.remedy.startswith("There is args;")
+    assert caught.value.remedy.startswith("Available: args;")
 
 
 def test_a_strict_template_that_is_null_cannot_be_part_of_a_text() -> None:
@@ -66,7 +66,7 @@ def test_a_strict_template_that_is_null_cannot_be_part_of_a_text() -> None:
 
 
 def test_a_strict_text_that_grows_too_long_is_refused_and_not_cut() -> None:
-    with pytest.raises(WatchSpecError, match=r"65,540 characters, and 65,536 are allowed"):
+    with pytest.raises(WatchSpecError, match=r"65,540 characters; the limit is 65,536"):
         render_value("len {args.x}", {"args": {"x": "x" * STRICT_MAX_CHARACTERS}})
 
 
@@ -148,14 +148,14 @@ def test_templates_that_can_be_filled_have_no_problem() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("{poll.status}", "{poll.status} has no value here: a template begins with args, settings"),
-        ("{build}", "{build} has no value here: a template begins with args, settings"),
+        ("{poll.status}", "{poll.status} has no value here: a template starts with args, settings"),
+        ("{build}", "{build} has no value here: a template starts with args, settings"),
         ("{settings}", "{settings}: name one setting, such as {settings.base_url}"),
-        ("{args.x!r}", "{args.x!r} is not a template: inside the braces are names and numbers joined by dots alone"),
-        ("{args.x:>9}", "{args.x:>9} is not a template: inside the braces are names and numbers joined by dots alone"),
-        ("{ args.x }", "{ args.x } is not a template: inside the braces are names and numbers joined by dots alone"),
-        ("{args[0]}", "{args[0]} is not a template: inside the braces are names and numbers joined by dots alone"),
-        ("{args.x", "{args.x is not a template: inside the braces are names and numbers joined by dots alone"),
+        ("{args.x!r}", "{args.x!r} is not a template: braces may only contain names and numbers joined by dots"),
+        ("{args.x:>9}", "{args.x:>9} is not a template: braces may only contain names and numbers joined by dots"),
+        ("{ args.x }", "{ args.x } is not a template: braces may only contain names and numbers joined by dots"),
+        ("{args[0]}", "{args[0]} is not a template: braces may only contain names and numbers joined by dots"),
+        ("{args.x", "{args.x is not a template: braces may only contain names and numbers joined by dots"),
     ],
 )
 def test_a_template_that_cannot_be_filled_is_told_at_check_time(text: str, expected: str) -> None:
@@ -167,7 +167,7 @@ def test_a_counter_has_no_parts() -> None:
 
 
 def test_with_no_roots_every_template_is_a_problem() -> None:
-    assert template_problems("{args.x}", ()) == ("{args.x} has no value here: a template begins with nothing",)
+    assert template_problems("{args.x}", ()) == ("{args.x} has no value here: a template starts with nothing",)
 
 
 @given(st.text() | st.from_regex(r"(\{[a-z_.0-9]*\}?[^{]?){0,6}"), st.dictionaries(st.sampled_from(ROOTS), JSON))

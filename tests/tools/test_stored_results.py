@@ -108,7 +108,7 @@ async def test_a_search_that_takes_too_long_stops_and_says_so(world: World, monk
         ({"head": 1, "tail": 3}, "head and tail cannot be combined."),
         ({"head": 1, "cursor": "5"}, "head and cursor cannot be combined."),
         ({"search": "(a"}, "search cannot be used: the pattern '(a' cannot be used (missing ): (a)"),
-        ({"search": "a" * 300}, "the pattern has 300 characters, and 200 are allowed"),
+        ({"search": "a" * 300}, "the pattern has 300 characters; the limit is 200"),
         ({"cursor": "x"}, "cursor is 'x', which does not fit this result now."),
         ({"cursor": "99999999"}, "cursor is '99999999'"),
         ({"head": -1}, "head is -1, but must be at least 0"),

@@ -1,1 +1,1 @@
-"""The connector manifest: its models, its loader, its templates and its matches."""
+"""Connector manifests: models, loader, checks, templates and matches."""

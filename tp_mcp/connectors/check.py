@@ -1,4 +1,4 @@
-"""What a manifest's parts must be to one another: the checks that no single model can make."""
+"""Checks of a manifest that concern several of its parts."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _BEFORE_THE_PATH = re.compile(r"(?:[a-z]+://)?[^/?#]*")
 
 
 def request_problems(manifest: Manifest, request: Request, tool: ToolManifest | None, where: str) -> Iterator[Finding]:
-    """Yield what is wrong with a request; `tool` is None for the connection test's."""
+    """Yield the problems of a request; `tool` is None for the connection test's request."""
     roots = _ROOTS if tool is not None else frozenset({"settings"})
     for place, text in texts_at(_parts(request), where):
         for problem in template_problems(text, roots):
@@ -26,27 +26,27 @@ def request_problems(manifest: Manifest, request: Request, tool: ToolManifest | 
     if not _ADDRESS.match(request.url) and not template_problems(request.url, roots):
         yield Finding(f"{where}.url", "must begin with http://, https:// or a setting such as {settings.base_url}")
     if request.body is not None and request.body_form is not None:
-        yield Finding(f"{where}.body_form", "a request has body or body_form, not both")
+        yield Finding(f"{where}.body_form", "a request takes either body or body_form")
     if isinstance(request.body_form, str) and not _is_one_template(request.body_form):
-        yield Finding(f"{where}.body_form", "must be a mapping of keys and values, or one template that gives it")
+        yield Finding(f"{where}.body_form", "must be a mapping of keys and values, or a single template")
 
 
 def request_warnings(tool: ToolManifest, where: str) -> Iterator[Finding]:
-    """Yield what is allowed in a tool's request and is probably not meant."""
+    """Yield valid parts of a tool's request that are probably unintended."""
     request = tool.request
     before_the_path = _BEFORE_THE_PATH.match(request.url)
     if before_the_path is not None and "args" in template_roots(before_the_path[0]):
-        yield Finding(f"{where}.request.url", "an argument chooses the host; tp-mcp runs no such request")
+        yield Finding(f"{where}.request.url", "an argument chooses the host; tp-mcp does not send such a request")
     if request.method == "GET" and (request.body is not None or request.body_form is not None):
         yield Finding(f"{where}.request.method", "GET has a body, which many servers ignore")
     used = set(named(list(_parts(request).values()), "args"))
     for name, parameter in tool.parameters.items():
         if name not in used:
-            # `instance` chooses among the settings of type instances, and appears in no template.
+            # `instance` selects an instance of type instances, and appears in no template.
             if name != "instance":
-                yield Finding(f"{where}.parameters.{name}", "is used nowhere in the request")
+                yield Finding(f"{where}.parameters.{name}", "is not used in the request")
         elif parameter.url_encoding == "none" and name not in named(request.url, "args"):
-            yield Finding(f"{where}.parameters.{name}.url_encoding", "only counts for what is put in the url")
+            yield Finding(f"{where}.parameters.{name}.url_encoding", "only affects parameters in the url")
 
 
 def _parts(request: Request) -> dict[str, object]:
@@ -68,7 +68,7 @@ END_ROOTS = frozenset({"settings", "args", "result", "poll", "poll_count", "max_
 
 
 def manifest_problems(manifest: Manifest) -> Iterator[Finding]:
-    """Yield everything that makes a manifest unusable."""
+    """Yield all problems that make a manifest unusable."""
     for name, setting in manifest.settings.items():
         yield from _setting_problems(setting, f"settings.{name}")
     if manifest.auth is not None:
@@ -86,7 +86,7 @@ def manifest_problems(manifest: Manifest) -> Iterator[Finding]:
 
 
 def manifest_warnings(manifest: Manifest) -> Iterator[Finding]:
-    """Yield what is allowed and is probably not meant."""
+    """Yield valid parts of a manifest that are probably unintended."""
     for name, tool in manifest.tools.items():
         yield from request_warnings(tool, f"tools.{name}")
         block = tool.async_block
@@ -109,7 +109,7 @@ def _setting_problems(setting: Setting, where: str) -> Iterator[Finding]:
 
 def _value_problems(value: Setting | Parameter, where: str) -> Iterator[Finding]:
     if value.type == "select" and not value.options:
-        yield Finding(where, "type select needs options to choose from")
+        yield Finding(where, "type select needs options")
     if value.default is None:
         return
     if not is_of(value.type, value.default):
@@ -137,7 +137,7 @@ def _poll_problems(manifest: Manifest, block: AsyncBlock, where: str) -> Iterato
         yield Finding(f"{where}.poll", str(tool_problem(block.poll, manifest.tools)))
         return
     if poll_tool.destructive:
-        yield Finding(f"{where}.poll", f"{block.poll} is destructive, and polling it would repeat what it changes")
+        yield Finding(f"{where}.poll", f"{block.poll} is destructive; polling it would repeat the change")
     for key in block.poll_args:
         if key not in poll_tool.parameters:
             allowed = ", ".join(poll_tool.parameters) or "none"
@@ -169,7 +169,7 @@ def _shown_problems(manifest: Manifest, tool: ToolManifest, value: object, where
     settings = setting_names(manifest)
     for place, name in ((place, name) for place, text in texts_at(value, where) for name in named(text, "settings")):
         if name in settings and settings[name].type == "secret":
-            yield Finding(place, f"{{settings.{name}}} is a secret, and a message or a chained call would show it")
+            yield Finding(place, f"{{settings.{name}}} is a secret, which a message or a chained call would reveal")
 
 
 def _text_problems(

@@ -1,4 +1,4 @@
-"""Everything there is to say about the text of a manifest, usable or not."""
+"""Complete examination of a manifest's text: all problems and warnings, even if it is unusable."""
 
 import copy
 import itertools
@@ -38,7 +38,7 @@ _PLAIN_TOOL: Mapping[str, Any] = {name: _PLAIN[name] for name in ("description",
 
 
 def repaired(document: Mapping[str, Any], error: ValidationError) -> Manifest | None:
-    """Return the manifest with what the models refused replaced; None where too little of it is left."""
+    """Return the manifest with placeholders for invalid parts; None if too little is left."""
     if not _has_names(document):
         return None
     draft = copy.deepcopy(dict(document))
@@ -46,7 +46,7 @@ def repaired(document: Mapping[str, Any], error: ValidationError) -> Manifest | 
         before = copy.deepcopy(draft)
         for problem in error.errors(include_url=False, include_input=False):
             is_missing = problem["type"] == "missing"
-            _mend(draft, _place(before, problem["loc"], is_missing=is_missing), is_missing=is_missing)
+            _repair(draft, _place(before, problem["loc"], is_missing=is_missing), is_missing=is_missing)
         try:
             return Manifest.model_validate(draft)
         except ValidationError as still:
@@ -55,7 +55,7 @@ def repaired(document: Mapping[str, Any], error: ValidationError) -> Manifest | 
 
 
 def _has_names(document: Mapping[str, Any]) -> bool:
-    # What the others refer to must be known, or everything that refers to it would count as wrong.
+    # Names that other parts refer to must be known, otherwise each reference would count as a problem.
     settings, tools = document.get("settings", {}), document.get("tools", {})
     if not isinstance(settings, Mapping) or not isinstance(tools, Mapping):
         return False
@@ -70,14 +70,14 @@ def _place(document: object, path: Sequence[str | int], *, is_missing: bool) -> 
     return tuple(itertools.takewhile(lambda part: isinstance(part, str), there))
 
 
-def _mend(draft: dict[str, Any], path: tuple[str | int, ...], *, is_missing: bool) -> None:
+def _repair(draft: dict[str, Any], path: tuple[str | int, ...], *, is_missing: bool) -> None:
     holders: list[Any] = [draft]
     for part in path[:-1]:
         holders.append(holders[-1].get(part, {}))
     if path[-1] not in holders[-1] and not is_missing:
-        # It went with an earlier problem.
+        # An earlier repair removed it.
         return
-    # Outwards to the first part that can be stood in for or left out.
+    # Outwards, to the first part that can be replaced or removed.
     for depth in reversed(range(len(path))):
         holder, key = holders[depth], path[depth]
         plain = _plain(path[: depth + 1])
@@ -102,17 +102,17 @@ def _plain(path: Sequence[str | int]) -> Any:  # noqa: ANN401 - a part of a docu
 
 
 OTHER_PROTOCOLS = frozenset({"ssh", "shell", "browser"})
-"""Protocols of Forge's that are not HTTP: a tool of one of them is left out."""
+"""Protocols of Forge other than HTTP; tools with one of them are skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What a manifest's text is.
+    """Result of examining a manifest's text.
 
     Attributes:
-        manifest: the manifest; None where it cannot be used.
-        problems: all that makes it unusable.
-        warnings: what is allowed and is probably not meant, unknown keys among it.
+        manifest: manifest; None if unusable.
+        problems: problems that make it unusable.
+        warnings: valid parts that are probably unintended, including unknown keys.
 
     """
 
@@ -122,18 +122,18 @@ class Examination:
 
 
 def examine(text: str) -> Examination:
-    """Return everything there is to say about the text of a manifest."""
+    """Examine the text of a manifest."""
     try:
         document = read_yaml(text)
     except NotYamlError as error:
         return Examination(None, (Located(error.line, "", error.what),), ())
     if not isinstance(document.value, dict):
-        return Examination(None, (Located(1, "", "must be a mapping with id, name, version, tools and so on"),), ())
+        return Examination(None, (Located(1, "", "must be a mapping with id, name, version, tools etc."),), ())
     other = {name: tool["protocol"] for name, tool in _tools(document.value) if tool["protocol"] in OTHER_PROTOCOLS}
     manifest, problems = _parsed(_without(document.value, other))
     problems.extend(document.repeated)
     warnings = [
-        Finding(f"tools.{name}.protocol", f"{protocol} is not run here, so the tool is left out")
+        Finding(f"tools.{name}.protocol", f"{protocol} is not supported here, so the tool is skipped")
         for name, protocol in other.items()
     ]
     if manifest is not None:

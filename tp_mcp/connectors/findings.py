@@ -1,4 +1,4 @@
-"""What is found in a manifest, and where: the key and the line."""
+"""Findings in a manifest, with key and line."""
 
 import difflib
 import re
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 SUGGESTION_CUTOFF = 0.6
-"""How alike two names must be for one to be suggested for the other."""
+"""Similarity from which a name is suggested for another one, between 0 and 1."""
 
 
 class Finding(NamedTuple):
-    """A problem, or something that is probably not meant.
+    """A problem, or a valid part that is probably unintended.
 
     Attributes:
-        key: the path of the key that it is about, joined by dots; empty for the whole file.
-        what: what is wrong, and what is allowed.
-        line: where it is; None for where the key is.
+        key: path of its key, joined by dots; empty for the whole file.
+        what: problem, and allowed values.
+        line: line number; None for the line of the key.
 
     """
 
@@ -32,9 +32,9 @@ class Located:
     """A finding with its line.
 
     Attributes:
-        line: counted from 1.
-        key: as in `Finding`.
-        what: as in `Finding`.
+        line: line number, from 1.
+        key: path of its key, joined by dots; empty for the whole file.
+        what: problem, and allowed values.
 
     """
 
@@ -46,28 +46,28 @@ class Located:
         return f"{self.key}: {self.what}" if self.key else self.what
 
     def at(self, source: str) -> str:
-        """Return it as `<file>:<line>: <key>: <what>`."""
+        """Return the finding as `<file>:<line>: <key>: <what>`."""
         return f"{source}:{self.line}: {self}"
 
 
 def located(findings: Iterable[Finding], lines: Mapping[str, int]) -> tuple[Located, ...]:
-    """Return findings with their lines, in the order of the file and each once.
+    """Return findings with their lines, in the order of the file, without duplicates.
 
-    A key that is not in the file, because it is missing, is on the line of what it is missing from.
+    A missing key gets the line of the part that lacks it.
     """
     found = dict.fromkeys(Located(each.line or line_of(each.key, lines), each.key, each.what) for each in findings)
     return tuple(sorted(found, key=lambda each: each.line))
 
 
 def line_of(key: str, lines: Mapping[str, int]) -> int:
-    """Return the line of a key, or of the nearest key above it that the file has."""
+    """Return the line of a key, or of its nearest parent in the file."""
     while key and key not in lines:
         key = key.rpartition(".")[0]
     return lines.get(key, 1)
 
 
 def nearest_words(name: str, names: Iterable[str]) -> str:
-    """Return ` (the nearest is ...)` for a name that is none of those there are; empty where none is near."""
+    """Return ` (the nearest is ...)` for an unknown name; empty if no known name is similar."""
     near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=SUGGESTION_CUTOFF)
     return f" (the nearest is {near[0]})" if near else ""
 
@@ -78,33 +78,33 @@ _WHAT_IS_ALLOWED = {
     "model_type": _MAPPING,
     "mapping_type": _MAPPING,
     "dict_type": _MAPPING,
-    "string_type": f"{_MUST_BE}a text (put it in quotes if it looks like a number or a date)",
+    "string_type": f"{_MUST_BE}a string (quote it if it looks like a number or a date)",
     "bool_type": f"{_MUST_BE}true or false",
     "bool_parsing": f"{_MUST_BE}true or false",
     "int_type": f"{_MUST_BE}a whole number",
     "float_type": f"{_MUST_BE}a number",
-    "invalid-json-value": f"{_MUST_BE}what JSON can hold (put a date in quotes)",
+    "invalid-json-value": f"{_MUST_BE}a JSON value (quote a date)",
     "tuple_type": f"{_MUST_BE}a list",
-    "too_short": f"{_MUST_BE}more than nothing",
+    "too_short": f"{_MUST_BE}non-empty",
 }
 _NOTHING = object()
 _QUOTED = re.compile(r"'([^']*)'")
 
 
 def schema_findings(document: Mapping[str, Any], error: ValidationError) -> list[Finding]:
-    """Return everything that the models have against a document, one finding for each key.
+    """Return the findings of a validation error, one for each key.
 
-    What the document holds is never repeated, because a setting's default may be a secret.
+    Values of the document are never repeated, because a setting's default may be a secret.
     """
     whats: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
-        key, what = _in_our_words(document, dict(problem))
+        key, what = _reworded(document, dict(problem))
         whats.setdefault(key, []).append(what)
     return [Finding(key, _joined(each)) for key, each in whats.items()]
 
 
 def existing_path(document: object, path: Sequence[str | int]) -> tuple[str | int, ...]:
-    """Return as much of a path as the document has: the rest is the model's own way to say which of its kinds it is."""
+    """Return the part of a path that exists in the document; the rest names alternatives inside the model."""
     found: list[str | int] = []
     for part in path:
         below = _below(document, part)
@@ -123,7 +123,7 @@ def _below(document: object, part: str | int) -> object:
     return _NOTHING
 
 
-def _in_our_words(document: Mapping[str, Any], problem: dict[str, Any]) -> tuple[str, str]:
+def _reworded(document: Mapping[str, Any], problem: dict[str, Any]) -> tuple[str, str]:
     kind, path = problem["type"], problem["loc"]
     there = existing_path(document, path)
     if kind == "missing":
@@ -145,7 +145,7 @@ def _misspelt(document: object, path: Sequence[str | int], missing: str) -> str:
         document = _below(document, part)
     names = [str(key) for key in document] if isinstance(document, Mapping) else []
     near = difflib.get_close_matches(missing, names, n=1, cutoff=SUGGESTION_CUTOFF + 0.15)
-    return f"; there is {near[0]!r}, which may be it" if near else ""
+    return f"; {near[0]!r} may be a misspelling of it" if near else ""
 
 
 def _joined(whats: list[str]) -> str:

@@ -1,11 +1,11 @@
-"""What follows the end of a watch, when a caller chose it: a message, or a further call of a tool.
+"""Follow-ups of a watch that a caller chose: a message, or a tool call.
 
     {mode: chat, message: "{args.testbed} is on build {poll.per_device.0.last_build_number}"}
     {mode: tool, tool: run_pytest, args: {lab: "{args.testbed}", testcase: ["Tests_CLI"]}}
 
-It is checked before anything starts, because what it would get wrong otherwise shows only when the job has ended. Its
+A follow-up is checked before the job starts, because otherwise its errors would appear only at the end of the job. Its
 templates are filled at the end, strictly, from the call that started the job (`args`), its answer (`result`) and the
-latest poll's answer (`poll`); settings are not among them, because some are secret.
+latest poll's answer (`poll`). Settings are not available, because some are secret.
 """
 
 import json
@@ -17,10 +17,10 @@ from tp_mcp.connectors.template import render_value, template_paths, template_pr
 from tp_mcp.errors import WatchSpecError
 
 CHAIN_ROOTS = frozenset({"args", "result", "poll"})
-"""What the templates of a follow-up that a caller chose may use."""
+"""Roots that templates of a caller's follow-up may use."""
 
 ARGUMENTS_MAX_CHARACTERS = 65_536
-"""Longest arguments of a further call, as JSON, once they are filled."""
+"""Limit of a call's filled arguments, as JSON."""
 
 _NOTHING_KNOWN: Mapping[str, object] = {}
 
@@ -32,36 +32,35 @@ def follow_up_problems(
     roots: Collection[str] = CHAIN_ROOTS,
     known: Mapping[str, object] = _NOTHING_KNOWN,
 ) -> tuple[str, ...]:
-    """Say everything that is wrong with a follow-up, each as `<key>: <what>`; nothing is wrong where this is empty.
+    """Return the problems of a follow-up, each as `<key>: <problem>`; empty if it is valid.
 
     Args:
-        follow_up: what is to follow.
-        tools: the tools that may be called.
-        roots: the roots that templates may use.
-        known: the values of roots that are known already, such as `args`: a template below one of them that has no
-            value now will have none at the end.
-
+        follow_up: follow-up to check.
+        tools: tools that it may call.
+        roots: roots that its templates may use.
+        known: values of roots that are already known, such as `args`; a template without a value below one of them is a
+            problem, because it will have none at the end either.
     """
     return tuple(_problems(follow_up, tools, roots, known))
 
 
 def tool_problem(tool: str, tools: Collection[str]) -> str | None:
-    """Say that a tool is none of those that may be called, naming the nearest and all of them; None where it is one."""
+    """Return the problem of a tool that may not be called, with the nearest name and all names; None if it may."""
     if tool in tools:
         return None
     return f"there is no tool {tool!r}{nearest_words(tool, tools)}; the tools are {', '.join(sorted(tools)) or 'none'}"
 
 
 def render_follow_up_args(follow_up: FollowUp, roots: Mapping[str, object]) -> dict[str, object]:
-    """Return the arguments of the further call, with their templates filled.
+    """Return the arguments of the call, with filled templates.
 
     Args:
-        follow_up: one of mode `tool` that `follow_up_problems` has nothing against.
-        roots: the values of `args`, `result` and `poll`.
+        follow_up: valid follow-up of mode `tool`.
+        roots: values of `args`, `result` and `poll`.
 
     Raises:
-        WatchSpecError: templates that have no value, all of them with the argument they are in; or arguments that
-            grow beyond `ARGUMENTS_MAX_CHARACTERS`. Nothing is ever cut, because cut arguments are other arguments.
+        WatchSpecError: templates without a value, each with its argument; or arguments beyond
+            `ARGUMENTS_MAX_CHARACTERS`. Nothing is cut, because a cut argument would be a different one.
 
     """
     rendered: dict[str, object] = {}
@@ -73,14 +72,14 @@ def render_follow_up_args(follow_up: FollowUp, roots: Mapping[str, object]) -> d
             problems.append(f"args.{name}: {error}")
     if problems:
         raise WatchSpecError(
-            f"{follow_up.tool} was to follow, and its arguments cannot be filled. {' '.join(problems)}",
+            f"The follow-up {follow_up.tool} was not called: its arguments cannot be filled. {' '.join(problems)}",
             remedy=f"Call {follow_up.tool} yourself.",
         )
     if not _fits(rendered):
         raise WatchSpecError(
-            f"{follow_up.tool} was to follow, and its filled arguments have more than {ARGUMENTS_MAX_CHARACTERS:,} "
+            f"The follow-up {follow_up.tool} was not called: its filled arguments exceed {ARGUMENTS_MAX_CHARACTERS:,} "
             "characters.",
-            remedy=f"Call {follow_up.tool} yourself, with what it needs alone.",
+            remedy=f"Call {follow_up.tool} yourself, with smaller arguments.",
         )
     return rendered
 
@@ -89,16 +88,16 @@ def _problems(
     follow_up: FollowUp, tools: Collection[str], roots: Collection[str], known: Mapping[str, object]
 ) -> Iterator[str]:
     for key in follow_up.model_extra or {}:
-        yield f"{key}: is not known here; there are {', '.join(FollowUp.model_fields)}"
+        yield f"{key}: is unknown; the keys are {', '.join(FollowUp.model_fields)}"
     if follow_up.mode == "tool":
         problem = tool_problem(follow_up.tool, tools)
         if problem is not None:
             yield f"tool: {problem}"
     else:
-        # A caller who gives them expects the call to be made.
+        # A caller who passes them expects the call.
         for key, given in (("tool", follow_up.tool), ("args", follow_up.args)):
             if given:
-                yield f"{key}: mode chat calls no tool; leave it out, or give mode tool"
+                yield f"{key}: mode chat calls no tool; omit it, or use mode tool"
     if not _fits(follow_up.args):
         yield f"args: more than {ARGUMENTS_MAX_CHARACTERS:,} characters as JSON"
     texts: dict[str, object] = {"message": follow_up.message}
@@ -115,7 +114,7 @@ def _missing(value: object, roots: Collection[str], known: Mapping[str, object])
             if root not in roots or root not in known:
                 continue
             try:
-                # Null may be a whole argument, and may not be part of a longer text.
+                # Null is valid as a whole argument, but not inside a longer text.
                 render_value(template if text == template else f"- {template}", known)
             except WatchSpecError as error:
                 yield str(error)
@@ -124,7 +123,7 @@ def _missing(value: object, roots: Collection[str], known: Mapping[str, object])
 def _fits(arguments: Mapping[str, object]) -> bool:
     length = 0
     try:
-        # Piece by piece: the same large part may be named a thousand times, and is never written out in full.
+        # In pieces: a large part may be used a thousand times, and is never written out in full.
         for piece in json.JSONEncoder(ensure_ascii=False).iterencode(dict(arguments)):
             length += len(piece)
             if length > ARGUMENTS_MAX_CHARACTERS:

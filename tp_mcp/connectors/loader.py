@@ -1,7 +1,7 @@
-"""Reading a connector manifest from a file.
+"""Loading of a connector manifest from a file.
 
-A manifest that cannot be used raises one `ManifestError` that lists all its problems, each with file, line, key and
-what is allowed. A key that is not known is a warning.
+An unusable manifest raises one `ManifestError` with all its problems, each with file, line, key and allowed values. An
+unknown key is only a warning.
 """
 
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from tp_mcp.connectors.manifest import Manifest
 from tp_mcp.errors import ManifestError
 
 MANIFEST_MAX_BYTES = 1_000_000
-"""Largest manifest file that is read."""
+"""Limit of a manifest file, in bytes."""
 
 PROBLEMS_SHOWN = 20
-"""How many problems one error lists; further ones are counted."""
+"""Limit of the problems in one error; further ones are counted."""
 
 _BUILTIN_NAME = "tp.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedManifest:
-    """A manifest that can be used, and what is probably not meant in it.
+    """A usable manifest and its warnings.
 
     Attributes:
-        manifest: the manifest.
-        warnings: with their lines: unknown keys, and what contradicts itself.
+        manifest: manifest.
+        warnings: unknown keys and contradictions, with their lines.
 
     """
 
@@ -38,7 +38,7 @@ class LoadedManifest:
 
 
 def load_manifest(path: Path) -> LoadedManifest:
-    """Read a manifest file.
+    """Load a manifest file.
 
     Raises:
         ManifestError: the file cannot be read, is not YAML, or is not a usable manifest.
@@ -48,10 +48,10 @@ def load_manifest(path: Path) -> LoadedManifest:
 
 
 def load_builtin_manifest() -> LoadedManifest:
-    """Read the manifest of TP that belongs to this server.
+    """Load the TP manifest of this package.
 
     Raises:
-        ManifestError: it is missing or not usable, which means that the installation is damaged.
+        ManifestError: the file is missing or unusable, so the installation is damaged.
 
     """
     package = resources.files("tp_mcp.connectors")
@@ -60,35 +60,35 @@ def load_builtin_manifest() -> LoadedManifest:
 
 
 def first_manifest(candidates: tuple[Traversable, ...]) -> LoadedManifest:
-    """Read the first of these files that exists.
+    """Load the first existing file.
 
     Raises:
-        ManifestError: none exists, or the first that does is not usable.
+        ManifestError: none exists, or the first one is unusable.
 
     """
     for candidate in candidates:
         if candidate.is_file():
             return _load(candidate, str(candidate))
     places = " or ".join(str(candidate) for candidate in candidates)
-    raise ManifestError(f"The connector manifest is missing: it is not at {places}.", remedy="Install tp-mcp again.")
+    raise ManifestError(f"The connector manifest is missing: it is not at {places}.", remedy="Reinstall tp-mcp.")
 
 
 def parse_manifest(text: str, *, source: str) -> LoadedManifest:
-    """Check the text of a manifest.
+    """Parse the text of a manifest.
 
     Args:
-        text: YAML.
-        source: the name that errors give it.
+        text: YAML text.
+        source: name of the source, for errors.
 
     Raises:
-        ManifestError: it is not YAML or not a usable manifest.
+        ManifestError: the text is not YAML or not a usable manifest.
 
     """
     return _loaded(examine(text), source)
 
 
 def examine_file(path: Path) -> Examination:
-    """Return everything there is to say about a manifest file, usable or not.
+    """Examine a manifest file, usable or not.
 
     Raises:
         ManifestError: the file cannot be read.
@@ -116,7 +116,7 @@ def _read(file: Traversable, source: str) -> str:
             remedy="Check the path and its permissions.",
         ) from None
     if len(data) > MANIFEST_MAX_BYTES:
-        raise _error(source, [f"the file has {len(data):,} bytes, and {MANIFEST_MAX_BYTES:,} are allowed"])
+        raise _error(source, [f"the file has {len(data):,} bytes; the limit is {MANIFEST_MAX_BYTES:,}"])
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -129,5 +129,5 @@ def _error(source: str, problems: list[str]) -> ManifestError:
         lines.append(f"- and {len(problems) - PROBLEMS_SHOWN} more; `tp-mcp connector check` shows all")
     return ManifestError(
         f"The connector manifest {source} cannot be used:\n" + "\n".join(lines) + "\n",
-        remedy="Correct the keys that are named.",
+        remedy="Correct these keys.",
     )

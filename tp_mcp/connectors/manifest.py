@@ -1,9 +1,9 @@
-"""The parts of a connector manifest, as frozen models.
+"""Models of a connector manifest.
 
-The format is Forge's, its server-side part (`protocol: http`). A key that is not known here is kept and reported by
-`unknown_keys`, never refused: Forge ignores what it does not know, and so does this server.
+The format is the server-side part of Forge's (`protocol: http`). Unknown keys are kept and reported by `unknown_keys`,
+never refused, because Forge ignores them too.
 
-`Mapping` and `tuple` are used throughout so that nothing in a loaded manifest is changed by accident.
+`Mapping` and `tuple` are used throughout, so that a loaded manifest cannot be changed by accident.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from tp_mcp.connectors.findings import Finding, nearest_words
 
-# JSON has no infinity: what could not be written down and read again is refused.
+# JSON has no infinity: a value that cannot be serialised is refused.
 JsonNumber: TypeAlias = Annotated[float, Strict(), AllowInfNan(False)]
 JsonScalar: TypeAlias = StrictBool | StrictInt | JsonNumber | StrictStr
 Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
@@ -36,9 +36,9 @@ SemanticVersion: TypeAlias = Annotated[str, StringConstraints(pattern=r"^\d+\.\d
 
 
 class ManifestModel(BaseModel):
-    """What all parts of a manifest have in common: frozen, and unknown keys kept to be reported."""
+    """Base of all models: frozen; unknown keys are kept and reported."""
 
-    # The models are built on first use: a server that answers first must not pay for them while it starts.
+    # Models are built on first use, to keep them out of the server's start.
     model_config = ConfigDict(
         frozen=True, extra="allow", validate_by_name=True, validate_by_alias=True, defer_build=True
     )
@@ -47,15 +47,15 @@ class ManifestModel(BaseModel):
 class Match(ManifestModel):
     """A condition on a polled document: the value at `path` and exactly one operator.
 
-    `tp_mcp.connectors.match` says how each operator compares.
+    `tp_mcp.connectors.match` defines the comparisons.
 
     Attributes:
         path: dotted path (`per_device.0.status`) or JMESPath expression.
-        equals: the value is this one, of the same JSON type; a template in it is filled when the watch is made.
-        in_: the value is one of these (`in` in a manifest); templates as in `equals`.
-        matches: the value is a text in which this regular expression is found; never a template.
-        exists: whether there is a value that is not null.
-        gte: the value is a number, and this one or more; never a template.
+        equals: equal value of the same JSON type; its templates are filled when the watch is created.
+        in_: allowed values (`in` in a manifest); templates as in `equals`.
+        matches: regular expression that must be found in the text; never a template.
+        exists: whether the value must be present and not null.
+        gte: lower bound of a number; never a template.
 
     """
 
@@ -68,12 +68,12 @@ class Match(ManifestModel):
 
     @classmethod
     def operators(cls) -> dict[str, str]:
-        """Return the operators that a match may have: the name in a manifest by the name of the field."""
+        """Return the operators: their names in a manifest, by field name."""
         return {name: field.alias or name for name, field in cls.model_fields.items() if name != "path"}
 
     @property
     def operator(self) -> str:
-        """The name of the field of the one operator that this match has."""
+        """Field name of this match's operator."""
         return self._given()[0]
 
     def _given(self) -> list[str]:
@@ -86,7 +86,7 @@ class Match(ManifestModel):
             names = self.operators()
             raise PydanticCustomError(
                 "match_operator",
-                "a match has exactly one of {allowed}, and never null, which is what a missing path gives; "
+                "a match has exactly one of {allowed}, and never null, which is the value of a missing path; "
                 "this one has {given}",
                 {"allowed": ", ".join(names.values()), "given": " and ".join(names[name] for name in given) or "none"},
             )
@@ -94,13 +94,13 @@ class Match(ManifestModel):
 
 
 class FollowUp(ManifestModel):
-    """What happens when a watch ends: a message to the conversation, or a further tool call.
+    """The action at the end of a watch: a message to the conversation, or a tool call.
 
     Attributes:
         mode: `chat` (needs `message`) or `tool` (needs `tool`).
-        message: a template text.
-        tool: name of the tool to call.
-        args: its arguments; templates are filled when the watch ends.
+        message: template text.
+        tool: name of the tool.
+        args: arguments of the call; templates are filled at the end of the watch.
 
     """
 
@@ -119,11 +119,11 @@ class FollowUp(ManifestModel):
 
 
 class ProgressMessage(ManifestModel):
-    """What a watch says while its job is under way.
+    """The progress message of a running job.
 
     Attributes:
-        show: whether it says anything.
-        message: a template text, filled after each poll.
+        show: whether the message is shown.
+        message: template text, filled after each poll.
 
     """
 
@@ -132,22 +132,23 @@ class ProgressMessage(ManifestModel):
 
 
 class AsyncBlock(ManifestModel):
-    """How a tool that starts a long job is watched to the job's end.
+    """The watch on a job that a tool starts.
 
     Attributes:
         poll: name of the tool that reads the job's state, in the same manifest.
         poll_args: its arguments; templates over `args`, `result` and `settings`.
-        done_match: the match that ends the watch as done.
-        fail_match: the match that ends the watch as failed; Forge has none and ignores the key.
-        interval_sec: seconds between two polls.
-        timeout_sec: seconds after which the watch gives up.
-        max_polls: number of polls after which it gives up; None for no such limit.
-        stalled_after_sec: seconds without a sign of life after which the job counts as stalled; Forge ignores the key.
-        not_started_after_sec: seconds after which a job that nothing picked up is said not to have started; Forge
-            ignores the key.
-        on_done: what happens when it is done.
-        on_fail: what happens when it failed or the watch gave up.
-        progress: what is said meanwhile.
+        done_match: match that ends the watch as done.
+        fail_match: match that ends the watch as failed; Forge ignores this key.
+        interval_sec: interval between polls, in seconds.
+        timeout_sec: time limit of the watch, in seconds.
+        max_polls: limit of polls; None for no limit.
+        stalled_after_sec: time without a sign of life after which the job counts as stalled, in seconds; Forge ignores
+            this key.
+        not_started_after_sec: time after which a job that no worker picked up is reported as not started, in seconds;
+            Forge ignores this key.
+        on_done: action when the job is done.
+        on_fail: action when the job failed or the watch reached a limit.
+        progress: progress message.
 
     """
 
@@ -166,12 +167,12 @@ class AsyncBlock(ManifestModel):
 
 
 class Request(ManifestModel):
-    """An HTTP request; every text in it may hold templates over `settings` and `args`.
+    """An HTTP request; its texts may contain templates over `settings` and `args`.
 
     Attributes:
-        body: JSON; None for none.
-        body_form: a form's fields, or one template that stands for all of them.
-        capture_response_headers: names of headers of the answer that are shown before its body.
+        body: JSON body; None for none.
+        body_form: fields of a form, or one template for all of them.
+        capture_response_headers: names of answer headers that are shown before the body.
 
     """
 
@@ -185,7 +186,7 @@ class Request(ManifestModel):
 
 
 class Parameter(ManifestModel):
-    """One parameter of a tool."""
+    """A parameter of a tool."""
 
     type: Literal["string", "number", "integer", "boolean", "json", "select"]
     required: bool = False
@@ -196,14 +197,14 @@ class Parameter(ManifestModel):
 
 
 class ToolManifest(ManifestModel):
-    """One tool: its parameters, its request, and how its job is watched.
+    """A tool: its parameters, its request and the watch on its job.
 
     Attributes:
-        destructive: whether it changes the world.
-        items_path: dotted path of the list of items in the answer; it becomes the whole answer.
-        response_fields: dotted paths of what is kept of the answer, or of each of its items.
-        timeout_ms: limit for the request, in milliseconds.
-        async_block: `async` in a manifest; None for a tool that starts nothing long.
+        destructive: whether the tool changes anything.
+        items_path: dotted path of the list of items in the answer, which replaces the answer.
+        response_fields: dotted paths of the fields that are kept, in the answer or in each item.
+        timeout_ms: time limit of the request, in milliseconds.
+        async_block: watch on the job (`async` in a manifest); None if the tool starts no job.
 
     """
 
@@ -220,10 +221,10 @@ class ToolManifest(ManifestModel):
 
 
 class Setting(ManifestModel):
-    """One setting that the user of the connector fills in.
+    """A setting that the user of the connector provides.
 
     Attributes:
-        fields: for type `instances`, the settings of each instance.
+        fields: settings of each instance, for type `instances`.
 
     """
 
@@ -237,20 +238,20 @@ class Setting(ManifestModel):
 
 
 class Auth(ManifestModel):
-    """A log-in that is done for every request; without one each request carries its own headers.
+    """A login for each request; without one, requests carry their own headers.
 
-    Every text may hold templates over `settings`.
+    All texts may contain templates over `settings`.
 
     Attributes:
-        username: for `basic`.
-        password: for `basic`.
-        exchange_url: for `bearer-token-exchange`: where the token for the requests comes from.
-        exchange_method: POST where it is not given.
-        api_token: what is exchanged; sent as `Bearer` where `exchange_auth_header` is not given.
-        exchange_headers: further headers of the exchange.
-        exchange_auth_header: the whole `Authorization` header of the exchange.
-        bearer_path: dotted path of the token in the answer of the exchange.
-        expires_path: dotted path of how long it lives: seconds, or milliseconds where the path says so.
+        username: user name, for `basic`.
+        password: password, for `basic`.
+        exchange_url: URL that returns the token for requests, for `bearer-token-exchange`.
+        exchange_method: HTTP method of the exchange.
+        api_token: token to exchange, sent as `Bearer` unless `exchange_auth_header` is set.
+        exchange_headers: additional headers of the exchange.
+        exchange_auth_header: complete `Authorization` header of the exchange.
+        bearer_path: dotted path of the token in the exchange's answer.
+        expires_path: dotted path of its lifetime, in seconds, or in milliseconds if the path says so.
 
     """
 
@@ -277,17 +278,17 @@ class Auth(ManifestModel):
 
 
 class HttpOptions(ManifestModel):
-    """Options of every request."""
+    """Options of all requests."""
 
     verify_tls: bool = True
 
 
 class ConnectionTest(ManifestModel):
-    """The request that shows whether the settings work.
+    """A request that tests the settings.
 
     Attributes:
-        ok_template: what is said when it works; `{{field}}` is a field of the answer.
-        timeout_ms: limit for the request, in milliseconds.
+        ok_template: message on success; `{{field}}` is a field of the answer.
+        timeout_ms: time limit of the request, in milliseconds.
 
     """
 
@@ -298,7 +299,7 @@ class ConnectionTest(ManifestModel):
 
 
 class Manifest(ManifestModel):
-    """A whole connector manifest."""
+    """A complete connector manifest."""
 
     id: Identifier
     name: Annotated[str, StringConstraints(min_length=1)]
@@ -318,10 +319,10 @@ class Manifest(ManifestModel):
 
 
 def unknown_keys(model: ManifestModel, path: str = "") -> Iterator[Finding]:
-    """Yield each key that the manifest has and the format, as it is known here, has not."""
+    """Yield the keys of a manifest that are unknown here."""
     names = {field.alias or name for name, field in type(model).model_fields.items()}
     for key in model.model_extra or {}:
-        yield Finding(f"{path}{key}", f"is not a key of the format, and is ignored{nearest_words(key, names)}")
+        yield Finding(f"{path}{key}", f"is not a key of the format and is ignored{nearest_words(key, names)}")
     for name, field in type(model).model_fields.items():
         yield from _unknown_below(getattr(model, name), f"{path}{field.alias or name}.")
 

@@ -1,14 +1,13 @@
 r"""Matches: conditions on a polled document.
 
-    {path: status, equals: Done}                the value is this one
+    {path: status, equals: Done}                the value is equal
     {path: status, in: [Failed, Cancelled]}     the value is one of these
     {path: log_tail, matches: '(?i)error: \d+'}  the regular expression is found in the text
-    {path: report_file_path, exists: true}      there is a value that is not null; `false`: there is none
-    {path: pass_count, gte: 40}                 the number is this one or more
+    {path: report_file_path, exists: true}      the value is present and not null; `false`: it is missing or null
+    {path: pass_count, gte: 40}                 the number is at least this one
 
-The path is a dotted one, as in Forge (`per_device.0.status`), or a JMESPath expression; the operators are described and
-extended in `tp_mcp.connectors.match`. An expression that cannot work on the document, such as the length of
-something missing, never matches, whatever the operator.
+A path is dotted, as in Forge (`per_device.0.status`), or a JMESPath expression. An expression that fails on the
+document, such as the length of a missing value, never matches, whatever the operator.
 """
 
 import math
@@ -30,12 +29,12 @@ def _no_problem(expected: object) -> None:  # noqa: ARG001 - the shape of every 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One way to compare.
+    """A comparison.
 
     Attributes:
-        meets: whether what was found (any JSON value) meets the value that the match gives to the operator.
-        problem: says what makes such a value unusable; None where nothing does.
-        takes_templates: whether templates in the value are filled when the watch is made.
+        meets: returns whether a found JSON value meets the value of the operator.
+        problem: returns the problem of an operator's value; None if it is valid.
+        takes_templates: whether templates in the value are filled when the watch is created.
 
     """
 
@@ -45,7 +44,7 @@ class Operator:
 
 
 def _equals(found: object, expected: JsonScalar) -> bool:
-    # bool is a kind of int in Python, and not in JSON.
+    # In Python, but not in JSON, bool is a kind of int.
     if isinstance(found, bool) or isinstance(expected, bool):
         return found is expected
     if isinstance(found, int | float) and isinstance(expected, int | float):
@@ -78,17 +77,17 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "gte": Operator(_gte),
     }
 )
-"""Every operator, by the name of its field in `Match`."""
+"""All operators, by their field names in `Match`."""
 
 
 PATH_MAX_CHARACTERS = 300
-"""Longest path of a match: evaluating one must cost no more than reading its document."""
+"""Limit of a match's path: its evaluation must not cost more than reading the document."""
 
 ALLOWED_FUNCTIONS = frozenset(
     {"contains", "ends_with", "length", "max", "min", "not_null", "starts_with", "sum", "to_number", "type"}
 )
 
-# What can copy its input several times over is not among them: a chain of such expressions grows exponentially.
+# Without expressions that can copy their input several times: chains of them grow exponentially.
 _ALLOWED_NODES = frozenset(
     {
         "and_expression",
@@ -116,10 +115,10 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def to_jmespath(path: str) -> str:
-    """Return the JMESPath expression for a path.
+    """Return the JMESPath expression of a path.
 
-    A dotted path has its numbers made indexes (`a.0.b` becomes `a[0].b`) and its unusual names quoted; anything else is
-    taken as JMESPath already.
+    In a dotted path, numbers become indexes (`a.0.b` becomes `a[0].b`) and unusual names are quoted; other paths are
+    already JMESPath.
     """
     if not _DOTTED.fullmatch(path):
         return path
@@ -134,18 +133,18 @@ def to_jmespath(path: str) -> str:
 
 
 def path_problem(path: str) -> str | None:
-    """Say what is wrong with a match's path; None where nothing is."""
-    # Imported here: it is needed long after the server has given its first answer.
+    """Return the problem of a match's path; None if it is valid."""
+    # Imported here to keep it out of the server's start.
     import jmespath  # noqa: PLC0415 - start-up time
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - start-up time
 
     if len(path) > PATH_MAX_CHARACTERS:
-        return f"the path has {len(path):,} characters, and {PATH_MAX_CHARACTERS} are allowed"
+        return f"the path has {len(path):,} characters; the limit is {PATH_MAX_CHARACTERS}"
     try:
         expression = jmespath.compile(to_jmespath(path))
     except (JMESPathError, ValueError, RecursionError):
         return (
-            f"the path {path!r} cannot be read: give names and numbers joined by dots, such as per_device.0.status, "
+            f"the path {path!r} is invalid: use names and numbers joined by dots, such as per_device.0.status, "
             "or a JMESPath expression"
         )
     for node in _nodes(expression.parsed):
@@ -154,12 +153,12 @@ def path_problem(path: str) -> str | None:
             return f"the path {path!r} uses {kind.replace('_', ' ')}, which a match does not allow"
         if kind == "function_expression" and node["value"] not in ALLOWED_FUNCTIONS:
             allowed = ", ".join(sorted(ALLOWED_FUNCTIONS))
-            return f"the path {path!r} calls {node['value']}, and a match may call {allowed}"
+            return f"the path {path!r} calls {node['value']}; a match may call {allowed}"
     return None
 
 
 def match_problems(match: Match) -> Iterator[tuple[str, str]]:
-    """Yield what makes a match unusable: the key it is about, as in a manifest, and what is wrong."""
+    """Yield the problems of a match, each with its key in a manifest."""
     problem = path_problem(match.path)
     if problem is not None:
         yield "path", problem
@@ -169,22 +168,22 @@ def match_problems(match: Match) -> Iterator[tuple[str, str]]:
 
 
 def check_match(match: Match) -> None:
-    """Refuse a match that cannot be evaluated.
+    """Check that a match can be evaluated.
 
     Raises:
-        WatchSpecError: its path or its pattern cannot be read, is too long, or uses what could cost too much.
+        WatchSpecError: its path or pattern is invalid, too long or too expensive.
 
     """
     problems = [problem for _, problem in match_problems(match)]
     if problems:
         raise WatchSpecError(
             f"The match cannot be used: {'; '.join(problems)}.",
-            remedy="A match is a path and what its value must be, for example path: status, equals: Done.",
+            remedy="A match is a path and an operator, for example path: status, equals: Done.",
         )
 
 
 def resolve_match(match: Match, roots: Mapping[str, object]) -> Match:
-    """Return the match with the templates in its values filled, as they stand when the watch is made.
+    """Return a match with the templates in its values filled with their current values.
 
     Raises:
         WatchSpecError: a template has no value, or its value is null, infinite, a list or an object.
@@ -198,19 +197,18 @@ def resolve_match(match: Match, roots: Mapping[str, object]) -> Match:
 
 
 def matches(match: Match, document: object) -> bool:
-    """Return whether a document meets a match.
+    """Return whether a document meets a valid match.
 
-    The match is one that `check_match` accepts. A function inside its path that is given a value it cannot work on,
-    such as the null of a missing path, does not match.
+    A function in its path that fails on its argument, such as the null of a missing path, does not match.
     """
-    # Imported here: it is needed long after the server has given its first answer.
+    # Imported here to keep it out of the server's start.
     import jmespath  # noqa: PLC0415 - start-up time
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - start-up time
 
     try:
         found = jmespath.search(to_jmespath(match.path), document)
     except (JMESPathError, TypeError):
-        # The library raises a bare TypeError where it compares a number with a text.
+        # The library raises a bare TypeError when it compares a number with a string.
         return False
     return OPERATORS[match.operator].meets(found, getattr(match, match.operator))
 
@@ -220,7 +218,7 @@ def _resolved(value: JsonScalar, roots: Mapping[str, object]) -> JsonScalar:
     if isinstance(filled, bool | int | str) or (isinstance(filled, float) and math.isfinite(filled)):
         return filled
     raise WatchSpecError(
-        f"The value {value!r} of a match is null, infinite, a list or an object once it is filled.",
+        f"The value {value!r} of a match becomes null, infinite, a list or an object when it is filled.",
         remedy="Compare with a text, a number, true or false.",
     )
 
@@ -230,5 +228,5 @@ def _nodes(root: dict[str, Any]) -> Iterator[dict[str, Any]]:
     while waiting:
         node = waiting.pop()
         yield node
-        # All children are nodes but those of a slice, which is not allowed: whoever asks stops at it.
+        # All children are nodes except those of a slice, which is not allowed: the caller stops at it.
         waiting.extend(node["children"])

@@ -1,75 +1,73 @@
-"""Regular expressions that come from outside and are searched in texts that come from outside.
+"""Search for regular expressions from outside in texts from outside.
 
-Both may be hostile, and a search holds up everything else in the process. So they are RE2's: its time grows with
-the length of the text and never exponentially, and its memory has a limit, for a pattern that is compiled as for a
-search. The price is that it has no look-around and no back-references. `(?i)`, `(?m)` and `(?s)` work as usual.
+Both may be hostile, and a search blocks everything else in the process. Patterns are therefore RE2's: the time of a
+search grows with the length of the text, never exponentially, and its memory has a limit. RE2 has no look-around and
+no back-references; `(?i)`, `(?m)` and `(?s)` work as usual.
 
-A pattern is searched for anywhere in the text; `^` and `$` anchor it to the text's beginning and end. Of a text longer
-than `SEARCHED_MAX_CHARACTERS` only the end is searched: what is new in a log is at its end. `^` still means the
-beginning of the whole text, and is not found there.
+A pattern may be found anywhere in the text; `^` and `$` match its beginning and end. In a text longer than
+`SEARCHED_MAX_CHARACTERS` only the end is searched, because the new part of a log is at its end; `^` still means the
+beginning of the whole text and is not found there.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 PATTERN_MAX_CHARACTERS = 200
-"""Longest pattern."""
+"""Limit of a pattern, in characters."""
 
 PATTERN_MAX_BYTES = 32_768
-"""Memory that a compiled pattern and its search may take. It bounds repetitions such as `.{1000}` as well."""
+"""Memory limit of a compiled pattern and its search, in bytes; it also bounds repetitions such as `.{1000}`."""
 
 SEARCHED_MAX_CHARACTERS = 4_096
-"""How much of a text is searched, from its end: all of a log's tail as TP gives it.
+"""Length of the searched end of a text, in characters: a complete log tail of TP.
 
-Together with `PATTERN_MAX_BYTES` it keeps the worst search that a pattern can ask for under 100 ms; a usual one takes
-some 10 microseconds."""
+With `PATTERN_MAX_BYTES` it keeps the most expensive search under 100 ms; a typical one takes about 10 microseconds."""
 
 WINDOW_OVERLAP_CHARACTERS = 512
-"""How much two windows of one long line have in common."""
+"""Overlap of two windows of a long line, in characters."""
 
 LINE_SEARCHED_MAX_CHARACTERS = 100_000
-"""How much of one line is searched where it can be found: the worst pattern takes some seconds for so much."""
+"""Limit of the searched part of a line, in characters: the most expensive pattern takes some seconds for it."""
 
 _WINDOW_STEP = SEARCHED_MAX_CHARACTERS - WINDOW_OVERLAP_CHARACTERS
 
 
 def pattern_problem(pattern: str) -> str | None:
-    """Say what is wrong with a pattern; None where nothing is."""
+    """Return the problem of a pattern; None if it is valid."""
     if len(pattern) > PATTERN_MAX_CHARACTERS:
-        return f"the pattern has {len(pattern):,} characters, and {PATTERN_MAX_CHARACTERS} are allowed"
-    # Imported here: most watches never need it.
+        return f"the pattern has {len(pattern):,} characters; the limit is {PATTERN_MAX_CHARACTERS}"
+    # Imported here: most watches do not need it.
     import re2  # type: ignore[import-untyped]  # noqa: PLC0415 - the library has no types; start-up time
 
     try:
         _compiled(pattern)
     except UnicodeEncodeError:
-        reason = "it holds half a character"
+        reason = "it contains half a character"
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace")
     else:
         return None
     return (
-        f"the pattern {pattern!r} cannot be used ({reason}): it is a regular expression of RE2's syntax, without "
-        "look-around and back-references, and its repetitions must stay small"
+        f"the pattern {pattern!r} cannot be used ({reason}): it must be a regular expression in RE2's syntax, without "
+        "look-around and back-references, and with small repetitions"
     )
 
 
 def is_found(pattern: str, text: str) -> bool:
-    """Return whether a pattern that has no problem is found in a text, or in the end of a long one."""
+    """Return whether a valid pattern is found in a text, or in the end of a long one."""
     begin = max(len(text) - SEARCHED_MAX_CHARACTERS, 0)
-    # One character more is kept, so that what comes before the searched part is seen not to be the text's beginning.
+    # One more character is kept, so that the searched part is not mistaken for the beginning of the text.
     kept = text[max(begin - 1, 0) :]
-    # JSON can hold halves of characters, which UTF-8 cannot.
+    # JSON may contain halves of characters, which UTF-8 cannot encode.
     readable = kept.encode("utf-8", "replace").decode("utf-8")
     return _compiled(pattern).search(readable, min(begin, 1)) is not None
 
 
 def finder(pattern: str) -> Callable[[str], int | None]:
-    """Return what tells where in a line a pattern that has no problem is found first.
+    """Return a function that returns the first position of a valid pattern in a line.
 
-    Of a line longer than `SEARCHED_MAX_CHARACTERS` one window after the other is searched, each overlapping the one
-    before; what is longer than the overlap may be missed there. Of one longer than `LINE_SEARCHED_MAX_CHARACTERS` only
-    the beginning is searched.
+    A line longer than `SEARCHED_MAX_CHARACTERS` is searched in overlapping windows; a match longer than the overlap may
+    be missed. Beyond `LINE_SEARCHED_MAX_CHARACTERS` a line is not searched.
     """
     compiled = _compiled(pattern)
 
@@ -90,5 +88,5 @@ def _compiled(pattern: str) -> Any:  # noqa: ANN401 - the library has no types
     options = re2.Options()
     options.max_mem = PATTERN_MAX_BYTES
     options.log_errors = False
-    # The library keeps the latest patterns compiled.
+    # The library caches the latest compiled patterns.
     return re2.compile(pattern, options=options)

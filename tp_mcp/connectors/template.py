@@ -1,4 +1,4 @@
-"""Templates: `{args.x}` and the like in texts and nested values, evaluated by look-up alone.
+"""Templates: `{args.x}` and similar in texts and nested values, evaluated by look-up only.
 
     {args.testbed}              an argument of the call that started the job
     {result.tasks.0.ip}         its answer
@@ -6,11 +6,11 @@
     {settings.base_url}         a setting of the connector
     {poll_count} {max_polls}    numbers
 
-A path is keys joined by dots; in a list a number is an index. There is no attribute access, no format specification and
-no call, and what was filled in is never read as a template again: the data may be hostile, and stays data.
+A path consists of keys joined by dots; a number is an index in a list. There is no attribute access, no format
+specification and no call, and filled values are never parsed as templates again: they may be hostile, and stay data.
 
-Two ways to evaluate: `render_value` is strict (arguments of a call: a missing value is an error, nothing is cut) and
-`render_text` is lenient (messages to a reader: a missing value is said, everything is bounded, a cut is marked).
+`render_value` is strict, for arguments of a call: a missing value is an error, and nothing is cut. `render_text` is
+lenient, for messages to a reader: a missing value reads "unknown", and lengths are limited, with a mark at each cut.
 """
 
 import json
@@ -23,19 +23,19 @@ from tp_mcp.errors import WatchSpecError
 ROOTS = ("args", "result", "poll", "settings", "poll_count", "max_polls")
 
 MESSAGE_MAX_CHARACTERS = 2_000
-"""Longest text that `render_text` returns, unless told otherwise."""
+"""Default limit of `render_text`'s result."""
 
 FILLED_MAX_CHARACTERS = 500
-"""Longest text that one template in a message is replaced by."""
+"""Limit of one filled value in a message."""
 
 FILLED_FROM_OUTSIDE_MAX_CHARACTERS = 60
-"""The same for what the answers of another system say, in a sentence that is ours: too short to say much of its own."""
+"""The same for values from another system: too short for a message of their own inside our sentence."""
 
 FILLED_WORD_MAX_CHARACTERS = 120
-"""The same where it is a single word, such as the path of a report."""
+"""The same for single words, such as the path of a report."""
 
 STRICT_MAX_CHARACTERS = 65_536
-"""Longest text that `render_value` builds; a longer one is an error, because a cut argument is another argument."""
+"""Limit of a text that `render_value` builds; a longer one is an error, because a cut argument would be another one."""
 
 UNKNOWN = "unknown"
 
@@ -47,12 +47,12 @@ _WORD = re.compile(r"[\w./:%+=,@~-]*")
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
-# No document can contain it.
+# No document can contain this object.
 _MISSING = object()
 
 
 def texts_at(value: object, where: str) -> Iterator[tuple[str, str]]:
-    """Yield all texts of a nested value that may hold templates, each with its key path below `where`."""
+    """Yield all texts of a nested value that may contain templates, each with its key path below `where`."""
     if isinstance(value, str):
         yield where, value
     elif isinstance(value, Mapping):
@@ -64,26 +64,26 @@ def texts_at(value: object, where: str) -> Iterator[tuple[str, str]]:
 
 
 def texts_of(value: object) -> Iterator[str]:
-    """Yield all texts of a nested value that may hold templates, which keys never do."""
+    """Yield all texts of a nested value that may contain templates; keys never do."""
     return (text for _, text in texts_at(value, ""))
 
 
 def template_roots(value: object) -> frozenset[str]:
-    """Return the first names of all templates in a text or a nested value."""
+    """Return the roots of all templates in a text or a nested value."""
     return frozenset(match[1] for text in texts_of(value) for match in _TEMPLATE.finditer(text))
 
 
 def template_paths(value: object) -> frozenset[str]:
-    """Return all templates in a text or a nested value, without their braces, such as `poll.status`."""
+    """Return the paths of all templates in a text or a nested value, such as `poll.status`."""
     return frozenset(match[1] + match[2] for text in texts_of(value) for match in _TEMPLATE.finditer(text))
 
 
 def template_problems(value: object, allowed_roots: Collection[str]) -> tuple[str, ...]:
-    """Say what is wrong with the templates in a text or a nested value; nothing is wrong where this is empty.
+    """Return the problems of the templates in a text or a nested value; empty if all are valid.
 
     Args:
-        value: a text, or lists and mappings of them; other values hold no template.
-        allowed_roots: the roots that have a value where this is evaluated, out of `ROOTS`.
+        value: text, or lists and mappings of texts; other values contain no templates.
+        allowed_roots: roots that have a value at the time of evaluation, out of `ROOTS`.
 
     """
     allowed = [root for root in ROOTS if root in allowed_roots]
@@ -93,13 +93,13 @@ def template_problems(value: object, allowed_roots: Collection[str]) -> tuple[st
             template, root, path = match[0], match[1], match[2]
             if root not in allowed:
                 near = nearest_words(root, allowed) if root not in ROOTS else ""
-                problems.append(f"{template} has no value here: a template begins with {_listed(allowed)}{near}")
+                problems.append(f"{template} has no value here: a template starts with {_listed(allowed)}{near}")
             elif root in _COUNTERS and path:
                 problems.append(f"{template}: {root} is a number and has no parts")
             elif root == "settings" and not path:
                 problems.append(f"{template}: name one setting, such as {{settings.base_url}}")
         problems.extend(
-            f"{match[0]} is not a template: inside the braces are names and numbers joined by dots alone"
+            f"{match[0]} is not a template: braces may only contain names and numbers joined by dots"
             for match in _NEAR_TEMPLATE.finditer(text)
             if not _TEMPLATE.fullmatch(match[0])
         )
@@ -107,18 +107,18 @@ def template_problems(value: object, allowed_roots: Collection[str]) -> tuple[st
 
 
 def lacks_value(text: str, roots: Mapping[str, object]) -> bool:
-    """Return whether a template in a text has no value, or null, as an argument has that was left out."""
+    """Return whether a template in a text has no value, or null, such as an omitted argument."""
     found = (_look_up(match[1], match[2], roots) for match in _TEMPLATE.finditer(text))
     return any(value is None or value is _MISSING for value in found)
 
 
 def render_each(text: str, roots: Mapping[str, object], written: Callable[[str, object], str]) -> str:
-    """Fill the templates of a text that all have values, each as `written` puts its path and its value down."""
+    """Fill the templates of a text, which all have values; `written` formats each path and value."""
     return _TEMPLATE.sub(lambda match: written(match[1] + match[2], _look_up(match[1], match[2], roots)), text)
 
 
 def look_up(path: str, value: object) -> object:
-    """Return what is at a dotted path below a value; None where nothing is."""
+    """Return the value at a dotted path below a value; None if there is none."""
     found = _look_up("value", f"value.{path}", {"value": value})
     return None if found is _MISSING else found
 
@@ -126,12 +126,12 @@ def look_up(path: str, value: object) -> object:
 def render_value(value: object, roots: Mapping[str, object]) -> object:
     """Fill the templates of a JSON value, strictly.
 
-    A text that is wholly one template becomes the value itself, with its type. Inside a longer text a value is written
-    as text, and lists and objects as JSON. Keys of mappings are never templates. What comes out is JSON again: lists,
+    A text that consists of one template becomes the value itself, with its type. Inside a longer text a value is
+    converted to text, lists and objects to JSON. Keys of mappings are never templates. The result is JSON again: lists,
     dicts and scalars.
 
     Raises:
-        WatchSpecError: a template has no value, or is null inside a longer text, or the text grows beyond
+        WatchSpecError: a template has no value, or is null inside a longer text, or a text exceeds
             `STRICT_MAX_CHARACTERS`.
 
     """
@@ -157,10 +157,10 @@ def render_mapping(values: Mapping[str, object], roots: Mapping[str, object]) ->
 def render_text(template: str, roots: Mapping[str, object], *, max_characters: int = MESSAGE_MAX_CHARACTERS) -> str:
     """Fill the templates of a message for a reader, leniently: this never fails.
 
-    What has no value, or null, reads "unknown"; an argument that was left out is simply empty. A value is put on one
-    line, without control and invisible characters, and is cut at `FILLED_MAX_CHARACTERS`, or sooner where it comes from
-    an answer; the whole is cut at `max_characters`.
-    Both cuts say how much is missing. Spaces at the end of a line are dropped.
+    A missing value or null reads "unknown", except that an omitted argument is empty. A value is put on one line,
+    without control and invisible characters, and cut at `FILLED_MAX_CHARACTERS`, or earlier if it comes from an answer;
+    the whole text is cut at `max_characters`. Both cuts state the missing length. Spaces at the end of a line are
+    removed.
     """
     filled = _TEMPLATE.sub(lambda match: _text_for_reader(match[1], match[2], roots), template)
     return _cut("\n".join(line.rstrip() for line in filled.split("\n")).strip(), max_characters)
@@ -188,15 +188,15 @@ def _render_strictly(text: str, roots: Mapping[str, object]) -> object:
         if value is None:
             raise WatchSpecError(
                 f"{match[0]} is null and cannot be part of a text.",
-                remedy="Give it a value, or let the template stand alone.",
+                remedy="Give it a value, or use the template as the whole text.",
             )
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     filled = _TEMPLATE.sub(fill, text)
     if len(filled) > STRICT_MAX_CHARACTERS:
         raise WatchSpecError(
-            f"A filled template has {len(filled):,} characters, and {STRICT_MAX_CHARACTERS:,} are allowed.",
-            remedy="Use a template that names a smaller part.",
+            f"A filled template has {len(filled):,} characters; the limit is {STRICT_MAX_CHARACTERS:,}.",
+            remedy="Use a template for a smaller part.",
         )
     return filled
 
@@ -206,7 +206,7 @@ def _required(match: re.Match[str], roots: Mapping[str, object]) -> object:
     if value is _MISSING:
         raise WatchSpecError(
             f"The template {match[0]} has no value.",
-            remedy=f"There is {_listed([root for root in ROOTS if root in roots])}; check the path below it.",
+            remedy=f"Available: {_listed([root for root in ROOTS if root in roots])}; check the path below it.",
         )
     return value
 
@@ -236,7 +236,7 @@ def _plain(value: object) -> str:
 def _cut(text: str, max_characters: int) -> str:
     if len(text) <= max_characters:
         return text
-    # The mark's own length is subtracted for the largest number it can hold.
+    # Subtract the mark's length for the largest number it may contain.
     kept = max(max_characters - len(_cut_mark(len(text))), 0)
     return (text[:kept] + _cut_mark(len(text) - kept))[:max_characters]
 

@@ -1,4 +1,4 @@
-"""The names that templates use: settings and parameters that have to exist."""
+"""Names of settings and parameters in templates."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,7 +8,7 @@ from tp_mcp.connectors.template import template_paths
 
 
 def setting_names(manifest: Manifest) -> Mapping[str, Setting]:
-    """Return every setting that a template may name; those of each instance are named as if they stood alone."""
+    """Return all settings that a template may name, including those of an instance."""
     names: dict[str, Setting] = {}
     for setting in manifest.settings.values():
         names.update(setting.fields or {})
@@ -16,14 +16,14 @@ def setting_names(manifest: Manifest) -> Mapping[str, Setting]:
 
 
 def named(value: object, root: str) -> list[str]:
-    """Return the names directly below a root that the templates of a value use, in order."""
+    """Return the names directly below a root in the templates of a value, in order."""
     prefix = f"{root}."
     paths = template_paths(value)
     return sorted({path.removeprefix(prefix).split(".")[0] for path in paths if path.startswith(prefix)})
 
 
 def name_problems(manifest: Manifest, tool: ToolManifest | None, value: object, where: str) -> Iterator[Finding]:
-    """Yield the settings and parameters that the templates of a value use and nobody has."""
+    """Yield the unknown settings and parameters in the templates of a value."""
     settings = setting_names(manifest)
     for name in named(value, "settings"):
         if name not in settings:

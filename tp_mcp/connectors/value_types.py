@@ -1,4 +1,4 @@
-"""The types of values in the format, of settings and of parameters."""
+"""Types of settings and parameters."""
 
 from collections.abc import Mapping
 
@@ -19,8 +19,8 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 def is_of(kind: str, value: object) -> bool:
-    """Return whether a value is of a type of the format."""
-    # bool is a kind of int in Python, and not in JSON.
+    """Return whether a value has a type of the format."""
+    # In Python, but not in JSON, bool is a kind of int.
     if isinstance(value, bool) and bool not in _KINDS[kind]:
         return False
     return isinstance(value, _KINDS[kind])

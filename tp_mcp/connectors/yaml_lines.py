@@ -1,4 +1,4 @@
-"""Reading YAML with the line of every key, so that what is wrong can be found again."""
+"""Parsing of YAML with the line of every key."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from typing import Any
 from tp_mcp.connectors.findings import Finding
 
 MOST_NODES = 200_000
-"""Parts of a document that are looked at: a few aliases can stand for billions."""
+"""Limit of visited nodes: a few aliases can expand to billions."""
 
 
 class NotYamlError(Exception):
-    """The text is not YAML that can be read.
+    """The text is not readable YAML.
 
     Attributes:
-        line: where it stops being YAML, counted from 1.
-        what: what is wrong.
+        line: line of the error, from 1.
+        what: problem.
 
     """
 
@@ -31,9 +31,9 @@ class YamlDocument:
     """A document as plain data.
 
     Attributes:
-        value: what it holds.
-        lines: the line of each key and item, counted from 1, by its path joined by dots.
-        repeated: keys that are given twice, of which YAML allows only one.
+        value: content.
+        lines: line of each key and item, from 1, by dotted path.
+        repeated: duplicate keys, which YAML does not allow.
 
     """
 
@@ -43,16 +43,16 @@ class YamlDocument:
 
 
 def read_yaml(text: str) -> YamlDocument:
-    """Return a document as plain data, with its lines.
+    """Parse a document into plain data with lines.
 
     Raises:
-        NotYamlError: it is none, or holds what cannot be read.
+        NotYamlError: the text is not YAML, or contains an unreadable value.
 
     """
-    # Imported here: parsing YAML is needed long after the server has given its first answer.
+    # Imported here to keep it out of the server's start.
     import yaml  # noqa: PLC0415 - start-up time
 
-    # Both are safe loaders: they build plain data and nothing else.
+    # Both are safe loaders, which only build plain data.
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     lines: dict[str, int] = {}
     repeated: list[Finding] = []
@@ -68,7 +68,7 @@ def read_yaml(text: str) -> YamlDocument:
         where = f" (column {mark.column + 1})" if mark is not None else ""
         raise NotYamlError(f"the file is not YAML here{where}: {what}", 1 if mark is None else mark.line + 1) from None
     except (ValueError, RecursionError):
-        # A date such as 2026-13-45, a number of thousands of digits, brackets nested without end.
+        # A date such as 2026-13-45, a number with thousands of digits, endlessly nested brackets.
         raise NotYamlError("the file is YAML with a value that cannot be read") from None
     finally:
         loader.dispose()
@@ -83,7 +83,7 @@ def _note(root: Any, lines: dict[str, int], repeated: list[Finding]) -> None:  #
         for key, line, child in _children(node):
             below = f"{path}.{key}" if path else key
             if below in lines:
-                repeated.append(Finding(below, f"is given twice, first in line {lines[below]}", line))
+                repeated.append(Finding(below, f"is a duplicate of the key in line {lines[below]}", line))
                 continue
             lines[below] = line
             waiting.append((child, below))

@@ -186,7 +186,7 @@ async def test_no_argument_chooses_the_host(server: Server, url: str) -> None:
     ],
 )
 def test_an_address_that_cannot_be_used_is_the_user_s_to_correct(base_url: str) -> None:
-    with pytest.raises(ConfigurationError, match="address of the request"):
+    with pytest.raises(ConfigurationError, match="URL of the request"):
         prepared(Request(method="GET", url="{settings.b}/a"), {}, {"settings": {"b": base_url}, "args": {}})
 
 
@@ -197,7 +197,7 @@ def test_an_address_without_an_argument_must_not_carry_a_password() -> None:
 
 async def test_an_argument_that_the_address_needs_cannot_be_left_out(server: Server) -> None:
     async with server.tool({"url": "{settings.base_url}/{args.text}"}, parameters={"text": TEXT}) as runner:
-        with pytest.raises(InvalidArgumentError, match="address needs was left out"):
+        with pytest.raises(InvalidArgumentError, match="in the request's URL is missing"):
             await runner.run("call", {})
     assert server.requests == []
 

@@ -159,7 +159,7 @@ async def test_what_changes_the_world_is_never_sent_a_second_time(server: Server
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (httpx2.Response(403, text="s3cret-token is wrong"), "The log-in was refused with status 403"),
+        (httpx2.Response(403, text="s3cret-token is wrong"), "The login was refused with status 403"),
         (httpx2.Response(200, json={"data": {}}), "no token at data.bearer"),
         (httpx2.Response(200, json={"data": {"bearer": "a b"}}), "no token at data.bearer"),
         (httpx2.Response(200, json={"data": {"bearer": "a\r\nX: 1"}}), "no token at data.bearer"),

@@ -39,7 +39,7 @@ def test_json_may_be_written_as_text(written: str, read: Any) -> None:
         ({"text": "x", "count": True}, "count must be of type integer"),
         ({"text": "x", "share": "1"}, "share must be of type number"),
         ({"text": "x", "flag": 1}, "flag must be of type boolean"),
-        ({"text": "x", "mode": "b"}, 'mode is none of its options. It may be: "a", 2.'),
+        ({"text": "x", "mode": "b"}, 'mode is not one of its options. Allowed: "a", 2.'),
         ({"txt": "x"}, "call has no argument 'txt' (the nearest is text). It takes: text, count"),
     ],
 )
@@ -112,7 +112,7 @@ def test_an_instance_is_chosen_by_name_and_the_first_is_the_default() -> None:
     assert values.plain("1") == {"url": "http://t"}
     assert next(values.secrets()).get_secret_value() == "k-prod"
     assert values.public() == {}
-    with pytest.raises(InvalidArgumentError, match=r"no instance 'prd' \(the nearest is prod\)\. There is: prod, 1\."):
+    with pytest.raises(InvalidArgumentError, match=r"no instance 'prd' \(the nearest is prod\)\. Instances: prod, 1\."):
         values.plain("prd")
 
 

@@ -1,4 +1,4 @@
-"""Running the tools of a connector manifest: what is sent, and what is made of the answer."""
+"""Execution of a connector manifest's tools: requests and answers."""
 
 from tp_mcp.connectors.runner.answer import ToolAnswer
 from tp_mcp.connectors.runner.runner import ConnectorRunner

@@ -1,4 +1,4 @@
-"""What is made of an answer: the part that is asked for, without secrets."""
+"""Answers of a connector's requests, reduced to the wanted parts, without secrets."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,22 @@ from tp_mcp.errors import ConnectorError
 from tp_mcp.redaction import REDACTED, Redactor
 
 WORDS_MAX_CHARACTERS = 300
-"""Longest part of an answer that an error repeats."""
+"""Limit of an answer's text in an error."""
 
 
 WORDS_MAX_BYTES = 100_000
-"""Longest answer that an error repeats any part of."""
+"""Limit of an answer whose text an error repeats, in bytes."""
 
 DEEPEST_LEVELS = 200
-"""How deep lists and objects of an answer may be nested in one another."""
+"""Limit of nested lists and objects in an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """An answer as it came.
+    """An uninterpreted answer.
 
     Attributes:
-        headers: names in lower case.
+        headers: names in lower case, with their values.
 
     """
 
@@ -38,7 +38,7 @@ class RawAnswer:
 
     @property
     def value(self) -> JsonValue:
-        """The body: JSON where it is JSON, None where it is empty, else text."""
+        """The body: parsed JSON, None if empty, else text."""
         if not self.body.strip():
             return None
         text = self.body.decode("utf-8", errors="replace")
@@ -53,9 +53,9 @@ class ToolAnswer:
     """The answer of a tool, without secrets.
 
     Attributes:
-        status: the HTTP status.
-        headers: the named headers of the answer, as far as it has them.
-        value: the answer, or the part of it that the tool shows.
+        status: HTTP status.
+        headers: requested headers that the answer has.
+        value: answer, or the part of it that the tool returns.
 
     """
 
@@ -64,23 +64,23 @@ class ToolAnswer:
     value: JsonValue
 
     def text(self) -> str:
-        """Return what is shown to a model: the headers one to a line, then the answer."""
+        """Return the text for a model: one line for each header, then the answer."""
         lines = [f"{name}: {value}" for name, value in self.headers]
         shown = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, indent=2)
         return "\n".join((*lines, "", shown) if lines else (shown,))
 
 
 def tool_answer(tool: ToolManifest, raw: RawAnswer, redactor: Redactor) -> ToolAnswer:
-    """Return what a tool shows of an answer."""
+    """Return a tool's answer."""
     wanted = {name.lower(): name for name in tool.request.capture_response_headers}
     headers = tuple((wanted[name], redactor.redact(value)) for name, value in raw.headers if name in wanted)
     return ToolAnswer(raw.status, headers, redacted(shaped(tool, raw.value), redactor))
 
 
 def shaped(tool: ToolManifest, value: JsonValue) -> JsonValue:
-    """Return the items at `items_path` alone, each with its `response_fields` alone.
+    """Return only the items at `items_path`, each reduced to its `response_fields`.
 
-    An answer that has no list at `items_path` stays whole, because it is another one than the tool knows.
+    An answer without a list at `items_path` is returned unchanged, because the tool does not know its form.
     """
     if tool.items_path is not None:
         items = look_up(tool.items_path, value)
@@ -96,7 +96,7 @@ def shaped(tool: ToolManifest, value: JsonValue) -> JsonValue:
 
 
 def redacted(value: JsonValue, redactor: Redactor, *, levels: int = DEEPEST_LEVELS) -> JsonValue:
-    """Return a value with every secret in its texts, keys and numbers taken out.
+    """Return a value with all secrets removed from its texts, keys and numbers.
 
     Raises:
         ConnectorError: it is nested more than `levels` deep.
@@ -111,26 +111,26 @@ def redacted(value: JsonValue, redactor: Redactor, *, levels: int = DEEPEST_LEVE
     if isinstance(value, dict):
         return {redactor.redact(key): redacted(item, redactor, levels=levels - 1) for key, item in value.items()}
     if isinstance(value, int | float) and not isinstance(value, bool):
-        # A secret of digits may come back as a number.
+        # A secret of digits may be returned as a number.
         text = json.dumps(value)
         return value if redactor.redact(text) == text else REDACTED
     return value
 
 
 def words_of(raw: RawAnswer, redactor: Redactor) -> str:
-    """Return what an answer says, in one short line; empty where it is a page, or nothing, or a document."""
-    # All of it or nothing is looked at: a part could end in the middle of a secret.
+    """Return an answer's text as one short line; empty for a page, an empty or a long answer."""
+    # All or nothing: a part could end in the middle of a secret.
     text = raw.body.decode("utf-8", errors="replace").strip() if len(raw.body) <= WORDS_MAX_BYTES else ""
     if text.startswith("<"):
         return ""
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    # Redacted before the cut, which could leave half a secret.
+    # Redact before the cut, which could leave half a secret.
     line = redactor.redact(line)
     return line if len(line) <= WORDS_MAX_CHARACTERS else f"{line[:WORDS_MAX_CHARACTERS]}... (cut)"
 
 
 def _kept(item: JsonValue, paths: Sequence[Sequence[str]]) -> JsonValue:
-    """Keep the parts of an object at some paths, where they are; a list on the way is gone through item by item."""
+    """Keep the parts of an object at the given paths; lists on the way are processed item by item."""
     if isinstance(item, list):
         return [_kept(each, paths) for each in item]
     if not isinstance(item, Mapping):
@@ -139,7 +139,7 @@ def _kept(item: JsonValue, paths: Sequence[Sequence[str]]) -> JsonValue:
     for first, *rest in paths:
         if first in item:
             below.setdefault(first, []).append(rest)
-    # A path that ends here keeps all of it, whatever longer ones say.
+    # A path that ends here keeps the whole value, despite longer paths.
     return {
         name: item[name] if any(not rest for rest in rests) else _kept(item[name], rests)
         for name, rests in below.items()

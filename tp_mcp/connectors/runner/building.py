@@ -1,8 +1,8 @@
-"""Making a request of its declaration, the settings and the arguments. Pure.
+"""Construction of a request from its declaration, the settings and the arguments. Pure.
 
-The arguments come from a model and are hostile until proven otherwise: none of them can choose the scheme, the host or
-the port, leave the path it stands in, or add a header. What is put in a URL is percent-encoded; with
-`url_encoding: none` it may have slashes, and nothing that begins a query, a fragment or another host.
+Arguments come from a model and are considered hostile: none of them can choose scheme, host or port, leave its path
+segment, or add a header. Values in a URL are percent-encoded; with `url_encoding: none` they may contain slashes, but
+nothing that starts a query, a fragment or another host.
 """
 
 import json
@@ -28,11 +28,11 @@ _DROPPED = object()
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that is ready to be sent. It may hold secrets.
+    """A request that is ready to be sent. It may contain secrets.
 
     Attributes:
-        headers: names as declared.
-        content: the body; None for none.
+        headers: headers, with names as declared.
+        content: body; None for none.
 
     """
 
@@ -43,33 +43,32 @@ class Prepared:
 
 
 def prepared(request: Request, parameters: Mapping[str, Parameter], roots: Roots) -> Prepared:
-    """Return a request with its templates filled.
+    """Return a request with filled templates.
 
-    What an argument or a setting that was left out stands in is dropped: the key of a query, a header, a body's or a
-    form's field.
+    A part with an omitted argument or setting is dropped: a query key, a header, a field of a body or a form.
 
     Args:
-        request: as declared.
-        parameters: those of the tool.
-        roots: `settings` and `args`, and nothing else.
+        request: declared request.
+        parameters: parameters of the tool.
+        roots: values of `settings` and `args`.
 
     Raises:
-        InvalidArgumentError: an argument that the URL needs was left out, or cannot be written into a header.
-        UnsafeArgumentError: an argument would change where the request goes.
-        ConfigurationError: a setting cannot be used in the address.
-        WatchSpecError: a text grows too long.
+        InvalidArgumentError: an argument that the URL needs was omitted, or cannot be part of a header.
+        UnsafeArgumentError: an argument would change the target of the request.
+        ConfigurationError: a setting cannot be part of the URL.
+        WatchSpecError: a text exceeds the limit.
 
     """
     try:
         return _prepared(request, parameters, roots)
     except UnicodeEncodeError:
-        raise InvalidArgumentError("An argument holds half a character, which cannot be sent.") from None
+        raise InvalidArgumentError("An argument contains half a character, which cannot be sent.") from None
     except RecursionError:
         raise InvalidArgumentError("An argument is nested too deeply.") from None
 
 
 def as_text(value: object) -> str:
-    """Return a value as it stands in a URL, a header or a form: a text as it is, anything else as JSON."""
+    """Return a value for a URL, a header or a form: texts unchanged, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -89,7 +88,7 @@ def _prepared(request: Request, parameters: Mapping[str, Parameter], roots: Root
 
 
 def filled_text(text: str, roots: Roots) -> str:
-    """Return a text with its templates filled; empty where one of them has no value."""
+    """Return a text with filled templates; empty if one of them has no value."""
     filled = _filled(text, roots)
     return "" if filled is _DROPPED else as_text(filled)
 
@@ -112,7 +111,7 @@ def _form(form: object) -> str:
     if form is _DROPPED:
         return ""
     if not isinstance(form, Mapping):
-        raise InvalidArgumentError("The fields of a form must be an object of names and values.")
+        raise InvalidArgumentError("The fields of a form must be an object with names and values.")
     return _encoded(form)
 
 
@@ -124,7 +123,7 @@ def _header(name: str, value: object) -> str:
     text = as_text(value)
     if not text.isprintable() or not text.isascii():
         raise InvalidArgumentError(
-            f"What is put in the header {name} must be printable ASCII, without line breaks.", remedy="Leave it out."
+            f"The header {name} must be printable ASCII, without line breaks.", remedy="Omit the value."
         )
     return text
 
@@ -132,7 +131,7 @@ def _header(name: str, value: object) -> str:
 def _url(request: Request, parameters: Mapping[str, Parameter], roots: Roots) -> str:
     if lacks_value(request.url, roots):
         raise InvalidArgumentError(
-            "An argument or a setting that the address needs was left out.", remedy=f"The address is {request.url}"
+            "An argument or a setting in the request's URL is missing.", remedy=f"The URL is {request.url}"
         )
     _check_address(request.url, roots)
     in_path = template_paths(request.url.partition("?")[0])
@@ -141,13 +140,13 @@ def _url(request: Request, parameters: Mapping[str, Parameter], roots: Roots) ->
         parts = urlsplit(url)
     except ValueError:
         raise ConfigurationError(
-            "The address of the request cannot be read.", remedy="Check the connector's settings."
+            "The URL of the request is invalid.", remedy="Check the connector's settings."
         ) from None
-    # A server may take an encoded slash for a slash.
+    # A server may treat an encoded slash as a slash.
     for segment in _SLASHES.split(unquote(parts.path)):
         if segment in {".", ".."}:
             raise UnsafeArgumentError(
-                "The address would have a '.' or '..' in its path, which leads elsewhere.",
+                "The URL would contain '.' or '..' in its path, which leads elsewhere.",
                 remedy="Pass a name without it.",
             )
     query = _encoded(_fields(request.query, roots))
@@ -162,33 +161,31 @@ def _check_address(template: str, roots: Roots) -> None:
     address = _ADDRESS.match(begin)
     if address is None or not begin.isprintable() or " " in begin or "\\" in begin or "#" in begin:
         raise ConfigurationError(
-            "The address of the request does not begin with http:// or https:// and a host.",
+            "The URL of the request does not start with http:// or https:// and a host.",
             remedy="Check the connector's settings; an argument cannot choose the host.",
         )
     if first is not None and begin[address.end() :][:1] not in {"/", "?"}:
         raise UnsafeArgumentError(
-            "An argument stands where the host of the address is.", remedy="A host comes from the connector's settings."
+            "An argument is part of the URL's host.", remedy="The host must come from the connector's settings."
         )
     if "@" in address[0]:
-        raise ConfigurationError("The address of the request must not carry a user name or password.")
+        raise ConfigurationError("The URL of the request must not contain a user name or password.")
 
 
 def _in_url(path: str, value: object, parameters: Mapping[str, Parameter], *, in_path: bool) -> str:
     root, _, name = path.partition(".")
     text = as_text(value)
     if root == "settings":
-        # The user's own: an address, or a part of one.
+        # The user's own value: a URL, or a part of one.
         return text
     parameter = parameters.get(name.partition(".")[0])
     if parameter is None or parameter.url_encoding != "none":
         if in_path and not text:
-            raise UnsafeArgumentError(
-                f"{name} is empty, and the address would be that of all there are.", remedy="Name one."
-            )
+            raise UnsafeArgumentError(f"{name} is empty, so the URL would address all objects.", remedy=f"Pass {name}.")
         return quote(text, safe="")
     if not _RAW.fullmatch(text) or "//" in text:
         raise UnsafeArgumentError(
-            f"{name} may only have what a path has: letters, digits, slashes, and no query or fragment.",
-            remedy="Percent-encode anything else.",
+            f"{name} may only contain characters of a path: letters, digits, slashes, but no query or fragment.",
+            remedy="Percent-encode other characters.",
         )
     return text

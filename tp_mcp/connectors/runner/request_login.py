@@ -1,4 +1,4 @@
-"""The log-ins that are done for every request of a connector: Basic, and a token exchanged for another."""
+"""Logins of a connector's requests: Basic, and exchange of a token."""
 
 import base64
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +15,7 @@ from tp_mcp.errors import ConnectorError
 from tp_mcp.redaction import Secrets
 
 EARLY_SECONDS = 60.0
-"""How long before its end a token is exchanged anew."""
+"""Remaining life at which a token is exchanged again, in seconds."""
 
 Send = Callable[[Prepared], Awaitable[RawAnswer]]
 
@@ -27,13 +27,13 @@ class _Token:
 
 
 class Login:
-    """Gives the `Authorization` header of every request.
+    """Provides the `Authorization` header of requests.
 
     Args:
-        auth: as the manifest declares it; None where each request carries its own headers.
+        auth: login in the manifest; None if requests carry their own headers.
         send: sends the exchange.
-        clock: tells when a token expires.
-        secrets: learns every token.
+        clock: current time, for the expiry of tokens.
+        secrets: collection that receives each token.
 
     """
 
@@ -42,14 +42,14 @@ class Login:
         self._send = send
         self._clock = clock
         self._secrets = secrets
-        # By what was exchanged, because each instance of a connector has a log-in of its own.
+        # By exchange, because each instance of a connector has its own login.
         self._tokens: dict[tuple[str, ...], _Token] = {}
 
     async def headers(self, settings: Mapping[str, object]) -> dict[str, str]:
-        """Return the headers of a log-in, exchanging a token where none is known that still lives.
+        """Return the headers of the login; exchange a token if there is no valid one.
 
         Raises:
-            ConnectorError: the exchange was refused, or its answer has no token.
+            ConnectorError: the exchange was refused, or its answer contains no token.
 
         """
         if self._auth is None:
@@ -64,7 +64,7 @@ class Login:
         return {"Authorization": token.header}
 
     def forget(self) -> bool:
-        """Forget the exchanged tokens, because one was refused; return whether there were any."""
+        """Forget the exchanged tokens after a refusal; return whether there were any."""
         there_were = bool(self._tokens)
         self._tokens.clear()
         return there_were
@@ -80,15 +80,15 @@ class Login:
         answer = await self._send(exchange)
         if not 200 <= answer.status < 300:
             raise ConnectorError(
-                f"The log-in was refused with status {answer.status}.",
-                remedy="Check the connector's settings, the token above all.",
+                f"The login was refused with status {answer.status}.",
+                remedy="Check the connector's settings, above all the token.",
                 status_code=answer.status,
             )
         value = answer.value
         token = look_up(auth.bearer_path or "", value)
         if not isinstance(token, str) or not token or not token.isprintable() or not token.isascii() or " " in token:
             raise ConnectorError(
-                f"The answer to the log-in has no token at {auth.bearer_path}.",
+                f"The answer to the login contains no token at {auth.bearer_path}.",
                 remedy="Check exchange_url and bearer_path in the manifest.",
                 status_code=answer.status,
             )

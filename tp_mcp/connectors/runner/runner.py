@@ -1,4 +1,4 @@
-"""Running the tools of a connector."""
+"""Execution of a connector's tools."""
 
 import re
 from collections.abc import Mapping
@@ -21,23 +21,23 @@ from tp_mcp.errors import ConnectorError, InvalidArgumentError
 from tp_mcp.redaction import Redactor, Secrets
 
 FIELD_MAX_CHARACTERS = 200
-"""Longest field of an answer in the words of a connection test."""
+"""Limit of an answer's field in the message of a connection test."""
 
 _FIELD = re.compile(r"\{\{\s*([A-Za-z0-9_.-]+)\s*\}\}")
 _LOGIN_REFUSED = 401
 
 
 class ConnectorRunner:
-    """A connector with its user's settings. An async context manager; it connects when it is first used.
+    """A connector with its user's settings. It connects on first use.
 
     Args:
-        manifest: the connector.
-        settings: the settings by name, secrets as text or `SecretStr`.
-        clock: tells when a token of a log-in expires.
-        transport: what carries the requests; the network by default.
+        manifest: connector.
+        settings: settings by name; secrets as text or `SecretStr`.
+        clock: current time, for the expiry of tokens.
+        transport: HTTP transport; None for the network.
 
     Raises:
-        ConfigurationError: a setting is missing, unknown or of another type.
+        ConfigurationError: a setting is missing, unknown or has a wrong type.
 
     """
 
@@ -66,17 +66,17 @@ class ConnectorRunner:
 
     @property
     def public_settings(self) -> Mapping[str, Any]:
-        """The settings that messages may use: all but the secrets."""
+        """Settings without secrets, for messages."""
         return self._settings.public()
 
     async def run(self, name: str, arguments: Mapping[str, JsonValue]) -> ToolAnswer:
-        """Run a tool: send its request once, and return what it shows of the answer.
+        """Run a tool: send its request once and return its answer.
 
-        A request that changes nothing is sent a second time where its exchanged token was refused.
+        A request without side effects is repeated once if its exchanged token was refused.
 
         Raises:
-            InputError: there is no such tool, or its arguments cannot be used; nothing was sent.
-            ConnectorError: no answer, or one that is no success.
+            InputError: the tool is unknown, or its arguments are invalid; nothing was sent.
+            ConnectorError: there was no answer, or an unsuccessful one.
 
         """
         tool = self.manifest.tools.get(name)
@@ -93,10 +93,10 @@ class ConnectorRunner:
         return tool_answer(tool, raw, self._redactor)
 
     async def test(self) -> str:
-        """Send the request that shows whether the settings work, and return what the connector says then.
+        """Send the test request and return the connector's message.
 
         Raises:
-            ConnectorError: they do not work.
+            ConnectorError: the settings do not work.
 
         """
         test = self.manifest.test
@@ -129,9 +129,9 @@ class ConnectorRunner:
         if 200 <= raw.status < 300:
             return
         words = words_of(raw, self._redactor)
-        said = f' It said: "{words}"' if words else ""
+        quoted = f' It said: "{words}"' if words else ""
         raise ConnectorError(
-            f"{name} was answered with status {raw.status}.{said}",
+            f"{name} was answered with status {raw.status}.{quoted}",
             remedy=_remedy(raw.status),
             may_have_acted=changes and raw.status >= 500,
             status_code=raw.status,
@@ -143,7 +143,7 @@ def _changes(tool: ToolManifest) -> bool:
 
 
 def _writes(request: Request) -> bool:
-    # What only reads and is sent as a POST may be declared so by leaving `destructive` out.
+    # A POST that only reads is declared without `destructive`.
     return request.method in {"PUT", "PATCH", "DELETE"}
 
 
@@ -159,7 +159,7 @@ def _field(path: str, raw: RawAnswer) -> str:
 
 def _remedy(status: int) -> str:
     if status in {301, 302, 303, 307, 308}:
-        return "Redirects are not followed, as they would carry the log-in elsewhere; the log-in may have expired."
+        return "Redirects are not followed, because they would send the login elsewhere; the login may have expired."
     if status in {401, 403}:
-        return "Check the log-in in the connector's settings."
+        return "Check the login in the connector's settings."
     return ""

@@ -1,4 +1,4 @@
-"""What the templates of a connector's requests are filled from: the user's settings and a call's arguments."""
+"""Values for the templates of a connector's requests: the user's settings and a call's arguments."""
 
 import base64
 import json
@@ -19,10 +19,10 @@ INSTANCE_ARGUMENT = "instance"
 def checked_arguments(
     tool: str, parameters: Mapping[str, Parameter], given: Mapping[str, JsonValue]
 ) -> dict[str, JsonValue]:
-    """Return the arguments of a call with the defaults of those that were left out; null counts as left out.
+    """Return the arguments of a call with defaults for omitted ones; null counts as omitted.
 
     Raises:
-        InvalidArgumentError: one is missing, unknown, of another type or none of its options.
+        InvalidArgumentError: an argument is missing, unknown, has a wrong type or is not one of its options.
 
     """
     for name in given:
@@ -43,13 +43,13 @@ def checked_arguments(
             raise InvalidArgumentError(f"{name} must be of type {parameter.type}.", remedy=parameter.description)
         if parameter.options and value not in parameter.options:
             allowed = ", ".join(json.dumps(option, ensure_ascii=False) for option in parameter.options)
-            raise InvalidArgumentError(f"{name} is none of its options.", remedy=f"It may be: {allowed}.")
+            raise InvalidArgumentError(f"{name} is not one of its options.", remedy=f"Allowed: {allowed}.")
         arguments[name] = value
     return arguments
 
 
 def _as_json(parameter: Parameter, value: JsonValue) -> JsonValue:
-    # Models write an object or a list as its JSON text now and then.
+    # Models sometimes write an object or a list as JSON text.
     if parameter.type == "json" and isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
         try:
             parsed: JsonValue = json.loads(value)
@@ -61,11 +61,11 @@ def _as_json(parameter: Parameter, value: JsonValue) -> JsonValue:
 
 @dataclass(frozen=True, slots=True)
 class SettingValues:
-    """The settings that the user of a connector filled in.
+    """The settings that the user of a connector provided.
 
     Attributes:
-        values: by name; secrets are `SecretStr`.
-        instances: the settings of each instance by its name, the first being the default; empty where there are none.
+        values: settings by name; secrets are `SecretStr`.
+        instances: settings of each instance by its name, the first is the default; empty without instances.
 
     """
 
@@ -77,7 +77,7 @@ class SettingValues:
         """Return the settings with their defaults.
 
         Raises:
-            ConfigurationError: one is missing, unknown, of another type or none of its options.
+            ConfigurationError: a setting is missing, unknown, has a wrong type or is not one of its options.
 
         """
         values = _checked_settings(manifest.settings, given, "")
@@ -91,10 +91,10 @@ class SettingValues:
         return cls(values, instances)
 
     def plain(self, instance: JsonValue = None) -> dict[str, Any]:
-        """Return what templates see, secrets readable; those of one instance stand among the others.
+        """Return the settings for templates, with readable secrets and the settings of one instance.
 
         Raises:
-            InvalidArgumentError: there is no such instance.
+            InvalidArgumentError: the instance is unknown.
 
         """
         chosen: Mapping[str, Any] = {}
@@ -103,17 +103,17 @@ class SettingValues:
             if name not in self.instances:
                 raise InvalidArgumentError(
                     f"There is no instance {name!r}{nearest_words(name, self.instances)}.",
-                    remedy=f"There is: {', '.join(self.instances)}.",
+                    remedy=f"Instances: {', '.join(self.instances)}.",
                 )
             chosen = self.instances[name]
         return {name: _readable(value) for name, value in {**self.values, **chosen}.items()}
 
     def public(self) -> dict[str, Any]:
-        """Return what messages may show: all but secrets, and no instance's own."""
+        """Return the settings for messages: without secrets and without those of instances."""
         return {name: value for name, value in self.values.items() if not isinstance(value, SecretStr)}
 
     def secrets(self) -> Iterator[SecretStr]:
-        """Yield all secrets, also as Basic authentication and others would write them."""
+        """Yield all secrets, also in the encoding of Basic authentication."""
         for values in (self.values, *self.instances.values()):
             for value in values.values():
                 if isinstance(value, SecretStr):

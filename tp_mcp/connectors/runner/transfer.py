@@ -1,4 +1,4 @@
-"""Sending one request of a connector: bounded in time and size, redirects not followed."""
+"""One HTTP request of a connector: limited in time and size, without redirects."""
 
 import logging
 import ssl
@@ -14,22 +14,22 @@ from tp_mcp.errors import ConnectorError
 from tp_mcp.redaction import RedactingFilter, Redactor
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-"""For one request, from its first byte sent to the last one received, unless the manifest says otherwise."""
+"""Default time limit of a request, from the first byte sent to the last one received, in seconds."""
 
 ANSWER_MAX_BYTES = 32_000_000
-"""Largest body that is taken."""
+"""Limit of an answer's body, in bytes."""
 
 _LOGGERS = ("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy")
-"""Where the library logs addresses, at level INFO, and headers of answers, at level DEBUG."""
+"""Loggers of the library for URLs, at level INFO, and headers of answers, at level DEBUG."""
 
 
 class Transfer:
-    """Sends requests; connects when it is first used.
+    """Sends requests; connects on first use.
 
     Args:
         verify_tls: whether certificates are verified.
-        redactor: takes secrets out of what the library logs.
-        transport: what carries the requests; the network where it is None.
+        redactor: removes secrets from the library's log messages.
+        transport: HTTP transport; None for the network.
 
     """
 
@@ -55,10 +55,10 @@ class Transfer:
         """Send a request once and return its answer, whatever its status.
 
         Args:
-            request: what to send.
-            headers: those of the log-in; the request's own outrank them.
-            timeout_seconds: for the whole exchange.
-            changes: whether it changes the world, so that a lost answer leaves its outcome unknown.
+            request: request.
+            headers: headers of the login; the request's own headers override them.
+            timeout_seconds: time limit of the whole exchange, in seconds.
+            changes: whether the request changes anything, so that a lost answer leaves its outcome unknown.
 
         Raises:
             ConnectorError: no answer, or one that is too large. It names nothing of the request but its method.
@@ -78,7 +78,7 @@ class Transfer:
         except httpx2.ConnectError:
             raise ConnectorError(
                 "No connection could be made; nothing was sent.",
-                remedy="Check the address in the connector's settings, the network, and the certificate.",
+                remedy="Check the URL in the connector's settings, the network, and the certificate.",
             ) from None
         except (httpx2.TransportError, httpx2.DecodingError):
             raise ConnectorError(
@@ -88,7 +88,7 @@ class Transfer:
             ) from None
         except httpx2.InvalidURL:
             raise ConnectorError(
-                "The address of the request cannot be used.", remedy="Check the connector's settings."
+                "The URL of the request is invalid.", remedy="Check the connector's settings."
             ) from None
 
     async def _exchange(self, request: Prepared, headers: Mapping[str, str]) -> RawAnswer:
@@ -103,7 +103,7 @@ class Transfer:
                 body += piece
                 if len(body) > ANSWER_MAX_BYTES:
                     raise ConnectorError(
-                        f"The answer is larger than {ANSWER_MAX_BYTES:,} bytes and was not read to its end.",
+                        f"The answer is larger than {ANSWER_MAX_BYTES:,} bytes and was not read completely.",
                         status_code=response.status_code,
                     )
         finally:
@@ -118,9 +118,9 @@ class Transfer:
             self._pool = httpx2.AsyncClient(
                 transport=self._transport,
                 verify=True if self._verify_tls else _unverified(),
-                # A redirect would carry the log-in elsewhere.
+                # A redirect would send the login elsewhere.
                 follow_redirects=False,
-                # Proxies and log-ins of the environment would contact what was not configured.
+                # Proxies and logins from the environment would contact hosts that are not configured.
                 trust_env=False,
                 headers={
                     "User-Agent": f"tp-mcp/{__version__}",
@@ -138,4 +138,6 @@ def _unverified() -> ssl.SSLContext:
 
 
 def _remedy(*, changes: bool) -> str:
-    return "Whether it was carried out is not known: read the state before you call again." if changes else "Try again."
+    if not changes:
+        return "Try again."
+    return "It is unknown whether the request was carried out: read the state before you repeat it."
