@@ -97,4 +97,4 @@ async def test_versions_are_understood_in_other_shapes(world: World, answer: Jso
 
 async def test_versions_of_no_known_shape_are_an_error(world: World) -> None:
     world.answers("list_versions", "7.6.5")
-    assert "not of the expected shape" in await world.refused("list_versions")
+    assert "has an unexpected shape" in await world.refused("list_versions")
