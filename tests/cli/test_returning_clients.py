@@ -170,7 +170,7 @@ async def test_two_chats_on_one_project_directory_do_not_take_each_others_ends(t
         assert ids[LAB] not in seen_by_one, "it named it, and was told twice"
         told = await called(two, "list_labs")
         assert f"[{ids[OTHER_LAB]}]" in told
-        assert "It was asked for with mode build 6955" in told
+        assert "Requested: mode build 6955" in told
         for _ in range(2):
             assert f"[{ids[OTHER_LAB]}]" in await called(two, "list_labs"), "until it names it"
         await called(two, "wait_for_watch", watch_id=ids[OTHER_LAB])

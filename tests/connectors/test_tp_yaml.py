@@ -171,7 +171,7 @@ def test_the_end_of_an_upgrade_reads_well(blocks: dict[str, Any]) -> None:
         "poll": {**UPGRADE, "status": "SUCCESS"},
     }
     assert render_text(block.on_done.message, roots) == (
-        "The upgrade of AT16_Combined_FSW is done: SUCCESS on 10.15.52.152. It was asked for with mode build 6957"
+        "The upgrade of AT16_Combined_FSW is done: SUCCESS on 10.15.52.152. Requested: mode build 6957"
     )
 
 
@@ -196,7 +196,7 @@ def test_the_end_of_a_run_tells_counts_and_the_report_s_address(blocks: dict[str
     }
     assert render_text(block.on_done.message, roots) == (
         "Execution 446 on AT16_Combined_FSW ended (Done): 40 passed, 2 failed, 0 errors, 1 skipped, 43 in total. "
-        "Report: http://tp:8000/data/AutomationTest/test_446_report.html. It was asked for Tests_CLI -k radius"
+        "Report: http://tp:8000/data/AutomationTest/test_446_report.html. Requested: Tests_CLI -k radius"
     )
 
 
@@ -204,7 +204,7 @@ def test_a_run_that_was_lost_early_still_gets_a_readable_end(blocks: dict[str, A
     block = blocks["run_pytest"]
     roots = {"args": {"lab": "AT16", "testcase": ["a.py"]}, "result": {"exec_id": 1}, "poll": {"status": "Failed"}}
     text = render_text(block.on_fail.message, roots)
-    assert text.startswith("Execution 1 on AT16 did not run to its end: the last status read is Failed, with unknown")
+    assert text.startswith("Execution 1 on AT16 did not run to its end: the last status was Failed, with unknown")
 
 
 def test_progress_tells_how_far_the_job_is(blocks: dict[str, Any]) -> None:

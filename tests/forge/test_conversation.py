@@ -100,7 +100,7 @@ async def test_forge_alone_tells_a_failed_upgrade_only_when_its_time_is_up(workb
     assert ": FAILURE on" in session.status
     await workbench.advance(forge, 2_200)
     (turn,) = session.turns
-    assert turn.startswith(f"The upgrade of {LAB} did not succeed: the last status read is FAILURE")
+    assert turn.startswith(f"The upgrade of {LAB} did not succeed: the last status was FAILURE")
 
 
 async def test_forge_alone_cannot_mint_a_token(workbench: Workbench) -> None:

@@ -61,7 +61,7 @@ async def test_after_its_end_it_is_told_for_a_minute_how_it_ended_and_when_it_ca
     assert again.startswith(f"{first[:12]} {STARTED}: upgrade of {LAB} to build 1234567 failed, after ")
     assert again.splitlines()[0].endswith(" 20 s ago.")
     assert again.count("failed, after") == 1
-    assert "It was asked for with mode build 1234567" in again
+    assert "Requested: mode build 1234567" in again
     assert "If it really is to be done once more, call again in " in again
     assert again.endswith(f'get_upgrade(testbed="{LAB}") shows each device and the end of its log.')
     await world.advance(60)
