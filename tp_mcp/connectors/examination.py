@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tp_mcp.connectors.check import manifest_problems, manifest_warnings
 from tp_mcp.connectors.findings import Finding, Located, existing_path, located, schema_findings
 from tp_mcp.connectors.manifest import Manifest, unknown_keys
+from tp_mcp.connectors.validation import manifest_problems, manifest_warnings
 from tp_mcp.connectors.yaml_lines import NotYamlError, read_yaml
 
 _ROUNDS = 8

@@ -17,6 +17,7 @@ from pydantic import (
     JsonValue,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     Strict,
     StrictBool,
     StrictInt,
@@ -33,6 +34,9 @@ JsonNumber: TypeAlias = Annotated[float, Strict(), AllowInfNan(False)]
 JsonScalar: TypeAlias = StrictBool | StrictInt | JsonNumber | StrictStr
 Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 SemanticVersion: TypeAlias = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
+
+
+INSTANCES = "instances"
 
 
 class ManifestModel(BaseModel):
@@ -316,6 +320,26 @@ class Manifest(ManifestModel):
     http: HttpOptions = HttpOptions()
     test: ConnectionTest | None = None
     tools: Annotated[Mapping[Identifier, ToolManifest], Field(min_length=1)]
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "integer": (int,),
+    "boolean": (bool,),
+    "json": (dict, list, str, int, float, bool),
+    "select": (str, int, float, bool),
+    "secret": (str, SecretStr),
+    INSTANCES: (list,),
+}
+
+
+def is_of(kind: str, value: object) -> bool:
+    """Return whether a value has a type of the format."""
+    # In Python, but not in JSON, bool is a kind of int.
+    if isinstance(value, bool) and bool not in _KINDS[kind]:
+        return False
+    return isinstance(value, _KINDS[kind])
 
 
 def unknown_keys(model: ManifestModel, path: str = "") -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.manifest import Auth, Request
 from tp_mcp.connectors.runner.answer import RawAnswer
-from tp_mcp.connectors.runner.building import Prepared, filled_text, prepared
+from tp_mcp.connectors.runner.request_builder import Prepared, filled_text, prepared
 from tp_mcp.connectors.template import look_up
 from tp_mcp.errors import ConnectorError
 from tp_mcp.redaction import Secrets

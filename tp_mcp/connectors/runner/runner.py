@@ -12,7 +12,7 @@ from tp_mcp.clock import Clock
 from tp_mcp.connectors.findings import nearest_words
 from tp_mcp.connectors.manifest import Manifest, Request, ToolManifest
 from tp_mcp.connectors.runner.answer import RawAnswer, ToolAnswer, tool_answer, words_of
-from tp_mcp.connectors.runner.building import Prepared, as_text, prepared
+from tp_mcp.connectors.runner.request_builder import Prepared, as_text, prepared
 from tp_mcp.connectors.runner.request_login import Login
 from tp_mcp.connectors.runner.template_values import INSTANCE_ARGUMENT, SettingValues, checked_arguments
 from tp_mcp.connectors.runner.transfer import DEFAULT_TIMEOUT_SECONDS, Transfer

@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import JsonValue, SecretStr
 
 from tp_mcp.connectors.findings import nearest_words
-from tp_mcp.connectors.manifest import Manifest, Parameter, Setting
-from tp_mcp.connectors.value_types import INSTANCES, is_of
+from tp_mcp.connectors.manifest import INSTANCES, Manifest, Parameter, Setting, is_of
 from tp_mcp.errors import ConfigurationError, InvalidArgumentError
 
 INSTANCE_ARGUMENT = "instance"

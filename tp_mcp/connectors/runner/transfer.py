@@ -9,7 +9,7 @@ import httpx2
 
 from tp_mcp import __version__
 from tp_mcp.connectors.runner.answer import RawAnswer
-from tp_mcp.connectors.runner.building import Prepared
+from tp_mcp.connectors.runner.request_builder import Prepared
 from tp_mcp.errors import ConnectorError
 from tp_mcp.redaction import RedactingFilter, Redactor
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.connectors.runner.conftest import Server
 from tp_mcp.connectors.manifest import Parameter, Request
-from tp_mcp.connectors.runner.building import prepared
+from tp_mcp.connectors.runner.request_builder import prepared
 from tp_mcp.errors import ConfigurationError, InputError, InvalidArgumentError, UnsafeArgumentError
 
 TEXT = {"type": "string"}

@@ -1,15 +1,23 @@
 """Checks of a manifest that concern several of its parts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tp_mcp.connectors.findings import Finding, nearest_words
 from tp_mcp.connectors.follow_up import tool_problem
-from tp_mcp.connectors.manifest import AsyncBlock, FollowUp, Manifest, Match, Parameter, Request, Setting, ToolManifest
+from tp_mcp.connectors.manifest import (
+    AsyncBlock,
+    FollowUp,
+    Manifest,
+    Match,
+    Parameter,
+    Request,
+    Setting,
+    ToolManifest,
+    is_of,
+)
 from tp_mcp.connectors.match import OPERATORS, match_problems
-from tp_mcp.connectors.template import template_problems, template_roots, texts_at
-from tp_mcp.connectors.template_names import name_problems, named, setting_names
-from tp_mcp.connectors.value_types import is_of
+from tp_mcp.connectors.template import template_paths, template_problems, template_roots, texts_at
 
 _ROOTS = frozenset({"settings", "args"})
 _ADDRESS = re.compile(r"(?:https?://|\{settings\.)")
@@ -22,7 +30,7 @@ def request_problems(manifest: Manifest, request: Request, tool: ToolManifest | 
     for place, text in texts_at(_parts(request), where):
         for problem in template_problems(text, roots):
             yield Finding(place, problem)
-        yield from name_problems(manifest, tool, text, place)
+        yield from _name_problems(manifest, tool, text, place)
     if not _ADDRESS.match(request.url) and not template_problems(request.url, roots):
         yield Finding(f"{where}.url", "must begin with http://, https:// or a setting such as {settings.base_url}")
     if request.body is not None and request.body_form is not None:
@@ -39,13 +47,13 @@ def request_warnings(tool: ToolManifest, where: str) -> Iterator[Finding]:
         yield Finding(f"{where}.request.url", "an argument chooses the host; tp-mcp does not send such a request")
     if request.method == "GET" and (request.body is not None or request.body_form is not None):
         yield Finding(f"{where}.request.method", "GET has a body, which many servers ignore")
-    used = set(named(list(_parts(request).values()), "args"))
+    used = set(_named(list(_parts(request).values()), "args"))
     for name, parameter in tool.parameters.items():
         if name not in used:
             # `instance` selects an instance of type instances, and appears in no template.
             if name != "instance":
                 yield Finding(f"{where}.parameters.{name}", "is not used in the request")
-        elif parameter.url_encoding == "none" and name not in named(request.url, "args"):
+        elif parameter.url_encoding == "none" and name not in _named(request.url, "args"):
             yield Finding(f"{where}.parameters.{name}.url_encoding", "only affects parameters in the url")
 
 
@@ -166,8 +174,8 @@ def _follow_up_problems(manifest: Manifest, tool: ToolManifest, follow_up: Follo
 
 def _shown_problems(manifest: Manifest, tool: ToolManifest, value: object, where: str) -> Iterator[Finding]:
     yield from _text_problems(manifest, tool, value, where, END_ROOTS)
-    settings = setting_names(manifest)
-    for place, name in ((place, name) for place, text in texts_at(value, where) for name in named(text, "settings")):
+    settings = _setting_names(manifest)
+    for place, name in ((place, name) for place, text in texts_at(value, where) for name in _named(text, "settings")):
         if name in settings and settings[name].type == "secret":
             yield Finding(place, f"{{settings.{name}}} is a secret, which a message or a chained call would reveal")
 
@@ -178,4 +186,34 @@ def _text_problems(
     for place, text in texts_at(value, where):
         for problem in template_problems(text, roots):
             yield Finding(place, problem)
-        yield from name_problems(manifest, tool, text, place)
+        yield from _name_problems(manifest, tool, text, place)
+
+
+def _setting_names(manifest: Manifest) -> Mapping[str, Setting]:
+    """Return all settings that a template may name, including those of an instance."""
+    names: dict[str, Setting] = {}
+    for setting in manifest.settings.values():
+        names.update(setting.fields or {})
+    return {**names, **manifest.settings}
+
+
+def _named(value: object, root: str) -> list[str]:
+    """Return the names directly below a root in the templates of a value, in order."""
+    prefix = f"{root}."
+    paths = template_paths(value)
+    return sorted({path.removeprefix(prefix).split(".")[0] for path in paths if path.startswith(prefix)})
+
+
+def _name_problems(manifest: Manifest, tool: ToolManifest | None, value: object, where: str) -> Iterator[Finding]:
+    """Yield the unknown settings and parameters in the templates of a value."""
+    settings = _setting_names(manifest)
+    for name in _named(value, "settings"):
+        if name not in settings:
+            near, all_names = nearest_words(name, settings), ", ".join(settings) or "none"
+            yield Finding(where, f"there is no setting {name!r}{near}; the settings are {all_names}")
+    if tool is None:
+        return
+    for name in _named(value, "args"):
+        if name not in tool.parameters:
+            near, all_names = nearest_words(name, tool.parameters), ", ".join(tool.parameters) or "none"
+            yield Finding(where, f"there is no parameter {name!r}{near}; the tool has {all_names}")
