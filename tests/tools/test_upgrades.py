@@ -62,7 +62,7 @@ async def test_the_password_of_a_command_is_neither_shown_nor_kept(world: World)
         ({"mode": "build", "build_number": "latest"}, ["build_number", "1 to 10 digits", '"6957"']),
         (
             {"mode": "build", "build_number": "6957", "version": "7.6.5"},
-            ["only takes build_number", "Leave version out"],
+            ["only takes build_number", "Omit version"],
         ),
         ({"mode": "bild", "build_number": "6957"}, ['mode is "bild", but must be ', "'build', 'ga' or 'command'"]),
         ({"mode": "command", "command": "reboot"}, ["execute restore image scp"]),
