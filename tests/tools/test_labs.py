@@ -72,7 +72,7 @@ async def test_a_mark_of_somebody_else_is_told_with_tp_s_words(world: World) -> 
 
 async def test_a_mark_whose_answer_is_lost_is_sent_once(world: World) -> None:
     world.fault("lock_lab", "drop", when="after")
-    assert "is not known" in await world.refused("lock_lab", lab=LAB)
+    assert "is unknown whether" in await world.refused("lock_lab", lab=LAB)
     assert world.written == ["lock_lab"]
 
 
