@@ -314,10 +314,10 @@ def _chosen_profile(file: ProfileFile, name: str | None, config_file: Path) -> P
     if wanted is None:
         return Profile()
     if wanted not in file.profiles:
-        known = ", ".join(sorted(file.profiles)) or "none"
+        names = ", ".join(sorted(file.profiles)) or "none"
         raise ConfigurationError(
             f"There is no profile {wanted!r} in {config_file}.",
-            remedy=f"Known profiles: {known}. Set {ENV_PREFIX}PROFILE to one of them.",
+            remedy=f"Known profiles: {names}. Set {ENV_PREFIX}PROFILE to one of them.",
         )
     return file.profiles[wanted]
 

@@ -278,12 +278,13 @@ def _refusal(endpoint: Endpoint, status: int, words: str) -> TpError:
 def _same_page_elsewhere(answer: RawAnswer) -> str:
     """Return the base URL of a redirect that keeps the path, such as http to https; empty for other redirects."""
     try:
-        asked = urlsplit(answer.url)
+        requested = urlsplit(answer.url)
         target = urlsplit(urljoin(answer.url, answer.headers.get("location", "")))
     except ValueError:
         return ""
-    moved = (target.scheme, target.netloc) != (asked.scheme, asked.netloc)
-    return f"{target.scheme}://{target.netloc}" if moved and target.path.rstrip("/") == asked.path.rstrip("/") else ""
+    moved = (target.scheme, target.netloc) != (requested.scheme, requested.netloc)
+    same_path = target.path.rstrip("/") == requested.path.rstrip("/")
+    return f"{target.scheme}://{target.netloc}" if moved and same_path else ""
 
 
 def _with_text(message: str, words: str) -> str:

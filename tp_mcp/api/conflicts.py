@@ -34,7 +34,7 @@ class Reader(Protocol):
 
 async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> TpBusyError:
     """Return `busy` with the progress of the testbed's upgrade."""
-    shown = ""
+    reason = ""
     try:
         with anyio.move_on_after(COMPANION_SECONDS):
             status = await reader.get_upgrade(testbed)
@@ -43,13 +43,13 @@ async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> 
                 + (f" (last sign of life {each.updated_at.isoformat()})" if each.updated_at else "")
                 for each in status.per_device[:MOST_SHOWN]
             )
-            shown = f" The upgrade there has the status {_word(status.status) or 'unknown'}" + (
+            reason = f" The upgrade there has the status {_word(status.status) or 'unknown'}" + (
                 f": {devices}." if devices else "."
             )
     except TpMcpError:
-        shown = " Its progress could not be read."
+        reason = " Its progress could not be read."
     return TpBusyError(
-        busy.message + shown,
+        busy.message + reason,
         remedy="An upgrade cannot be cancelled. "
         f"{_watched('get_upgrade', 'testbed', testbed)}; start again at its end.",
         status_code=busy.status_code,
@@ -58,21 +58,21 @@ async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> 
 
 async def who_holds_the_lab(busy: TpBusyError, reader: Reader, lab: str) -> TpBusyError:
     """Return `busy` with the user's own executions that hold the lab."""
-    shown = ""
+    reason = ""
     remedy = "Wait for its end, or choose another lab with list_labs."
     try:
         with anyio.move_on_after(COMPANION_SECONDS):
             running = [each for each in await reader.list_executions() if each.in_flight and each.lab == lab]
             if running:
                 ids = ", ".join(f"{each.exec_id} ({_word(each.status)})" for each in running[:MOST_SHOWN])
-                shown = f" It is execution {ids}, of the user who is logged in to TP."
+                reason = f" It is execution {ids}, of the user who is logged in to TP."
                 watched = _watched("get_execution", "exec_id", running[0].exec_id)
                 remedy = f"{watched}. Cancel it only if your user started it."
             else:
-                shown = " It is none of your own recent executions."
+                reason = " It is none of your own recent executions."
     except TpMcpError:
-        shown = " Which execution it is could not be read."
-    return TpBusyError(busy.message + shown, remedy=remedy, status_code=busy.status_code)
+        reason = " Which execution it is could not be read."
+    return TpBusyError(busy.message + reason, remedy=remedy, status_code=busy.status_code)
 
 
 def _watched(tool: str, argument: str, value: str | int | None) -> str:

@@ -1,1 +1,1 @@
-"""What executions came to, kept to compare later ones with; and what people noted of their failures."""
+"""History of executions, for comparison with later ones, and notes on their failures."""

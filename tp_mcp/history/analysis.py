@@ -281,11 +281,11 @@ class EndedExecutions:
         if not lab or execution.start_timestamp is None:
             return ""
         try:
-            shown = shown_upgrade(self._server, lab, await self._client.without_retries().get_upgrade(execution.lab))
+            upgrade = shown_upgrade(self._server, lab, await self._client.without_retries().get_upgrade(execution.lab))
         except TpError:
-            shown = None
-        if shown is not None:
-            await self._history.add_upgrade(shown)
+            upgrade = None
+        if upgrade is not None:
+            await self._history.add_upgrade(upgrade)
         return await self._history.build_at(self._server, lab, execution.start_timestamp.timestamp())
 
     async def _earlier(self, run: Run, principal: str, baseline: int | None) -> tuple[PastExecution, ...]:
@@ -314,12 +314,12 @@ async def read_log_tests(execution: Execution, error: TpMcpError, log: KeptLog |
         problem = "TP has no report of it"
     else:
         problem = f"Its report could not be read ({error.message.rstrip('.')})"
-    shown = read_summary(execution.log_tail)
+    end = read_summary(execution.log_tail)
     # On a thread: the kept log of a long run has megabytes.
     summary = None if log is None else await anyio.to_thread.run_sync(read_summary, log.text)
     # The end that TP shows names more tests where the kept log could not be extended.
-    if log is None or summary is None or len(summary.tests) < len(shown.tests):
-        return RunTests(shown.tests, "log", problem, shown.complete)
+    if log is None or summary is None or len(summary.tests) < len(end.tests):
+        return RunTests(end.tests, "log", problem, end.complete)
     unknown = log.missing + log.dropped
     return RunTests(summary.tests, "log", problem, summary.complete, log_size=log.size, log_unknown=unknown)
 

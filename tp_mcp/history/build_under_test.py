@@ -33,10 +33,10 @@ def watched_upgrade(watch: Watch) -> Upgrade | None:
     """Return the upgrade that a watch saw succeed; None if it saw none, or possibly another one."""
     if watch.spec.rule != UPGRADE_RULE or watch.state is not WatchState.DONE or is_doubtful(watch):
         return None
-    shown = shown_upgrade(watch.server, watch.testbed, parsed(UpgradeStatus, watch.last_answer))
-    if shown is None:
+    latest = shown_upgrade(watch.server, watch.testbed, parsed(UpgradeStatus, watch.last_answer))
+    if latest is None:
         return None
-    return shown if shown.build else Upgrade(shown.server, shown.testbed, shown.at, _requested_build(watch))
+    return latest if latest.build else Upgrade(latest.server, latest.testbed, latest.at, _requested_build(watch))
 
 
 def _requested_build(watch: Watch) -> str:

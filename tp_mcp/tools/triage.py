@@ -50,14 +50,14 @@ Signature = Annotated[
 
 
 class TriageArguments(ToolArguments):
-    """What `triage_execution` takes."""
+    """Arguments of `triage_execution`."""
 
     exec_id: Annotated[int, Field(description="Execution id.", gt=0)]
     baseline: Annotated[int, Field(description="Execution id to compare with (0: earlier runs on this lab).", ge=0)] = 0
 
 
 class NoteArguments(ToolArguments):
-    """What `note_failure` takes."""
+    """Arguments of `note_failure`."""
 
     signature: Signature
     text: Annotated[
@@ -83,7 +83,7 @@ class NoteArguments(ToolArguments):
 
 
 class SignatureArguments(ToolArguments):
-    """What `forget_failure_note` takes."""
+    """Arguments of `forget_failure_note`."""
 
     signature: Signature
 

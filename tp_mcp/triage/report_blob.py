@@ -120,7 +120,7 @@ def _unquoted(document: Document, start: int, end: int) -> bytearray:
 def _read_leniently(data: bytearray, form: LogForm) -> Report:
     """Parse data that deviates from pytest-html's format; invalid parts are counted."""
     if len(data) > LENIENT_MAX_BYTES:
-        raise ReportError("The report is damaged: its data is not what pytest-html writes.", remedy=FETCH_AGAIN)
+        raise ReportError("The report is damaged: its data is not in pytest-html's format.", remedy=FETCH_AGAIN)
     try:
         value = json.loads(data.decode("utf-8", "replace"))
     except (ValueError, RecursionError):

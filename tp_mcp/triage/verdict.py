@@ -53,8 +53,8 @@ class Triage:
     @property
     def ran(self) -> int:
         """Return the number of tests that ran."""
-        known = sum(outcome in _RAN for outcome in self.outcomes.values())
-        return known if self.counted is None else max(known, self.counted)
+        ran = sum(outcome in _RAN for outcome in self.outcomes.values())
+        return ran if self.counted is None else max(ran, self.counted)
 
     @property
     def shared(self) -> Cluster | None:
@@ -100,10 +100,10 @@ def brief(triage: Triage) -> str:
         lead = f"Triage: {len(shared.test_ids)} of {triage.ran} tests failed for one reason ({_infrastructure(shared)})"
     else:
         lead = f"Triage: {count_of(triage.failed, 'failed test')}, {count_of(len(triage.clusters), 'reason')}"
-    shown = triage.clusters[:BRIEF_CLUSTERS]
-    room = (BRIEF_MAX_CHARACTERS - len(lead) - 40) // len(shown)
-    parts = [shorten(_brief_of(triage, cluster), room) for cluster in shown]
-    more = len(triage.clusters) - len(shown)
+    named = triage.clusters[:BRIEF_CLUSTERS]
+    room = (BRIEF_MAX_CHARACTERS - len(lead) - 40) // len(named)
+    parts = [shorten(_brief_of(triage, cluster), room) for cluster in named]
+    more = len(triage.clusters) - len(named)
     return f"{lead}: {'; '.join(parts)}{f'; and {more} more' if more else ''}."
 
 

@@ -66,8 +66,8 @@ class ToolAnswer:
     def text(self) -> str:
         """Return the text for a model: one line for each header, then the answer."""
         lines = [f"{name}: {value}" for name, value in self.headers]
-        shown = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, indent=2)
-        return "\n".join((*lines, "", shown) if lines else (shown,))
+        text = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, indent=2)
+        return "\n".join((*lines, "", text) if lines else (text,))
 
 
 def tool_answer(tool: ToolManifest, raw: RawAnswer, redactor: Redactor) -> ToolAnswer:
