@@ -21,7 +21,7 @@ from tp_mcp.storage.history import HistoryTable
 from tp_mcp.storage.opening import open_storage
 from tp_mcp.storage.watches import WatchStore
 from tp_mcp.triage.clusters import clusters_of
-from tp_mcp.triage.past import outcomes_by_test
+from tp_mcp.triage.recurrence import outcomes_by_test
 from tp_mcp.triage.report_parser import ReportedTest
 from tp_mcp.triage.verdict import Triage
 from tp_mcp.watch.model.reading import Outcome, Verdict

@@ -8,7 +8,7 @@ from tp_mcp.history.records import Note, Run, Upgrade, packed, unpacked
 from tp_mcp.storage import history as history_tables
 from tp_mcp.storage.history import HistoryTable
 from tp_mcp.storage.opening import HISTORY_FILE, open_storage
-from tp_mcp.triage.past import PastExecution
+from tp_mcp.triage.recurrence import EarlierExecution
 
 TP = "http://tp.example:8000"
 LAB = "AT16_Combined_FSW"
@@ -36,7 +36,7 @@ async def test_what_an_execution_came_to_is_kept_and_found_by_its_lab_the_latest
     await history.add(run(450, server="http://other"), "alice")
     assert await ids(history) == [448, 447, 446]
     assert await ids(history, before=448) == [447, 446]
-    assert await history.one(TP, 447, "alice") == PastExecution(
+    assert await history.one(TP, 447, "alice") == EarlierExecution(
         447, "6957", {"t.py::a": "passed", "t.py::ü[1]": "failed"}
     )
 

@@ -1,10 +1,10 @@
-from tp_mcp.triage.past import PastExecution
+from tp_mcp.triage.recurrence import EarlierExecution
 from tp_mcp.triage.report_parser import Outcome
 from tp_mcp.triage.verdict import rerun_words
 
 
-def before(**outcomes: Outcome) -> PastExecution:
-    return PastExecution(446, "", dict(outcomes))
+def before(**outcomes: Outcome) -> EarlierExecution:
+    return EarlierExecution(446, "", dict(outcomes))
 
 
 def test_what_changed_is_said_with_names_where_they_are_few() -> None:

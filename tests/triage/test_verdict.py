@@ -1,11 +1,11 @@
 from tests.triage.rows import failing, row
 from tp_mcp.triage.clusters import clusters_of
-from tp_mcp.triage.past import PastExecution, outcomes_by_test
+from tp_mcp.triage.recurrence import EarlierExecution, outcomes_by_test
 from tp_mcp.triage.report_parser import Outcome, ReportedTest
-from tp_mcp.triage.verdict import BRIEF_MAX_CHARACTERS, Triage, brief, standing_words, verdict
+from tp_mcp.triage.verdict import BRIEF_MAX_CHARACTERS, Triage, brief, recurrence_words, verdict
 
 
-def triage(*tests: ReportedTest, earlier: tuple[PastExecution, ...] = (), build: str = "6957") -> Triage:
+def triage(*tests: ReportedTest, earlier: tuple[EarlierExecution, ...] = (), build: str = "6957") -> Triage:
     return Triage(446, build, outcomes_by_test(tests), clusters_of(tests), earlier)
 
 
@@ -13,8 +13,8 @@ def passing(count: int) -> list[ReportedTest]:
     return [row(f"t.py::p{number}", outcome="passed") for number in range(count)]
 
 
-def before(exec_id: int, build: str, **outcomes: Outcome) -> PastExecution:
-    return PastExecution(exec_id, build, {f"t.py::{name}": outcome for name, outcome in outcomes.items()})
+def before(exec_id: int, build: str, **outcomes: Outcome) -> EarlierExecution:
+    return EarlierExecution(exec_id, build, {f"t.py::{name}": outcome for name, outcome in outcomes.items()})
 
 
 GONE = [
@@ -84,10 +84,10 @@ def test_standings_that_differ_are_counted() -> None:
         before(444, "", a="passed", b="passed", c="failed"),
         before(443, "6955", c="passed"),
     )
-    words = standing_words(["t.py::a", "t.py::b", "t.py::c", "t.py::d"], earlier, "6957")
+    words = recurrence_words(["t.py::a", "t.py::b", "t.py::c", "t.py::d"], earlier, "6957")
     assert words == (
         "1 new since execution 445 (the same build 6957), 1 failing since execution 445 (build 6957), 1 flaky: "
         "failed 1 of 3 times before, 1 never run here before"
     )
-    assert standing_words(["t.py::a"], earlier[1:], "6957") == "new since execution 444"
-    assert standing_words(["t.py::b"], (before(445, "", b="failed"),), "6957") == "failing since execution 445"
+    assert recurrence_words(["t.py::a"], earlier[1:], "6957") == "new since execution 444"
+    assert recurrence_words(["t.py::b"], (before(445, "", b="failed"),), "6957") == "failing since execution 445"

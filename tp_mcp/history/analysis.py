@@ -20,7 +20,7 @@ from tp_mcp.results.kept_logs import KeptLog, KeptLogs
 from tp_mcp.results.text import echoed
 from tp_mcp.triage.clusters import Cluster, clusters_of
 from tp_mcp.triage.log_summary import read_summary
-from tp_mcp.triage.past import EXECUTIONS_LOOKED_AT, PastExecution, outcomes_by_test
+from tp_mcp.triage.recurrence import EXECUTIONS_LOOKED_AT, EarlierExecution, outcomes_by_test
 from tp_mcp.triage.report_parser import REPORT_MAX_BYTES, Report
 from tp_mcp.triage.test_report import ReportedTest
 from tp_mcp.triage.verdict import Triage
@@ -288,7 +288,7 @@ class EndedExecutions:
             await self._history.add_upgrade(upgrade)
         return await self._history.build_at(self._server, lab, execution.start_timestamp.timestamp())
 
-    async def _earlier(self, run: Run, principal: str, baseline: int | None) -> tuple[PastExecution, ...]:
+    async def _earlier(self, run: Run, principal: str, baseline: int | None) -> tuple[EarlierExecution, ...]:
         """Return the executions to compare with, the latest first."""
         if baseline is None:
             return await self._history.earlier(
@@ -298,7 +298,7 @@ class EndedExecutions:
         if kept is not None:
             return (kept,)
         other = await self.read(baseline, principal=principal)
-        return (PastExecution(baseline, other.run.build, other.run.outcomes),)
+        return (EarlierExecution(baseline, other.run.build, other.run.outcomes),)
 
 
 async def read_log_tests(execution: Execution, error: TpMcpError, log: KeptLog | None) -> RunTests:

@@ -10,7 +10,7 @@ from typing import Protocol
 from pydantic import TypeAdapter
 
 from tp_mcp.errors import StoreCorruptError
-from tp_mcp.triage.past import PastExecution
+from tp_mcp.triage.recurrence import EarlierExecution
 from tp_mcp.triage.report_parser import Outcome
 
 TESTS_MAX = 50_000
@@ -133,11 +133,11 @@ class History(Protocol):
 
     async def earlier(
         self, server: str, lab: str, *, before: int, principal: str, limit: int
-    ) -> tuple[PastExecution, ...]:
+    ) -> tuple[EarlierExecution, ...]:
         """Return a lab's executions with an id below `before` that a principal may see, the latest first."""
         ...
 
-    async def one(self, server: str, exec_id: int, principal: str) -> PastExecution | None:
+    async def one(self, server: str, exec_id: int, principal: str) -> EarlierExecution | None:
         """Return one execution; None if it is not stored or the principal may not see it."""
         ...
 

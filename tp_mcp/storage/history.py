@@ -9,7 +9,7 @@ import anyio.to_thread
 from tp_mcp.errors import InputError
 from tp_mcp.history.records import Note, Run, Upgrade, packed, unpacked
 from tp_mcp.storage.table import Db, Row, Table, insert_sql
-from tp_mcp.triage.past import PastExecution
+from tp_mcp.triage.recurrence import EarlierExecution
 
 RUNS_OF_LAB_MAX = 100
 """Most executions of one lab, the newest."""
@@ -65,7 +65,7 @@ class HistoryTable(Table):
 
     async def earlier(
         self, server: str, lab: str, *, before: int, principal: str, limit: int
-    ) -> tuple[PastExecution, ...]:
+    ) -> tuple[EarlierExecution, ...]:
         sql = (
             "SELECT exec_id, build, outcomes FROM runs JOIN readers USING (server, exec_id) "
             "WHERE server = ? AND lab = ? AND exec_id < ? AND principal = ? ORDER BY exec_id DESC LIMIT ?"
@@ -73,7 +73,7 @@ class HistoryTable(Table):
         values = (server, lab, before, principal, limit)
         return await self._all(_past, sql, values)
 
-    async def one(self, server: str, exec_id: int, principal: str) -> PastExecution | None:
+    async def one(self, server: str, exec_id: int, principal: str) -> EarlierExecution | None:
         sql = (
             "SELECT exec_id, build, outcomes FROM runs JOIN readers USING (server, exec_id) "
             "WHERE server = ? AND exec_id = ? AND principal = ?"
@@ -145,5 +145,5 @@ class HistoryTable(Table):
         await self._database.close()
 
 
-def _past(row: Row) -> PastExecution:
-    return PastExecution(row["exec_id"], row["build"], unpacked(row["outcomes"]))
+def _past(row: Row) -> EarlierExecution:
+    return EarlierExecution(row["exec_id"], row["build"], unpacked(row["outcomes"]))

@@ -24,7 +24,7 @@ from tp_mcp.tools.reports.triage_view import (
     next_step,
     note_words,
 )
-from tp_mcp.triage.past import fixed
+from tp_mcp.triage.recurrence import fixed
 from tp_mcp.triage.verdict import rerun_words, verdict
 
 logger = logging.getLogger(__name__)

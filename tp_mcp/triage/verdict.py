@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tp_mcp.redaction import one_line
 from tp_mcp.results.text import count_of, shorten
 from tp_mcp.triage.clusters import Cluster
-from tp_mcp.triage.past import OutcomesByTest, PastExecution, Standing, TestPast, of_tests
+from tp_mcp.triage.recurrence import EarlierExecution, EarlierResults, OutcomesByTest, Recurrence, by_recurrence
 from tp_mcp.triage.rules import Kind
 
 MOST_OF_A_RUN = 0.5
@@ -42,7 +42,7 @@ class Triage:
     build: str
     outcomes: OutcomesByTest
     clusters: tuple[Cluster, ...]
-    earlier: tuple[PastExecution, ...] = ()
+    earlier: tuple[EarlierExecution, ...] = ()
     counted: int | None = None
 
     @property
@@ -64,9 +64,9 @@ class Triage:
         first = self.clusters[0]
         return first if len(first.test_ids) >= MOST_OF_A_RUN * self.ran else None
 
-    def standing(self, cluster: Cluster) -> str:
+    def recurrence(self, cluster: Cluster) -> str:
         """Return the comparison of a cluster with the earlier executions, in words; empty without any."""
-        return standing_words(cluster.test_ids, self.earlier, self.build) if self.earlier else ""
+        return recurrence_words(cluster.test_ids, self.earlier, self.build) if self.earlier else ""
 
 
 def verdict(triage: Triage) -> str:
@@ -81,8 +81,8 @@ def verdict(triage: Triage) -> str:
             f"build: {reason(shared)}. This run shows little else."
         )
     first = triage.clusters[0]
-    standing = triage.standing(first)
-    about = f"{_kind_words(first)}{f'; {standing}' if standing else ''}"
+    recurrence = triage.recurrence(first)
+    about = f"{_kind_words(first)}{f'; {recurrence}' if recurrence else ''}"
     if len(triage.clusters) == 1:
         return f"{count_of(triage.failed, 'test')} of {triage.ran} failed for one reason: {reason(first)} ({about})."
     return (
@@ -112,35 +112,35 @@ def reason(cluster: Cluster, max_characters: int = REASON_MAX_CHARACTERS) -> str
     return shorten(one_line(cluster.telling_line), max_characters)
 
 
-def standing_words(test_ids: Sequence[str], earlier: Sequence[PastExecution], build: str) -> str:
+def recurrence_words(test_ids: Sequence[str], earlier: Sequence[EarlierExecution], build: str) -> str:
     """Return the comparison of failing tests with earlier executions, in words."""
-    found = of_tests(test_ids, earlier)
-    words = [_standing(standing, pasts, build) for standing, pasts in found.items()]
+    found = by_recurrence(test_ids, earlier)
+    words = [_recurrence_words(recurrence, tests, build) for recurrence, tests in found.items()]
     if len(found) == 1:
         return words[0]
-    return ", ".join(f"{len(pasts)} {word}" for pasts, word in zip(found.values(), words, strict=True))
+    return ", ".join(f"{len(tests)} {word}" for tests, word in zip(found.values(), words, strict=True))
 
 
-def _standing(standing: Standing, pasts: Sequence[TestPast], build: str) -> str:
-    first = pasts[0]
-    match standing:
-        case Standing.NEW:
+def _recurrence_words(recurrence: Recurrence, tests: Sequence[EarlierResults], build: str) -> str:
+    first = tests[0]
+    match recurrence:
+        case Recurrence.NEW:
             return f"new since {_execution(first.since)}{_from_to(first.since, build)}"
-        case Standing.KNOWN:
+        case Recurrence.KNOWN:
             return f"failing since {_execution(first.since)}{_on(first.since)}"
-        case Standing.FLAKY:
+        case Recurrence.FLAKY:
             return (
-                f"flaky: failed {sum(past.failed for past in pasts)} of {sum(past.ran for past in pasts)} times before"
+                f"flaky: failed {sum(test.failed for test in tests)} of {sum(test.ran for test in tests)} times before"
             )
         case _:
             return "never run here before"
 
 
-def _execution(execution: PastExecution | None) -> str:
+def _execution(execution: EarlierExecution | None) -> str:
     return "" if execution is None else f"execution {execution.exec_id}"
 
 
-def _from_to(execution: PastExecution | None, build: str) -> str:
+def _from_to(execution: EarlierExecution | None, build: str) -> str:
     if execution is None or not (execution.build and build):
         return ""
     if execution.build == build:
@@ -148,7 +148,7 @@ def _from_to(execution: PastExecution | None, build: str) -> str:
     return f" (build {one_line(execution.build)} to {one_line(build)})"
 
 
-def _on(execution: PastExecution | None) -> str:
+def _on(execution: EarlierExecution | None) -> str:
     return f" (build {one_line(execution.build)})" if execution is not None and execution.build else ""
 
 
@@ -161,8 +161,8 @@ def _kind_words(cluster: Cluster) -> str:
 
 
 def _brief_of(triage: Triage, cluster: Cluster) -> str:
-    standing = triage.standing(cluster)
-    about = ", ".join(part for part in (_kind_words(cluster), standing) if part)
+    recurrence = triage.recurrence(cluster)
+    about = ", ".join(part for part in (_kind_words(cluster), recurrence) if part)
     return f"{len(cluster.test_ids)} x {reason(cluster)} ({about})"
 
 
@@ -171,7 +171,7 @@ NAME_MAX_CHARACTERS = 90
 _BROKEN = frozenset({"failed", "error"})
 
 
-def rerun_words(of: PastExecution, outcomes: OutcomesByTest) -> str:
+def rerun_words(of: EarlierExecution, outcomes: OutcomesByTest) -> str:
     """Return the changes of a rerun against the execution that it repeats, as a sentence."""
     again = [test_id for test_id, outcome in of.outcomes.items() if outcome in _BROKEN and test_id in outcomes]
     if not again:

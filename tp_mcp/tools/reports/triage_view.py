@@ -12,7 +12,7 @@ from tp_mcp.results.statuses import word
 from tp_mcp.results.text import count_of, shorten
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.triage.clusters import Cluster
-from tp_mcp.triage.past import PastExecution
+from tp_mcp.triage.recurrence import EarlierExecution
 from tp_mcp.triage.verdict import reason
 
 EXAMPLES = 2
@@ -34,8 +34,8 @@ def cluster_item(analysis: Analysis, cluster: Cluster) -> str:
     decision = cluster.decision
     first = cluster.failures[0]
     lead = [count_of(len(cluster.test_ids), "test"), f"{decision.kind}{f' ({decision.rule})' if decision.rule else ''}"]
-    if standing := analysis.triage.standing(cluster):
-        lead.append(standing)
+    if recurrence := analysis.triage.recurrence(cluster):
+        lead.append(recurrence)
     lines = [f"[{cluster.id}] {', '.join(lead)}", reason(cluster, LINE_MAX_CHARACTERS)]
     if decision.line and decision.line not in cluster.telling_line:
         decided_by = shorten(one_line(decision.line), LINE_MAX_CHARACTERS)
@@ -88,7 +88,7 @@ def _last_day(until: float) -> str:
     return f"{datetime.fromtimestamp(until, UTC) - timedelta(seconds=1):%Y-%m-%d}"
 
 
-def compared_with(earlier: Sequence[PastExecution], baseline: int | None) -> str:
+def compared_with(earlier: Sequence[EarlierExecution], baseline: int | None) -> str:
     """Return the comparison of an execution, as a sentence."""
     if not earlier:
         return "No earlier execution of this lab is known here, so new failures cannot be told apart; give a baseline."
@@ -152,7 +152,7 @@ def _nameable(test_id: str) -> str:
     return ""
 
 
-def _on(execution: PastExecution) -> str:
+def _on(execution: EarlierExecution) -> str:
     return f" (build {word(execution.build)})" if execution.build else ""
 
 

@@ -20,7 +20,7 @@ _BROKEN = frozenset({"failed", "error"})
 _COUNTED = frozenset({"failed", "error", "passed"})
 
 
-class Standing(StrEnum):
+class Recurrence(StrEnum):
     """Classification of a failing test by its earlier results."""
 
     NEW = "new"
@@ -31,7 +31,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PastExecution:
+class EarlierExecution:
     """An earlier execution.
 
     Attributes:
@@ -47,11 +47,11 @@ class PastExecution:
 
 
 @dataclass(frozen=True, slots=True)
-class TestPast:
+class EarlierResults:
     """Earlier results of a failing test.
 
     Attributes:
-        standing: classification.
+        recurrence: classification.
         since: for a new failure the latest execution in which it passed; for a known one the first in which it failed.
         failed: number of earlier executions in which it failed.
         ran: number of earlier executions in which it passed or failed.
@@ -60,8 +60,8 @@ class TestPast:
 
     __test__ = False
 
-    standing: Standing
-    since: PastExecution | None = None
+    recurrence: Recurrence
+    since: EarlierExecution | None = None
     failed: int = 0
     ran: int = 0
 
@@ -74,7 +74,7 @@ def outcomes_by_test(tests: Sequence[ReportedTest]) -> dict[str, Outcome]:
     return outcomes
 
 
-def past_of(test_id: str, earlier: Sequence[PastExecution]) -> TestPast:
+def earlier_results(test_id: str, earlier: Sequence[EarlierExecution]) -> EarlierResults:
     """Classify a test that fails now.
 
     Args:
@@ -84,21 +84,21 @@ def past_of(test_id: str, earlier: Sequence[PastExecution]) -> TestPast:
     """
     record = list(_record(test_id, earlier))
     if not record:
-        return TestPast(Standing.FIRST_SEEN)
+        return EarlierResults(Recurrence.FIRST_SEEN)
     failed = sum(broken for _, broken in record)
     # The current result is a failure.
     states = [True, *(broken for _, broken in record)]
     changes = sum(before != after for before, after in pairwise(states))
     if changes >= FLAKY_MIN_CHANGES:
-        return TestPast(Standing.FLAKY, None, failed, len(record))
+        return EarlierResults(Recurrence.FLAKY, None, failed, len(record))
     latest, broken = record[0]
     if not broken:
-        return TestPast(Standing.NEW, latest, failed, len(record))
+        return EarlierResults(Recurrence.NEW, latest, failed, len(record))
     first = next((record[index - 1][0] for index in range(1, len(record)) if not record[index][1]), record[-1][0])
-    return TestPast(Standing.KNOWN, first, failed, len(record))
+    return EarlierResults(Recurrence.KNOWN, first, failed, len(record))
 
 
-def fixed(outcomes: OutcomesByTest, earlier: Sequence[PastExecution]) -> tuple[str, ...]:
+def fixed(outcomes: OutcomesByTest, earlier: Sequence[EarlierExecution]) -> tuple[str, ...]:
     """Return the tests that pass now and failed in their latest earlier result."""
     passing = [test_id for test_id, outcome in outcomes.items() if outcome == "passed"]
     return tuple(
@@ -106,16 +106,18 @@ def fixed(outcomes: OutcomesByTest, earlier: Sequence[PastExecution]) -> tuple[s
     )
 
 
-def of_tests(test_ids: Collection[str], earlier: Sequence[PastExecution]) -> dict[Standing, list[TestPast]]:
+def by_recurrence(
+    test_ids: Collection[str], earlier: Sequence[EarlierExecution]
+) -> dict[Recurrence, list[EarlierResults]]:
     """Return the earlier results of failing tests, by classification."""
-    found: dict[Standing, list[TestPast]] = {}
+    found: dict[Recurrence, list[EarlierResults]] = {}
     for test_id in test_ids:
-        past = past_of(test_id, earlier)
-        found.setdefault(past.standing, []).append(past)
+        results = earlier_results(test_id, earlier)
+        found.setdefault(results.recurrence, []).append(results)
     return found
 
 
-def _record(test_id: str, earlier: Sequence[PastExecution]) -> Iterator[tuple[PastExecution, bool]]:
+def _record(test_id: str, earlier: Sequence[EarlierExecution]) -> Iterator[tuple[EarlierExecution, bool]]:
     for execution in earlier[:EXECUTIONS_LOOKED_AT]:
         outcome = execution.outcomes.get(test_id)
         if outcome in _COUNTED:
