@@ -85,7 +85,7 @@ async def test_the_test_tree_is_read(client: TpClient, tp: Any) -> None:
         "/adc/get_testcases",
         httpx2.Response(200, json={"children": [{"name": "a.py", "children": [{"name": "test_b"}]}]}),
     )
-    assert (await client.list_testcases()).test_ids() == ("a.py::test_b",)
+    assert (await client.list_testcases()).ids == ("a.py::test_b",)
 
 
 @pytest.mark.parametrize(

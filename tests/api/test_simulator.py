@@ -83,7 +83,7 @@ async def test_an_upgrade_is_started_seen_under_way_and_seen_to_end(demo: TpClie
 
 async def test_a_run_is_started_ends_and_has_its_report(demo: TpClient) -> None:
     tree = await demo.list_testcases()
-    test_id = next(each for each in tree.test_ids() if each.startswith("Tests_CLI/"))
+    test_id = next(each for each in tree.ids if each.startswith("Tests_CLI/"))
     started = await demo.start_pytest(
         PytestRequest.checked(lab=LAB, testcase=[f"/{test_id}"], argument="-vv --tb=short")
     )

@@ -24,7 +24,7 @@ TREE: dict[str, Any] = {"children": [
 def test_ids_and_paths_follow_the_names() -> None:
     tree = parse_tree(TREE)
     assert tree is not None
-    assert tree.test_ids() == (
+    assert tree.ids == (
         "Tests_CLI/test_cli.py::TestLogin::test_ssh",
         "Tests_CLI/test_cli.py::test_show[a b]",
         "Tests_CLI/test_cli.py::TestNested::test_in",
@@ -37,13 +37,13 @@ def test_ids_and_paths_follow_the_names() -> None:
 def test_what_the_tree_names_passes_the_guard() -> None:
     tree = parse_tree(TREE)
     assert tree is not None
-    assert len(guard_test_ids(tree.test_ids() + tree.paths())) == 8
+    assert len(guard_test_ids(tree.ids + tree.paths())) == 8
 
 
 def test_malformed_nodes_are_counted_and_never_lose_the_others() -> None:
     tree = parse_tree([None, 7, {}, {"name": 7}, {"name": "a.py", "children": [{"name": "test_a"}, {"identifier": 3}]}])
     assert tree is not None
-    assert tree.test_ids() == ("a.py::test_a",)
+    assert tree.ids == ("a.py::test_a",)
     assert tree.left_out == 5
 
 
@@ -55,7 +55,7 @@ def test_what_is_no_tree_is_none(value: object) -> None:
 def test_an_empty_tree_is_a_tree() -> None:
     tree = parse_tree({"children": []})
     assert tree is not None
-    assert tree.test_ids() == ()
+    assert tree.ids == ()
 
 
 def test_a_tree_without_end_is_cut_where_it_gets_too_deep() -> None:

@@ -99,7 +99,7 @@ async def test_a_real_run_is_told_from_its_real_report(world: World) -> None:
     assert re.search(r"Skipped, in setup, 0 s:\n", text)
     text = await world.call(TOOL, exec_id=446)
     assert text.endswith(
-        'No test is failed or in error.\n\nget_test_results(exec_id=446, outcome="any") lists all known tests.'
+        'No test failed or had an error.\n\nget_test_results(exec_id=446, outcome="any") lists all known tests.'
     )
 
 
@@ -176,7 +176,7 @@ async def test_without_a_report_the_log_s_summary_serves_and_the_result_says_so(
     assert "- FAILED Tests_CLI/test_a.py::test_bad[x - y]\n    CommandError: radiusd\n" in text
     assert text.endswith("end>>>")
     text = await world.call(TOOL, exec_id=exec_id, outcome="passed")
-    assert "No known test is passed." in text
+    assert "No known test has the outcome passed." in text
 
 
 async def test_a_report_that_cannot_be_read_is_said_with_the_reason(world: World) -> None:
@@ -193,7 +193,7 @@ async def test_where_nothing_names_a_test_the_way_on_is_told(world: World) -> No
     exec_id = world.ended_execution(counts=Counts(failed=1, total=1), log_tail="usage: pytest")
     text = await world.call(TOOL, exec_id=exec_id)
     assert text == (
-        f"Execution {exec_id} on {LAB}, by the end of its log: no test. No known test is failed or in error.\n\n"
+        f"Execution {exec_id} on {LAB}, by the end of its log: no test. No known test failed or had an error.\n\n"
         "TP has no report of it, and the end of its log names no test.\n\n"
         f"get_execution(exec_id={exec_id}) shows its counts and the end of its log."
     )

@@ -30,10 +30,6 @@ class TestTree:
     ids: tuple[str, ...] = ()
     left_out: int = 0
 
-    def test_ids(self) -> tuple[str, ...]:
-        """Return all complete pytest ids, such as `dir/file.py::Class::test`."""
-        return self.ids
-
     def paths(self) -> tuple[str, ...]:
         """Return all directories and files, relative to the tests root."""
         return self.directories + self.files

@@ -130,7 +130,9 @@ def _matching(arguments: TestResultsArguments, found: Sequence[ReportedTest]) ->
 
 def _none(arguments: TestResultsArguments, run: RunTests) -> str:
     tests = "test" if run.source == "report" else "known test"
-    return f"No {tests} is {_matching(arguments, ()).removeprefix('0 ')}"
+    having = f" with {arguments.search!r}" if arguments.search else ""
+    outcome = {"broken": "failed or had an error", "any": "was found"}.get(arguments.outcome)
+    return f"No {tests}{having} {outcome or f'has the outcome {arguments.outcome}'}."
 
 
 def _without_filter(arguments: TestResultsArguments, run: RunTests) -> str:
