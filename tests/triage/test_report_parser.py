@@ -161,7 +161,7 @@ def test_data_of_more_parts_than_any_report_is_refused(monkeypatch: pytest.Monke
 
 def test_large_data_that_pytest_html_does_not_write_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blob_module, "LENIENT_MAX_BYTES", 50)
-    with pytest.raises(ReportError, match="not what pytest-html writes"):
+    with pytest.raises(ReportError, match="not in pytest-html's format"):
         parse_report(written({"tests": {"a": [3] * 30}}))
 
 
