@@ -155,9 +155,9 @@ CALLS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("list_labs", {"search": "AT1"}, ["labs matching 'AT1' (of 304)", "more: narrow it with search"]),
     ("list_testcases", {}, ["places are shown", "narrow it with prefix or search", 'list_testcases(cursor="0")']),
     ("list_testcases", {"prefix": "Tests_Many"}, ['list_testcases(prefix="Tests_Many", cursor="0")']),
-    ("list_testcases", {"cursor": "0"}, ['list_testcases(cursor="40") goes on.']),
+    ("list_testcases", {"cursor": "0"}, ['list_testcases(cursor="40") shows the next page.']),
     ("list_testcases", {"search": "test_a.py"}, ["too many to list"]),
-    ("list_testcases", {"search": "test_a.py", "cursor": "20"}, ["these are 21 to ", " goes on."]),
+    ("list_testcases", {"search": "test_a.py", "cursor": "20"}, ["these are 21 to ", " shows the next page."]),
     ("get_upgrade", {"testbed": LAB}, ["sections left out"]),
     ("start_watch", {"tool": "get_upgrade", "args": {"testbed": LAB}}, ["waits for it."]),
     ("list_watches", {}, [f"{ENDS + 1} watches in this conversation", "1 going on", "more: list_watches("]),
@@ -280,7 +280,7 @@ async def test_every_result_of_a_giant_report_can_be_got_page_by_page(monstrous:
         assert page
         assert not page & listed
         listed |= page
-        found = re.search(r'cursor="(\d+)"\) goes on', text)
+        found = re.search(r'cursor="(\d+)"\) shows the next page', text)
         cursor = found[1] if found else ""
     assert listed == set(range(120))
     alone = fitting(await call("get_test_results", exec_id=exec_id, search="test_7_"))

@@ -26,7 +26,7 @@ async def test_what_was_kept_is_read_as_a_resource_and_goes_on_with_the_tool(cha
     shown = await read(chat, handle)
     assert shown.startswith("Lines 1 to ")
     assert "\nline 0\nline 1\n" in shown
-    cursor = re.findall(rf'read_result\(handle="{handle}", cursor="(\d+)"\) goes on\.$', shown)[0]
+    cursor = re.findall(rf'read_result\(handle="{handle}", cursor="(\d+)"\) shows the next page\.$', shown)[0]
     assert (await chat.call("read_result", handle=handle, cursor=cursor)).startswith("Lines ")
 
 

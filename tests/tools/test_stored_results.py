@@ -41,7 +41,7 @@ async def test_it_is_read_page_by_page_and_the_pages_are_the_whole(world: World)
         whole += part + "\n" * (end - begin - len(part))
         if end == total:
             break
-        cursor = re.findall(rf'read_result\(handle="{handle}", cursor="(\d+)"\) goes on\.$', text)[0]
+        cursor = re.findall(rf'read_result\(handle="{handle}", cursor="(\d+)"\) shows the next page\.$', text)[0]
     assert whole == "\n\n" + TEXT + "  \n\nlast"
     assert text.endswith("\n\nThat is its end.")
 
@@ -58,7 +58,7 @@ async def test_its_head_and_its_tail_are_shown(world: World) -> None:
     handle = await keep(world)
     head = await world.call("read_result", handle=handle, head=3)
     assert body(head) == "00001 all is well\n00002 all is well\n00003 all is well"
-    assert head.endswith('cursor="54") goes on.')
+    assert head.endswith('cursor="54") shows the next page.')
     tail = await world.call("read_result", handle=handle, tail=2)
     assert body(tail) == "01999 all is well\n02000 ERROR: it broke"
     assert tail.startswith("Lines 1,999 to 2,000 of 2,000 (")
@@ -85,7 +85,7 @@ async def test_a_search_that_found_more_than_fits_goes_on_where_it_stopped(world
     while True:
         text = await world.call("read_result", **arguments)
         found += re.findall(r": (\d{5}) all is well", body(text))
-        step = re.findall(r'context=0, cursor="(\d+)"\) goes on\.$', text)
+        step = re.findall(r'context=0, cursor="(\d+)"\) continues the search\.$', text)
         if not step:
             break
         arguments["cursor"] = step[0]
@@ -98,7 +98,7 @@ async def test_a_search_that_takes_too_long_stops_and_says_so(world: World, monk
     monkeypatch.setattr(stored_results, "SEARCH_SECONDS", 0.0)
     text = await world.call("read_result", handle=await keep(world), search="ERROR")
     assert text.startswith("No line matches 'ERROR' in lines 1 to 1 of ")
-    assert text.endswith('search="ERROR", cursor="18") goes on.')
+    assert text.endswith('search="ERROR", cursor="18") continues the search.')
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ async def test_a_cursor_of_a_log_whose_middle_was_dropped_since_begins_anew(worl
     for size in range(0, len(TEXT), 3_000):
         await logs.take_in(7, Tail(TEXT[max(0, size - 4_096) : size], size, final=False), reader=ALICE.principal)
     text = await world.call("read_result", handle="log-7")
-    cursor = re.findall(r'cursor="(\d+-\d+)"\) goes on\.$', text)[0]
+    cursor = re.findall(r'cursor="(\d+-\d+)"\) shows the next page\.$', text)[0]
     assert "bytes seen, " in text
     assert " not kept." in text
     assert "00001" not in await world.call("read_result", handle="log-7", cursor=cursor)

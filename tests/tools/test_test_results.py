@@ -112,7 +112,7 @@ async def test_pages_cover_every_test_once_and_each_fits(world: World, report_ht
     while True:
         assert len(text) < RESULTS_TYPICAL_CHARACTERS
         seen += ids(text)
-        cursor = re.search(r'search="radiusd", cursor="(\d+)"\) goes on\.', text)
+        cursor = re.search(r'search="radiusd", cursor="(\d+)"\) shows the next page\.', text)
         if cursor is None:
             break
         text = await world.call(TOOL, exec_id=exec_id, search="radiusd", cursor=cursor[1])

@@ -113,7 +113,7 @@ def _page(arguments: ReadResultArguments, kept: StoredResult, begin: int) -> Doc
         f"(characters {shown.begin:,} to {shown.end:,} of {total:,}) of {kept.what}."
     )
     if shown.end < total:
-        step = f"{_call(arguments, kept, shown.end)} goes on."
+        step = f"{_call(arguments, kept, shown.end)} shows the next page."
     elif shown.begin and arguments.tail:
         before = max(shown.begin - PAGE_MAX.characters, 0)
         step = f"That is its end; {_call(arguments, kept, before)} shows what comes before."
@@ -129,7 +129,11 @@ def _searched(arguments: ReadResultArguments, kept: StoredResult, begin: int, go
     last = found.first_line + found.searched - 1
     where = f"in lines {found.first_line:,} to {last:,} of {kept.what}"
     matching = count_of(found.count, "line matches", "lines match") if found.count else "No line matches"
-    step = f"{_call(arguments, kept, found.end)} goes on." if found.end is not None else "Everything was searched."
+    step = (
+        f"{_call(arguments, kept, found.end)} continues the search."
+        if found.end is not None
+        else "Everything was searched."
+    )
     sections = (_excerpt(found.text),) if found.text else ()
     return Document(f"{matching} {arguments.search!r} {where}.", sections, step)
 

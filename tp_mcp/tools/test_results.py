@@ -169,7 +169,7 @@ def _page(found: Sequence[ReportedTest], conclusion: str, run: RunTests, argumen
     )
     step = f"{one} shows one with its log." if run.source == "report" else ""
     if more:
-        step = f"{_next_call(arguments, end)} goes on. {step}".rstrip()
+        step = f"{_next_call(arguments, end)} shows the next page. {step}".rstrip()
     listed = ItemList("Tests", tuple(lines), rest=_next_call(arguments, end), source=f"TP: {_SOURCES[run.source]}")
     return Document(f"{conclusion} {_matching(arguments, found)}{which}", (*_notes(run), listed), step)
 
