@@ -142,6 +142,38 @@ async def test_a_chain_that_would_be_refused_stops_the_start_before_it_is_confir
         assert world.written == []
 
 
+async def test_a_chain_gets_the_arguments_as_the_caller_wrote_them(world: World) -> None:
+    written = '-k "poe and not slow"'
+    follow = {"tool": "run_pytest", "args": {"lab": "{args.lab}", "testcase": [POE], "argument": "{args.argument}"}}
+    outcome = await run(world, argument=written, on_done=follow)
+    assert isinstance(outcome, Started)
+    assert outcome.watch.chain is not None
+    [link] = outcome.watch.chain.links
+    assert link.args["argument"] == written
+    assert outcome.watch.origin.arguments["argument"] != written
+
+
+async def observe(world: World, exec_id: int, **arguments: Any) -> StartOutcome:
+    asked = StartWatchArguments(tool="get_execution", args={"exec_id": exec_id}, **arguments)
+    return await watch_job(asked, await call_of(world))
+
+
+async def test_the_same_watch_of_another_ones_job_again_has_the_first_watch(world: World) -> None:
+    exec_id = world.rival_runs(POE)
+    first, again = await observe(world, exec_id), await observe(world, exec_id)
+    assert isinstance(first, Started)
+    assert (first.watch.kind, first.watch.testbed) == ("execution", LAB)
+    assert again == AlreadyStarted(first.watch, only_watched=True)
+
+
+async def test_a_watch_whose_chain_would_be_refused_is_not_made(world: World) -> None:
+    follow = {"tool": "run_pytest", "args": {"lab": "no_such_lab", "testcase": [POE]}}
+    outcome = await observe(world, world.rival_runs(POE), on_done=follow)
+    assert isinstance(outcome, Refused)
+    assert "on_done would be refused" in str(outcome.error)
+    assert await world.services.registry.list(ALICE, all_conversations=True) == ()
+
+
 async def test_the_baseline_is_the_last_thing_that_is_read_before_the_request_is_sent(world: World) -> None:
     await run(world)
     assert world.asked[-2:] == ["list_executions", "start_pytest"]
