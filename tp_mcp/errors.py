@@ -119,7 +119,7 @@ class TpNotAuthenticatedError(TpError):
 
 
 class TpForbiddenError(TpError):
-    """TP does not allow this to the user."""
+    """TP does not permit the user to do this."""
 
 
 class TpNotFoundError(TpError):

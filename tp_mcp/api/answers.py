@@ -256,7 +256,7 @@ def _refusal(endpoint: Endpoint, status: int, words: str) -> TpError:
         )
     if status == 403:
         return TpForbiddenError(
-            _with_text(f"TP does not allow this user {endpoint.name}", words),
+            _with_text(f"TP does not permit this user to call {endpoint.name}", words),
             remedy="Only a lab's owners and the users in its 'usedby' may use it.",
             status_code=status,
         )

@@ -120,7 +120,7 @@ class Tokens(Protocol):
         ...
 
     async def renewed(self, refused: SecretStr) -> SecretStr:
-        """Return another token than the rejected one."""
+        """Return a token other than the rejected one."""
         ...
 
 
@@ -277,7 +277,7 @@ class MintedTokens:
             self._token = None
 
     async def renewed(self, refused: SecretStr) -> SecretStr:
-        """Return another token than `refused`; mint one unless another caller already did.
+        """Return a token other than `refused`; mint one unless another caller already did.
 
         Raises:
             TpError: no token could be minted.

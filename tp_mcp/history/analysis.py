@@ -126,7 +126,7 @@ class EndedExecutions:
         server: str,
         client_of: Callable[[str], Awaitable[TpClient]] | None = None,
     ) -> None:
-        """Prepare.
+        """Create a reader of ended executions.
 
         Args:
             client: client of TP.

@@ -54,7 +54,7 @@ class Recorder:
     """Records ended executions and upgrades, and adds a triage brief to the ends of runs."""
 
     def __init__(self, *, executions: EndedExecutions, store: Store, clock: Clock, task_group: TaskGroup) -> None:
-        """Prepare.
+        """Create a recorder.
 
         Args:
             executions: reads, analyses and records executions.

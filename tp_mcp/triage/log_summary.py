@@ -1,4 +1,4 @@
-"""Tests in pytest's short summary at the end of a log, which replaces a missing report.
+"""Tests in pytest's short summary at the end of a log, used if there is no report.
 
     =========================== short test summary info ============================
     FAILED Tests_CLI/test_poe.py::TestPoe::test_budget - AssertionError: no 448E has a budget of 370000 W
