@@ -82,7 +82,7 @@ def test_long_silence_alone_ends_nothing(make_watch: MakeWatch) -> None:
 @pytest.mark.parametrize(
     "failure",
     [
-        TpForbiddenError("TP does not allow this user get_execution."),
+        TpForbiddenError("TP does not permit this user to call get_execution."),
         TpRejectedError("TP accepts no more requests for now.", status_code=429),
         TpNotJsonError("TP's answer to get_execution is an HTML page instead of JSON."),
     ],
