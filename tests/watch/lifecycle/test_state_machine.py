@@ -1,6 +1,8 @@
 """The life of a watch: every observation, in every order."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from pydantic import JsonValue
 
 from tp_mcp.errors import TpError, TpNotFoundError, TpServerFaultError, TpUnreachableError
 from tp_mcp.watch.delivery.messages import inbox_entry, note_text, reason_text
-from tp_mcp.watch.lifecycle import state_machine
+from tp_mcp.watch.lifecycle import answer_retention, chain_steps, state_machine
 from tp_mcp.watch.model.fact import Fact, FactKind
 from tp_mcp.watch.model.reading import Interpretation, Outcome, Reading, Settlement, Verdict
 from tp_mcp.watch.model.watch import Advisory, AdvisoryBegan, AdvisoryEnded, StartFound, Step, Watch, WatchState
@@ -307,3 +309,10 @@ def test_an_end_that_was_found_by_reading_is_only_probably_its_own(make_watch: M
     assert entry is not None
     assert "is probably done" in entry.text
     assert "found by reading" in entry.text
+
+
+@pytest.mark.parametrize("module", [state_machine, chain_steps, answer_retention])
+def test_the_state_machine_and_what_it_uses_know_no_words(module: ModuleType) -> None:
+    source = Path(str(module.__file__)).read_text(encoding="utf-8")
+    assert "tp_mcp.watch.delivery" not in source
+    assert "tp_mcp.watch.model" in source or module is answer_retention
