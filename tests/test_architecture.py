@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from tests.house import MAX_REPEATED_NAMES, read_house
 from tests.support.table import table
 
 ROOT = Path(__file__).parents[1]
@@ -167,6 +168,29 @@ def _identifiers(path: Path) -> Iterator[str]:
             yield node.attr
         elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert read_house().circles == ()
+
+
+def test_few_modules_share_a_name() -> None:
+    assert len(repeated := read_house().repeated_names) <= MAX_REPEATED_NAMES, repeated
+
+
+def test_a_circle_and_a_repeated_name_are_found(tmp_path: Path) -> None:
+    for name, text in {
+        "one/a": "def f():\n    from tp_mcp.two import b",
+        "two/b": "import tp_mcp.two.a",
+        "two/a": "from tp_mcp.one.a import f",
+        "c": "from tp_mcp.one import a",
+    }.items():
+        path = tmp_path / "tp_mcp" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    house = read_house(tmp_path)
+    assert house.circles == (("tp_mcp.one.a", "tp_mcp.two.a", "tp_mcp.two.b"),)
+    assert house.repeated_names == {"a": ("tp_mcp/one", "tp_mcp/two")}
 
 
 def _attributes(path: Path) -> Iterator[str]:
