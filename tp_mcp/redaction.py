@@ -34,7 +34,7 @@ _WRAP = r"(?:\x1b\[[0-?]*[ -/]*[@-~]|[ \t]?[\r\n]|[\x00-\x08\x0b\x0c\x0e-\x1a\x1
 # A closing quote may be missing: the text was cut.
 _QUOTED = r"""\\"[^"\\]*(?:\\")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?"""
 _PATTERNS = (
-    # Authorization: JWT eyJ...; the header's whole value, whatever its scheme. What was redacted before stays as it is.
+    # Authorization: JWT eyJ...; the header's whole value, whatever its scheme. A redacted value stays as it is.
     re.compile(r"(?i)(authorization(?:(?!\[redacted\])\W){1,6})(?:(?:jwt|bearer|basic|token|digest)\s+)?[^\s\"',;}]+"),
     re.compile(r"(?i)\b((?:jwt|bearer)\s+)[A-Za-z0-9._~+/=-]{12,}"),
     # Anything that looks like a JWT: base64url of '{"', a dot, more of it

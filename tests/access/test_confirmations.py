@@ -72,7 +72,7 @@ async def test_for_a_protected_testbed_a_person_has_to_approve_it_first(confirma
         await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
     assert f"tp-mcp approve {code}" in refused.value.remedy
     await confirmations.approve(code)
-    with pytest.raises(ConfirmationError, match="approved already"):
+    with pytest.raises(ConfirmationError, match="already approved"):
         await confirmations.approve(code)
     await confirmations.redeem(code, ALICE, PROPOSAL, by_person=False)
 

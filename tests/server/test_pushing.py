@@ -133,7 +133,7 @@ async def test_a_push_that_fails_for_an_unforeseen_reason_ends_nothing_else(capl
         broken.broken = False
         sessions.ended(SafeText("second"), "info", anyone, tasks)
         await until(lambda: broken.taken == ["second"])
-    assert "could not be told" in caplog.text
+    assert "could not be notified" in caplog.text
 
 
 async def test_a_session_that_ended_is_forgotten_and_a_newer_protocol_has_none() -> None:

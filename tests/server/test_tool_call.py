@@ -53,9 +53,7 @@ async def test_a_tool_that_this_server_leaves_out_is_not_said_to_be_unknown(conn
     async with connect(tools=reading) as chat:
         for name in ("start_upgrade", "lock_lab"):
             text = await chat.refused(name)
-            assert text.startswith(
-                f"This server does not offer {name}.\n\nWhoever runs it decides: it may be read-only"
-            )
+            assert text.startswith(f"This server does not offer {name}.\n\nIts operator decides: it may be read-only")
             assert "There are: list_labs, get_upgrade, " in text
 
 

@@ -282,7 +282,7 @@ async def test_a_store_that_fails_delays_and_loses_nothing(
     async with sending(world, outbox, chat=make_webhook(receiver.url(), events=["end", "progress"])):
         world.feed.publish(going_on(make_watch(), 1))
         await world.emptied()
-        said = ("could not be dropped", "could not be read", "could not be written", "are not told how")
+        said = ("could not be dropped", "could not be read", "could not be written", "was not queued for")
         await world.until(lambda: all(each in caplog.text for each in said))
     # Its claim had to run out, because that it arrived could not be written.
     assert [received.headers["webhook-id"] for received in receiver.received] == ["evt_1", "evt_1"]

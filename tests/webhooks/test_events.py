@@ -174,5 +174,5 @@ def test_an_end_is_written_whatever_goes_wrong_with_its_events(
 
     watch, entry = done(make_watch())
     assert Events({"ci": make_webhook(URL)}, Redactor(Broken()), still_clock()).of_end(watch, entry) == ()
-    assert "No endpoint is told the end of w_00000001" in caplog.text
+    assert "The end of w_00000001 was not sent to any endpoint" in caplog.text
     assert no_events(watch, entry) == ()

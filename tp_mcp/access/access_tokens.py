@@ -12,7 +12,7 @@ from tp_mcp.clock import Clock
 from tp_mcp.errors import InvalidArgumentError
 
 PREFIX = "tpm_"
-"""What every token begins with, so that scanners for leaked secrets can know one."""
+"""Prefix of every token, by which scanners for leaked secrets recognize one."""
 
 TOKEN_BYTES = 32
 DAY_SECONDS = 24 * 3600.0
@@ -26,11 +26,11 @@ class AccessToken:
 
     Attributes:
         token_hash: SHA-256 of it. It is random, so nothing slower is needed.
-        name: what it is called, e.g. `alice-laptop`; of all tokens that are not revoked, one has it.
+        name: its name, e.g. `alice-laptop`; unique among tokens that are not revoked.
         principal: whose requests are made with it, e.g. `token:alice`.
         created_at: seconds since the epoch.
-        expires_at: from when on it is no good; None for never.
-        revoked_at: since when it is no good; None where it is not revoked.
+        expires_at: end of its validity; None if it does not expire.
+        revoked_at: time of its revocation; None if it is not revoked.
 
     """
 
@@ -77,7 +77,7 @@ class Tokens:
         """Return a new token, which is never shown again.
 
         Args:
-            name: what it is called.
+            name: its name.
             user: whose it is; a user's tokens share their watches.
             days: for how long it is good; None for ever.
 
@@ -108,14 +108,14 @@ class Tokens:
         return secret
 
     async def principal(self, token: SecretStr) -> AccessToken | None:
-        """Return what a token is; None where it is none of ours, or no good any more."""
+        """Return a valid token of ours; None if it is unknown, expired or revoked."""
         if not token.get_secret_value().startswith(PREFIX):
             return None
         found = await self._store.find(hash_of(token))
         return found if found is not None and found.good(self._clock.now()) else None
 
     async def revoke(self, name: str) -> None:
-        """Let a token be no good from now on.
+        """Revoke a token.
 
         Raises:
             InvalidArgumentError: there is no such token.

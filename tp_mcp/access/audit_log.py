@@ -31,7 +31,7 @@ class AuditEntry:
         conversation: in which conversation.
         tool: the tool that was called.
         action: the change; None where the call did not get so far as to tell.
-        testbed: what it would change; empty where that is not known.
+        testbed: the testbed that it would change; empty if unknown.
         event: what happened.
         detail: in words, or arguments as JSON; secrets are redacted.
 

@@ -16,7 +16,7 @@ from tp_mcp.watch.model.watch import Owner
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a call would do, as far as it can be known before.
+    """The effect of a call, as far as it is known in advance.
 
     Attributes:
         action: what kind of change.
@@ -52,7 +52,7 @@ class Proposal:
     def lines(self) -> tuple[str, ...]:
         """Return the plan as lines that a person reads before they say yes."""
         change = f"{self.running or 'unknown'} -> {self.target}" if self.target else self.running
-        told = (
+        facts = (
             ("Testbed", self.testbed + (f" ({self.lab_status})" if self.lab_status else "")),
             ("Devices", _listed(self.devices)),
             ("Build", change),
@@ -62,7 +62,7 @@ class Proposal:
             ("Also watched there", _listed(self.watches)),
             ("Then", "; ".join(self.chain)),
         )
-        return (f"{self.what[:1].upper()}{self.what[1:]}.", *(f"{name}: {value}" for name, value in told if value))
+        return (f"{self.what[:1].upper()}{self.what[1:]}.", *(f"{name}: {value}" for name, value in facts if value))
 
     @property
     def digest(self) -> str:
@@ -87,7 +87,7 @@ CODE_SECONDS = 300.0
 """How long a code can be used."""
 
 CODE_BYTES = 6
-_ASK_ANEW = "Call again without confirm: the plan is shown anew, with a new code."
+_ASK_AGAIN = "Call again without confirm: the plan is shown again, with a new code."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Confirmation:
         conversation: in which conversation.
         digest: of the proposal that it is about.
         plan: the proposal's lines, as they were shown.
-        testbed: what it would change.
+        testbed: the testbed that it would change.
         by_person: it counts only once a person has approved it.
         expires_at: seconds since the epoch.
         approved_at: when a person approved it.
@@ -167,7 +167,7 @@ class Confirmations:
     async def redeem(
         self, code: str, owner: Owner, proposal: Proposal, *, by_person: bool, user_answered: bool = False
     ) -> None:
-        """Use a code up for what it was given for.
+        """Redeem a code for its plan.
 
         Args:
             code: as `ask` returned it.
@@ -182,21 +182,21 @@ class Confirmations:
         """
         found = await self._store.get(hash_of(code))
         if found is None or (found.principal, found.conversation) != (owner.principal, owner.conversation):
-            raise ConfirmationError("There is no such code in this conversation.", remedy=_ASK_ANEW)
+            raise ConfirmationError("There is no such code in this conversation.", remedy=_ASK_AGAIN)
         if found.used_at is not None:
-            raise ConfirmationError("The code was used already.", remedy=_ASK_ANEW)
+            raise ConfirmationError("The code was used already.", remedy=_ASK_AGAIN)
         if self._clock.now() >= found.expires_at:
-            raise ConfirmationError(f"The code is older than {format_duration(CODE_SECONDS)}.", remedy=_ASK_ANEW)
+            raise ConfirmationError(f"The code is older than {format_duration(CODE_SECONDS)}.", remedy=_ASK_AGAIN)
         if found.digest != proposal.digest:
             news = "; ".join(changed_lines(found.plan, proposal.lines())) or "something that was there is gone"
-            raise ConfirmationError(f"The plan is no longer what the code was given for: {news}.", remedy=_ASK_ANEW)
+            raise ConfirmationError(f"The plan is no longer what the code was given for: {news}.", remedy=_ASK_AGAIN)
         if (by_person or found.by_person) and found.approved_at is None and not user_answered:
             raise ConfirmationError(
                 "Nobody has approved it yet, and it concerns a protected testbed.",
                 remedy=f"Ask the user to run: tp-mcp approve {code}. Then call again with the same code.",
             )
         if not await self._store.use(found.code_hash, self._clock.now()):
-            raise ConfirmationError("The code was used already.", remedy=_ASK_ANEW)
+            raise ConfirmationError("The code was used already.", remedy=_ASK_AGAIN)
 
     async def waiting(self, code: str) -> Confirmation:
         """Return a question that a person can approve now.
@@ -210,14 +210,16 @@ class Confirmations:
             raise ConfirmationError(
                 "No question waits for this code: it is mistyped, used, or older than "
                 f"{format_duration(CODE_SECONDS)}.",
-                remedy="Let the assistant ask again.",
+                remedy="Have the assistant ask again.",
             )
         if found.approved_at is not None:
-            raise ConfirmationError("It is approved already.", remedy="Let the assistant call again with the code.")
+            raise ConfirmationError(
+                "The plan is already approved.", remedy="Have the assistant call again with the code."
+            )
         return found
 
     async def approve(self, code: str) -> None:
-        """Let a person approve a question.
+        """Record a person's approval of a question.
 
         Raises:
             ConfirmationError: none waits for this code any more.
@@ -225,7 +227,7 @@ class Confirmations:
         """
         found = await self.waiting(code)
         if not await self._store.approve(found.code_hash, self._clock.now()):
-            raise ConfirmationError("The question was answered meanwhile.", remedy="Let the assistant ask again.")
+            raise ConfirmationError("The question has already been answered.", remedy="Have the assistant ask again.")
 
 
 def hash_of(code: str) -> str:

@@ -1,4 +1,4 @@
-"""What decides over changes, in one place: the policy, the questions that wait, and the audit log."""
+"""Access control over changes: the policy, the pending confirmations, and the audit log."""
 
 import logging
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ DETAIL_MAX_CHARACTERS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class AccessControl:
-    """Everything that decides over changes.
+    """The parts of access control.
 
     Attributes:
         policy: what the operator allows.
         confirmations: the questions that wait.
-        tokens: who is let in over HTTP.
+        tokens: the access tokens of HTTP clients.
         audit: the log.
         clock: the time.
         redactor: makes the audit log's texts safe.
@@ -40,13 +40,13 @@ class AccessControl:
     redactor: Redactor
 
     def trail(self, owner: Owner, tool: str, call: str) -> "Trail":
-        """Return what writes the lines of one call."""
+        """Return the audit trail of one call."""
         return Trail(self, owner, tool, call)
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Writes the audit log's lines of one call."""
+    """Writes the audit log entries of one call."""
 
     control: AccessControl
     owner: Owner

@@ -168,7 +168,7 @@ class Vault:
         raise ConfigurationError(
             f"The login that is kept for {credential.principal} cannot be decrypted: {VARIABLE} has another key than "
             "the one that it was kept with.",
-            remedy=f"Add that key to {VARIABLE}, after a comma, or keep the login anew with tp-mcp credentials set.",
+            remedy=f"Add that key to {VARIABLE}, after a comma, or store the login again with tp-mcp credentials set.",
         )
 
     def _bound_to(self, principal: str) -> bytes:

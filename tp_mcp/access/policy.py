@@ -12,7 +12,7 @@ DAY_SECONDS = 24 * 3600.0
 
 
 class Action(StrEnum):
-    """What a call would change."""
+    """The kinds of change."""
 
     UPGRADE = "upgrade"
     RUN = "run"
@@ -21,7 +21,7 @@ class Action(StrEnum):
 
 
 class Confirm(StrEnum):
-    """What has to be confirmed on testbeds that are not protected."""
+    """The changes that need confirmation on testbeds that are not protected."""
 
     NOTHING = "nothing"
     UPGRADES = "upgrades"
@@ -29,7 +29,7 @@ class Confirm(StrEnum):
 
 
 class Unasked(StrEnum):
-    """What happens to what has to be confirmed where the client cannot ask its user."""
+    """The handling of a change that needs confirmation if the client cannot ask its user."""
 
     TWO_STEP = "two-step"
     """The first call shows the plan, a second one with its code starts it."""
@@ -51,7 +51,7 @@ _STRICTNESS = (Need.NOBODY, Need.CALLER, Need.PERSON)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an operator allows.
+    """The operator's rules.
 
     Attributes:
         read_only: nothing may be changed.
@@ -82,7 +82,7 @@ class Policy:
         if self.read_only:
             raise PolicyError(
                 f"Nothing may be changed through this server: it is read-only, so no {action}.",
-                remedy="Whoever runs it can change that (TP_MCP_READ_ONLY).",
+                remedy="Its operator can change that (TP_MCP_READ_ONLY).",
             )
         if self.allowed_testbeds and not _matches(testbed, self.allowed_testbeds):
             raise PolicyError(
@@ -121,7 +121,7 @@ def over_budget(action: Action, limit: int) -> PolicyError:
     """Return the refusal of what goes beyond a daily budget."""
     return PolicyError(
         f"The budget of {limit} {action}{'' if limit == 1 else 's'} in 24 hours is used up.",
-        remedy=f"Wait, or ask whoever runs this server (TP_MCP_DAILY_{action.upper()}S).",
+        remedy=f"Wait, or ask the operator of this server (TP_MCP_DAILY_{action.upper()}S).",
     )
 
 

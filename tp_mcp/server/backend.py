@@ -1,4 +1,4 @@
-"""What is behind the tools, opened after the first answer.
+"""The services behind the tools, opened after the first answer.
 
 A client waits for the server's first answer; the store, the timer and the imports behind them can come after it. They
 are opened once, in a task of their own, and opened anew when a call finds that it failed before, or by themselves where
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 OPEN_AFTER_ANSWER_SECONDS = 0.05
 OPEN_AT_LATEST_SECONDS = 1.0
 REOPEN_SECONDS = 5.0
-"""How long after services have died they are opened anew, where no call wants them sooner."""
+"""Time after which services that died are reopened, unless a call needs them sooner."""
 
 CLOSE_SECONDS = 2.0
 ANSWER_SECONDS = 0.2
@@ -105,7 +105,7 @@ class Backend:
         self._companions.append(companion)
 
     def answered(self) -> None:
-        """Take in that the first answer was given, so that opening delays it no longer."""
+        """Note that the first answer was given, so that opening no longer delays it."""
         self._answered.set()
 
     @property
@@ -119,7 +119,7 @@ class Backend:
         """Return the services, opening them where they are not open yet.
 
         Raises:
-            TpMcpError: they cannot be opened; says why. The next call tries again.
+            TpMcpError: they cannot be opened; the message gives the reason. The next call tries again.
 
         """
         if self.closing:
@@ -151,7 +151,7 @@ class Backend:
                         again.start_soon(self._open_again)
                 again.cancel_scope.cancel()
         finally:
-            # Whoever still waits is told; nothing is opened any more.
+            # Waiting calls get the error; nothing is opened any more.
             self._error = closing_error()
             self._settled.set()
             self._closed.set()
@@ -186,7 +186,7 @@ class Backend:
 
 
 def closing_error() -> TpMcpError:
-    """Return what a call is told that comes while the server closes."""
+    """Return the error of a call that comes while the server closes."""
     return TpMcpError(
         "The server is closing.",
         remedy="Call again once it runs again; what was started goes on, and so does its watch.",

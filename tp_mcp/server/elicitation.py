@@ -26,7 +26,7 @@ QUESTION = "confirm"
 
 
 class Consent(BaseModel):
-    """What the user fills in."""
+    """The form that the user fills in."""
 
     do_it: bool = Field(title="Do it now", description="It starts at once, and may not be undone.")
 

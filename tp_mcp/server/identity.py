@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tp_mcp.watch.model.watch import Owner
 
 META_KEYS = ("threadId", "sessionId", "vscode.conversationId", "ai.opencode/sessionID")
-"""Where clients are known to name the conversation; the first one that is there counts."""
+"""Keys under which clients name the conversation; the first one present counts."""
 
 NAME_MAX_CHARACTERS = 128
 SESSION_HEADER = "mcp-session-id"
@@ -29,14 +29,14 @@ SESSIONLESS_SINCE = "2026-07-28"
 """The first protocol version without sessions; there the SDK checks no session header, so it says nothing."""
 
 HTTP_SHARED_KEY = "http"
-"""Of HTTP requests that nothing tells apart, and of what was left by sessions that are gone."""
+"""The key of indistinguishable HTTP requests, and of the watches of gone sessions."""
 
 HTTP_PRINCIPAL = "local"
-"""Whose every HTTP request is, as long as only this machine is listened to and nobody has to prove who they are."""
+"""The principal of every HTTP request without authentication, which only this machine may send."""
 
 
 class Identity(Protocol):
-    """Knows whose a request is."""
+    """Finds the owner of a request."""
 
     def of(self, ctx: ServerRequestContext[Any, Any], /) -> Owner:
         """Return the principal and the conversation of a request."""
@@ -45,7 +45,7 @@ class Identity(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """What the process knows of who uses it.
+    """The user and conversation of a process.
 
     Attributes:
         principal: the user of the process, e.g. `local:alice`.
@@ -81,7 +81,7 @@ def everyone(_: Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HttpIdentity:
-    """What an HTTP request tells of who makes it.
+    """The user and conversation of an HTTP request.
 
     Attributes:
         principal_of: tells whose a request is.
@@ -112,7 +112,7 @@ class HttpIdentity:
 
 
 def session_key(session_id: str) -> str:
-    """Return the conversation's key of a session, without its id: whoever knows that may use the session."""
+    """Return the conversation key of a session without the session id, which grants access to the session."""
     from tp_mcp.watch.model.watch import SESSION_KEY_PREFIX  # noqa: PLC0415 -- after the first answer
 
     return SESSION_KEY_PREFIX + _digest(session_id)

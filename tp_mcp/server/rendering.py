@@ -67,7 +67,7 @@ async def kept_text(
         most = Size(RESULT_MAX_CHARACTERS, RESULT_MAX_BYTES).minus(size_of(appended))
         limit = most.within(Size(max_characters, RESULT_MAX_BYTES))
     marker = new_marker()
-    # On a thread where there is much of it: taking secrets out of megabytes takes seconds, and watches go on meanwhile.
+    # A large result is written on a thread: redacting megabytes takes seconds, and polls must go on.
     run = anyio.to_thread.run_sync if _weight(outcome.full or outcome) > THREAD_FROM_CHARACTERS else _here
     document, whole = await run(partial(_whole, outcome, redactor, marker))
     if outcome.full is None and limit.holds(size_of(whole)):

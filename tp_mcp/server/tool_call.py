@@ -32,14 +32,14 @@ from tp_mcp.watch.model.watch import Owner, Watch
 logger = logging.getLogger(__name__)
 
 CREEP = 0.05
-"""Share of the way to the next whole number that a value goes which had to rise although nothing happened."""
+"""Fraction of the way to the next whole number by which the value rises if nothing happened."""
 
 MESSAGE_MAX_CHARACTERS = 600
 SEND_SECONDS = 2.0
-"""How long a client that reads nothing may hold up a wait; it gets the next notification."""
+"""Longest time that a client that reads nothing may delay a wait; it gets the next notification."""
 
 BeginTask = Callable[[Call], Awaitable[bool]]
-"""Called once a call did its work: whether a task stands now for what it awaits."""
+"""Called after a call did its work; returns whether a task was created for its wait."""
 
 
 def passed_token(ctx: ServerRequestContext[Any, Any]) -> SecretStr | None:
@@ -144,7 +144,7 @@ def _unknown(name: str, definitions: Mapping[str, ToolDefinition[Any]]) -> Inval
     if name in {definition.name for definition in ALL_TOOLS}:
         return InvalidArgumentError(
             f"This server does not offer {name}.",
-            remedy="Whoever runs it decides: it may be read-only, have the tool disabled, or not name its toolset. "
+            remedy="Its operator decides: it may be read-only, have the tool disabled, or not name its toolset. "
             f"There are: {', '.join(definitions)}.",
         )
     near = nearest(name, definitions)
@@ -153,7 +153,7 @@ def _unknown(name: str, definitions: Mapping[str, ToolDefinition[Any]]) -> Inval
 
 
 class ProgressReporter:
-    """Tells a client how watches stand, with a value that strictly rises as the protocol asks.
+    """Sends a client the progress of watches, with a value that strictly rises as the protocol requires.
 
     For a run the value is how many tests have finished, and the total how many are planned, once that is known; for
     anything else, and for several watches, the value is the seconds waited, and there is no total. The value stays
@@ -169,7 +169,7 @@ class ProgressReporter:
         self._last = -1.0
 
     async def report(self, *watches: Watch) -> None:
-        """Send one notification of how watches stand. A client that does not take it holds nobody up for long."""
+        """Send one notification on the progress of watches. A client that does not read it delays nobody for long."""
         now = self._clock.now()
         value, total = self._measured(watches[0], now) if len(watches) == 1 else (now - self._since, None)
         if total is not None and value >= total:

@@ -28,13 +28,13 @@ CLAIM_SECONDS = 60.0
 BACKOFF_FIRST_SECONDS = 4.0
 BACKOFF_MAX_SECONDS = 900.0
 MAX_AGE_SECONDS = 24 * 3600.0
-"""How long it is tried to send an event: whoever was told nothing for a day reads the inbox."""
+"""Time after which sending an event is given up; the inbox still has the end."""
 
 PROGRESS_MAX_AGE_SECONDS = 120.0
 """The same for progress: what is older is not how things stand."""
 
 PROGRESS_SECONDS = 30.0
-"""How often at most endpoints are told that a watch goes on."""
+"""Shortest time between two progress events of a watch."""
 
 _MAX_DOUBLINGS = 16
 
@@ -131,7 +131,7 @@ class Courier:
         try:
             return await self._outbox.claim(name, now=now, until=now + self._claim_seconds)
         except StoreError as error:
-            logger.warning("What is to be sent to %s could not be read: %s", name, error)
+            logger.warning("The events for %s could not be read: %s", name, error)
             return None
 
     async def _send(self, event: Outgoing, sender: Sender) -> None:
@@ -168,7 +168,7 @@ class Courier:
         try:
             await self._outbox.queue(self._events.of_progress(watch))
         except StoreError as error:
-            logger.info("Endpoints are not told how %s goes on: %s", watch.id, error)
+            logger.info("The progress of %s was not queued for the endpoints: %s", watch.id, error)
         self._wake()
 
     async def _drop_forgotten(self) -> None:

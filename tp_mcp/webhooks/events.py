@@ -1,4 +1,4 @@
-"""From what happens to watches to the events that endpoints are sent."""
+"""The webhook events of watches: their ends and their progress."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +97,7 @@ class Events:
         self._clock = clock
 
     def of_end(self, watch: Watch, entry: InboxEntry) -> Sequence[Outgoing]:
-        """Return the events of an end, which are written with it. Whatever goes wrong costs the event, not the end."""
+        """Return the events of an end, which are stored with it. An error loses the event, not the end."""
         return self._made(EventKind.END, watch, lambda: entry.text) if is_news(watch) else ()
 
     def of_progress(self, watch: Watch) -> Sequence[Outgoing]:
@@ -109,7 +109,7 @@ class Events:
         try:
             return self._events(kind, watch, text())
         except Exception:
-            logger.exception("No endpoint is told the %s of %s", kind, watch.id)
+            logger.exception("The %s of %s was not sent to any endpoint", kind, watch.id)
             return ()
 
     def _events(self, kind: EventKind, watch: Watch, text: str) -> Sequence[Outgoing]:

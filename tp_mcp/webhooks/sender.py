@@ -49,7 +49,7 @@ def allowed_address(addresses: Iterable[str], *, private: bool) -> str:
 
 
 def _meant(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address stands for, where it stands for one."""
+    """Return the IPv4 address that is embedded in an IPv6 address, if there is one."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:
@@ -90,7 +90,7 @@ def _key(secret: SecretStr) -> bytes:
 
 
 SEND_SECONDS = 15.0
-"""How long one attempt may take in all."""
+"""Longest duration of one attempt."""
 
 RETRY_AFTER_MAX_SECONDS = 3_600.0
 
@@ -99,7 +99,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of an attempt.
+    """The result of an attempt.
 
     Attributes:
         problem: why the event did not arrive, without what might be secret; empty where it did.
@@ -140,7 +140,7 @@ class Sender:
         except AddressRefusedError:
             return Attempt("its address is private, loopback or link-local, and allow_private_addresses is not set")
         except Exception as error:  # noqa: BLE001 -- whatever it is, this event did not arrive and the next one may
-            # The words of an error may quote the address, which may hold a secret.
+            # The text of an error may quote the address, which may contain a secret.
             return Attempt(type(error).__name__)
 
     async def close(self) -> None:
@@ -166,7 +166,7 @@ class Sender:
             headers=headers,
             extensions={"sni_hostname": url.host},
         ) as response:
-            # Its body is nobody's business here, however long it is.
+            # The body of the answer is not read, however long it is.
             if response.is_success:
                 return Attempt()
             return Attempt(f"HTTP {response.status_code}", _retry_after(response.headers.get("Retry-After", "")))

@@ -199,7 +199,7 @@ async def test_an_end_that_cannot_be_worded_costs_its_log_message_alone(
         await client.until(INBOX)
         await client.quiet()
         assert client.logs == []
-        assert f"No session is told the end of {watch_id}" in caplog.text
+        assert f"The end of {watch_id} was not sent to any session" in caplog.text
 
 
 async def test_a_resource_that_cannot_be_read_now_cannot_be_listened_to_and_why_is_said(connect: Connect) -> None:

@@ -158,7 +158,7 @@ async def test_a_task_that_cannot_be_looked_at_does_not_end_the_stream(
 
     monkeypatch.setattr(fixture_server.FixtureTasks, "look", looked)
     async with taker.listening(created["taskId"]):
-        while "could not be told of a task" not in caplog.text:
+        while "could not be notified of a task" not in caplog.text:
             await anyio.sleep(0.01)
         await taker.ask("tasks/cancel", created["taskId"])
         [told] = await taker.extension.heard(1)

@@ -112,7 +112,7 @@ async def test_what_failed_is_pointed_to_where_it_cannot_be_read(world: World, t
     await world.advance(31)
     world.fault("get_execution", status=500, times=20)
     text = texts(await taker.ask("tasks/get", created["taskId"]))
-    assert "What failed could not be read: " in text
+    assert "The failures could not be read: " in text
     assert f"get_execution(exec_id={exec_id}) lists it." in text
 
 
@@ -284,7 +284,7 @@ async def test_a_task_whose_watch_is_no_longer_kept_says_so(
     monkeypatch.setattr(world.services.tasks, "watches", nothing, raising=True)
     done = await taker.ask("tasks/get", created["taskId"])
     assert (done["status"], done["result"]["isError"]) == ("completed", True)
-    assert "no longer kept" in texts(done)
+    assert "no longer stored" in texts(done)
 
 
 async def test_a_start_that_turns_out_not_to_have_happened_is_an_error(world: World, taker: TaskTaker) -> None:

@@ -1,4 +1,4 @@
-"""What the HTTP server needs to know who calls, and on which names it answers."""
+"""Authentication of HTTP requests, and the host names that the server answers to."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from tp_mcp.errors import TpMcpError
 from tp_mcp.server.auth.identity_provider import TokenChecker
 
 SCOPE = "tp"
-"""What every good token allows; what a user may change is the policy's matter."""
+"""The scope of every valid token; the policy decides which changes a user may make."""
 
 OpenTokens = Callable[[], Awaitable[Tokens]]
 
 
 class Verifier:
-    """Tells whose a token is."""
+    """Finds the principal of a token."""
 
     def __init__(self, *, tokens: OpenTokens | None = None, checker: TokenChecker | None = None) -> None:
         """Prepare.
@@ -36,7 +36,7 @@ class Verifier:
         self._checker = checker
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Return what a token stands for; None where it is no good, or nobody can tell now."""
+        """Return the access of a token; None if the token is invalid or cannot be checked now."""
         principal = await self._principal(token)
         # The token itself goes no further.
         return None if principal is None else AccessToken(token="", client_id=principal, scopes=[SCOPE])
@@ -54,7 +54,7 @@ class Verifier:
 
 
 def authenticated(request: Request) -> str:
-    """Return the principal of a request that was let in."""
+    """Return the principal of an authenticated request."""
     user = request.user
     if not isinstance(user, AuthenticatedUser):
         raise TypeError("a request got here without authentication")
@@ -69,9 +69,9 @@ class Authentication:
     """How requests are authenticated.
 
     Attributes:
-        verifier: tells whose a token is.
+        verifier: finds the principal of a token.
         address: the server's URL as clients see it, `/mcp` included; what tokens of an identity provider are for.
-        issuer: the identity provider, which clients are told of; None where there is none.
+        issuer: the identity provider that clients are referred to; None if there is none.
 
     """
 
@@ -93,7 +93,7 @@ class Authentication:
 
 
 def names_answered_to(public_url: str | None) -> TransportSecuritySettings:
-    """Return the Host and Origin headers that are let through: of this machine, and of the public address.
+    """Return the accepted Host and Origin headers: those of this machine and of the public address.
 
     A page in somebody's browser must not speak to the server under a name of its own.
     """

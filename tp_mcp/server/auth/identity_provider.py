@@ -14,7 +14,7 @@ from tp_mcp.clock import Clock
 logger = logging.getLogger(__name__)
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Signatures with a public key alone: a shared secret would let whoever checks a token make one."""
+"""Public-key signatures only: with a shared secret, everyone who can check a token could also make one."""
 
 LEEWAY_SECONDS = 60.0
 """How far the clocks of the provider and of this machine may differ."""

@@ -1,4 +1,4 @@
-"""A principal who asks too often is told so: the model in a result it can read, everything else in a protocol error."""
+"""Limits requests per principal. A refused tool call gets a result that the model can read, others a protocol error."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tp_mcp.server.rendering import error_text
 
 MINUTE_SECONDS = 60.0
 MAX_PRINCIPALS = 10_000
-"""Of how many principals something is remembered; who was away longest is forgotten first, and starts afresh."""
+"""Principals whose use is remembered; the one idle longest is forgotten first and starts afresh."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class RateLimit:
         self._buckets: dict[str, _Bucket] = {}
 
     def wait(self, principal: str) -> float:
-        """Return 0 where a request may be made, which then counts; else in how many seconds one may."""
+        """Count a request and return 0 if it may be made; otherwise return the seconds to wait."""
         now = self._clock.now()
         bucket = self._buckets.pop(principal, None) or _Bucket(self._per_minute, now)
         rate = self._per_minute / MINUTE_SECONDS
@@ -61,7 +61,7 @@ TOO_MANY_REQUESTS = -32029
 """The protocol error's code, in the range that JSON-RPC leaves to servers."""
 
 UNLIMITED = frozenset({"initialize", "ping", "server/discover", "tasks/get"})
-"""What asks nothing of TP; a client could take a refused `tasks/get` for the failure of its task."""
+"""Methods that send nothing to TP. A client could take a refused `tasks/get` for a failed task."""
 
 
 class Limiting:
@@ -72,7 +72,7 @@ class Limiting:
         self._identity = identity
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Let a request through, or say when one may be made again."""
+        """Pass a request on, or refuse it with the time to wait."""
         method = ctx.method
         if method in UNLIMITED or method.startswith("notifications/"):
             return await call_next(ctx)

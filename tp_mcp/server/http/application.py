@@ -18,12 +18,12 @@ from tp_mcp.server.http.capacity import LOOK_SECONDS, MAX_BODY_BYTES, MAX_SESSIO
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look found.
+    """The result of a readiness check.
 
     Attributes:
         ready: whether the server can work.
-        store: how the store stands, in a word or two.
-        tp: how TP stands.
+        store: the state of the store, in a word or two.
+        tp: the state of TP.
 
     """
 
@@ -33,7 +33,7 @@ class Found:
 
 
 class Readiness:
-    """Looks at the store and TP, at most once in `READY_SECONDS`, however many ask."""
+    """Checks the store and TP, at most once in `READY_SECONDS`, however many requests ask."""
 
     def __init__(self, backend: Backend, clock: Clock) -> None:
         self._backend = backend
@@ -43,7 +43,7 @@ class Readiness:
         self._found_at = 0.0
 
     async def look(self) -> Found:
-        """Return how the server stands."""
+        """Return whether the server is ready."""
         async with self._looking:
             now = self._clock.now()
             if self._backend.closing:

@@ -28,7 +28,7 @@ SEND_SECONDS = 10.0
 """How long a client may leave a part of its answer unread before its connection is dropped."""
 
 SEND_BUFFER_BYTES = 65_536
-"""What the system keeps for a client that does not read, in each direction of a connection."""
+"""Buffer of the system for a client that does not read, per direction of a connection."""
 
 KEEP_ALIVE_SECONDS = 15
 """How long a connection without a request stays open after an answer, read or not."""
@@ -43,7 +43,7 @@ LAST_PART_SECONDS = 0.2
 """Part of it in which the last part of a cut-off answer may go out."""
 
 READY_SECONDS = 15.0
-"""How long one look at TP counts for `/readyz`."""
+"""How long `/readyz` reuses the result of one check of TP."""
 
 LOOK_SECONDS = 5.0
-"""How long that look may take."""
+"""Longest duration of that check."""

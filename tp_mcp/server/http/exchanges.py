@@ -63,7 +63,7 @@ class Exchanges:
                 self._empty.set()
 
     async def end(self, *, within: float) -> None:
-        """Let what is open end by itself for some seconds; then end the rest, and drop who does not read that."""
+        """Wait some seconds for open requests to end; then end the rest, and drop clients that do not read."""
         await self._emptied(within)
         for exchange in self._open:
             exchange.end()

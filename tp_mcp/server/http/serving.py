@@ -41,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # What is accepted inherits it: a client that never reads costs no more than this.
+        # Accepted connections inherit it: a client that never reads costs no more than this.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listening.bind((host, port))
         listening.listen(BACKLOG)
@@ -54,17 +54,17 @@ def listen(host: str, port: int) -> socket.socket:
 class BoundedProtocol(H11Protocol):
     """Refuses connections beyond the limit, hands every request the means to drop its own, and drops dead ones.
 
-    uvicorn bounds only how long a connection rests after an answer. Whoever sends no headers, or sends them without
-    end, or has not read an answer that was complete long ago, would hold its connection for good.
+    uvicorn bounds only how long a connection rests after an answer. A client that sends no headers, or sends
+    them without end, or does not read a complete answer, would hold its connection for good.
     """
 
     _late_headers: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        """Begin to wait for its first request."""
+        """Start the time limit of its first request."""
         if len(self.connections) >= MAX_CONNECTIONS:
             logger.warning("Closing a new connection: %d are open already", len(self.connections))
-            # Its loss is told to uvicorn, which closes what it knows.
+            # uvicorn learns of the loss and closes its side.
             self.transport = transport
             transport.abort()
             return
@@ -79,17 +79,17 @@ class BoundedProtocol(H11Protocol):
         self.app = droppable
 
     def data_received(self, data: bytes) -> None:
-        """Take in a part of a request."""
+        """Process a part of a request."""
         super().data_received(data)
         self._bound_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
+        """Stop the time limit."""
         self._headers_are_there()
         super().connection_lost(exc)
 
     def timeout_keep_alive_handler(self) -> None:
-        """End it after its rest, also where its client never read what it was sent."""
+        """Close an idle connection, even if its client never read the last answer."""
         super().timeout_keep_alive_handler()
         if self.transport.get_write_buffer_size():
             # Closing waits for what is unsent, which only its reader could end.
@@ -100,7 +100,7 @@ class BoundedProtocol(H11Protocol):
         if self.conn.their_state is not IDLE:
             self._headers_are_there()
         elif self._late_headers is None:
-            # Not begun anew by a further part: one byte a second would keep the connection for good.
+            # Not restarted by a further part: one byte a second would keep the connection for good.
             self._late_headers = self.loop.call_later(HEADERS_SECONDS, self._drop_for_headers)
 
     def _headers_are_there(self) -> None:
@@ -148,14 +148,14 @@ class HttpServing:
         await self._server.serve(sockets=[self._listening])
 
     async def stop(self) -> None:
-        """Answer what is under way as well as it can be, end every stream, and let `run` return."""
+        """Answer open requests as far as possible, end every stream, and make `run` return."""
         await self._close()
         await self._exchanges.end(within=ANSWER_SECONDS)
         self._server.should_exit = True
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to whoever runs it."""
+    """Leaves the signals to its caller."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -172,7 +172,7 @@ def settled(server: TpServer) -> Callable[[Services], AbstractAsyncContextManage
     @asynccontextmanager
     async def companion(_: Services) -> AsyncIterator[None]:
         await server.list_tools()
-        # What is garbage by now would otherwise never be found.
+        # Present garbage would otherwise never be found.
         gc.collect()
         gc.freeze()
         yield

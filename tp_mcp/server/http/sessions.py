@@ -1,7 +1,7 @@
-"""Sessions of the handshake era as conversations: when one is gone, what it left goes to its principal's shared key.
+"""Sessions of the handshake era as conversations: the watches of a gone session go to its principal's shared key.
 
-A session ends with its client: a client that comes back has another one. What the gone session watched would be told
-to nobody, so it is told to whoever of that principal comes next, until a call names it.
+A session ends with its client, and a client that comes back gets another one. So the ends of the gone session's
+watches are reported to the next conversation of the same principal, until a call names them.
 """
 
 import logging
@@ -31,7 +31,7 @@ Leave = Callable[[str, frozenset[str]], Awaitable[object]]
 
 @dataclass(slots=True)
 class _Session:
-    """What the requests of one session told.
+    """The requests of one session.
 
     Attributes:
         open: how many of its requests are under way, its stream included.
@@ -90,7 +90,7 @@ class Sessions:
 
     @asynccontextmanager
     async def following(self, services: Services) -> AsyncIterator[None]:
-        """Let what gone sessions left go to the shared key, as long as this context lasts."""
+        """Move the watches of gone sessions to the shared key while this context lasts."""
 
         async def leave(prefix: str, but_for: frozenset[str]) -> None:
             await services.conversations.leave(prefix, but_for=but_for, to_key=HTTP_SHARED_KEY)
@@ -108,10 +108,10 @@ class Sessions:
             tasks.cancel_scope.cancel()
 
     async def sweep(self, leave: Leave) -> None:
-        """Let go of sessions that are gone.
+        """Forget sessions that are gone.
 
         Args:
-            leave: moves what there is under keys with a prefix, but for some keys.
+            leave: moves everything under keys with a prefix, except some keys.
 
         """
         now = self._clock.now()
@@ -121,7 +121,7 @@ class Sessions:
             try:
                 await leave(key, frozenset())
             except StoreError as error:
-                logger.warning("What a gone session left could not be moved yet: %s", error)
+                logger.warning("The watches of a gone session could not be moved yet: %s", error)
                 return
             self._leave_again.pop(key, None)
             if self._sessions.pop(key, None) is not None:

@@ -1,7 +1,7 @@
-"""Sessions of the handshake era (protocols up to 2025-11-25), and what they are told.
+"""Sessions of the handshake era (protocols up to 2025-11-25), and the notifications they get.
 
-Nobody waits for a session's reader: what it is told waits in an outbox of its own, which is emptied in a task of its
-own, each push within `PUSH_SECONDS`. A session whose reader takes no push in time is told nothing until it asks again.
+Nobody waits for a session's reader: its notifications wait in a queue of its own, which is emptied in a task of its
+own, each within `PUSH_SECONDS`. A session whose reader is late gets nothing more until its next request.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_SUBSCRIPTIONS = 256
 """Resources that one session may subscribe to."""
 
 MAX_CONVERSATIONS = 64
-"""Conversations of one session that are told of their ends: those that called last."""
+"""Conversations of one session whose ends it gets: those that called last."""
 
 MAX_ENDS_WAITING = 64
 """Ends that wait for one reader; the oldest go first."""
@@ -51,7 +51,7 @@ _SEVERITY: tuple[LoggingLevel, ...] = get_args(LoggingLevel)
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """One connection: who calls on it, what it asked to be told, and what waits to be sent."""
+    """One connection: its conversations, its subscriptions, and the notifications that wait."""
 
     connection: Connection
     owners: dict[Owner, None] = field(default_factory=dict)
@@ -64,13 +64,13 @@ class _Session:
 
 
 class HandshakeSessions:
-    """The sessions that can be told something."""
+    """The sessions that can get notifications."""
 
     def __init__(self) -> None:
         self._sessions: dict[Connection, _Session] = {}
 
     def heard(self, ctx: ServerRequestContext[Any, Any], owner: Owner) -> None:
-        """Take in a call: its session, if its protocol has sessions, is told of later ends of this conversation."""
+        """Note a call: its session, if its protocol has sessions, gets later ends of this conversation."""
         if ctx.protocol_version < FIRST_PROTOCOL_WITHOUT_SESSIONS:
             session = self._of(ctx)
             session.owners.pop(owner, None)
@@ -79,7 +79,7 @@ class HandshakeSessions:
                 del session.owners[next(iter(session.owners))]
 
     def subscribe(self, ctx: ServerRequestContext[Any, Any], uri: str, owner: Owner) -> None:
-        """Tell this session from now on when a resource changes, which must be the owner's to read.
+        """Notify this session of changes of a resource, which the owner must be allowed to read.
 
         Raises:
             MCPError: it has too many subscriptions already.
@@ -91,7 +91,7 @@ class HandshakeSessions:
         session.subscribed[uri] = owner
 
     def unsubscribe(self, ctx: ServerRequestContext[Any, Any], uri: str) -> None:
-        """Tell this session no longer of a resource."""
+        """Stop notifying this session of a resource."""
         self._of(ctx).subscribed.pop(uri, None)
 
     def set_level(self, ctx: ServerRequestContext[Any, Any], level: LoggingLevel) -> None:
@@ -110,38 +110,38 @@ class HandshakeSessions:
         return any(uri in session.subscribed for session in self._sessions.values())
 
     def updated(self, uri: str, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
-        """Tell the sessions that subscribed to a resource, and whose owner may hear of it, that it changed.
+        """Notify the sessions that subscribed to a resource and may see it of a change.
 
         Returns:
             How many.
 
         """
-        told = [
+        receivers = [
             session
             for session in self._sessions.values()
             if (owner := session.subscribed.get(uri)) is not None and may_hear(owner) and not session.stalled
         ]
-        for session in told:
+        for session in receivers:
             session.uris[uri] = None
             self._send(session, tasks)
-        return len(told)
+        return len(receivers)
 
     def ended(self, text: SafeText, level: EndLevel, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
-        """Tell the sessions of a conversation, in a log message, that a watch of it ended; return how many."""
-        told = [
+        """Send the sessions of a conversation the end of a watch as a log message; return their number."""
+        receivers = [
             session
             for session in self._sessions.values()
             if any(map(may_hear, session.owners))
             and _SEVERITY.index(level) >= _SEVERITY.index(session.level)
             and not session.stalled
         ]
-        for session in told:
+        for session in receivers:
             session.ends.append((level, text))
             self._send(session, tasks)
-        return len(told)
+        return len(receivers)
 
     def _of(self, ctx: ServerRequestContext[Any, Any]) -> _Session:
-        # The session in the context is made anew for each request. What stays is its connection.
+        # Each request has a session object of its own. Only the connection lasts.
         connection = ctx.session._connection  # noqa: SLF001 -- there is no public way to it
         session = self._sessions.get(connection)
         if session is None:
@@ -167,10 +167,12 @@ async def _empty(session: _Session) -> None:
                     await session.connection.send_resource_updated(uri)
             session.stalled = scope.cancelled_caught
             if session.stalled:
-                logger.info("A client takes no push within %g s and is told nothing until it asks again.", PUSH_SECONDS)
+                logger.info(
+                    "A client read no notification within %g s and gets none until its next request.", PUSH_SECONDS
+                )
                 session.ends.clear()
                 session.uris.clear()
     except Exception:
-        logger.exception("A client could not be told of a change")
+        logger.exception("A client could not be notified of a change")
     finally:
         session.sending = False

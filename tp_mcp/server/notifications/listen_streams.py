@@ -1,4 +1,4 @@
-"""Listen streams, by which a client of the 2026-07-28 protocol is told of changes."""
+"""Listen streams, which notify clients of the 2026-07-28 protocol of changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_URIS = 256
 """Resources of one listen stream; more are not honoured."""
 
 MAX_BACKLOG = 64
-"""Events that wait for one reader; at the next one its stream is ended, and the client listens anew."""
+"""Events that wait for one reader; one more ends its stream, and the client opens another."""
 
 
 PUSH_SECONDS = 5.0
@@ -79,27 +79,27 @@ class ListenStreams:
         try:
             return await handler(replace(ctx, session=timed), params)
         except TimeoutError:
-            raise MCPError(INTERNAL_ERROR, "Nothing was read from this stream for too long; listen anew.") from None
+            raise MCPError(INTERNAL_ERROR, "Nothing was read from this stream for too long; open another.") from None
         finally:
             self._streams.discard(stream)
 
     def uris(self) -> set[str]:
-        """Return the resources that some stream is told of."""
+        """Return the resources that some stream listens to."""
         return {uri for stream in self._streams for uri in stream.uris}
 
     def wants(self, uri: str) -> bool:
-        """Return whether some stream is told of a resource."""
+        """Return whether some stream listens to a resource."""
         return any(uri in stream.uris for stream in self._streams)
 
     async def publish(self, uri: str, may_hear: Callable[[Owner], bool]) -> int:
-        """Tell the streams that asked for a resource, and whose owner may hear of it, that it changed; return how many.
+        """Notify the streams that listen to a resource and may see it of a change; return their number.
 
-        No reader is waited for: what it is told waits in its own backlog.
+        No reader is waited for: its events wait in its own backlog.
         """
-        told = [stream for stream in self._streams if uri in stream.uris and may_hear(stream.owner)]
-        for stream in told:
+        listening = [stream for stream in self._streams if uri in stream.uris and may_hear(stream.owner)]
+        for stream in listening:
             await stream.bus.publish(ResourceUpdated(uri=uri))
-        return len(told)
+        return len(listening)
 
     def close(self) -> None:
         """End every stream in order: each sends what waits, and its result."""

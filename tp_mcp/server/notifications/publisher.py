@@ -1,4 +1,4 @@
-"""From what happens to watches to what clients are told of it."""
+"""Notifies clients of changes and ends of watches."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -22,16 +22,16 @@ from tp_mcp.watch.model.watch import Owner, Watch, WatchState
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
-"""How often at most a client is told that a watch goes on: a person follows no faster."""
+"""Shortest time between two updates on a running watch: a person follows no faster."""
 
 MAX_ENDS_REMEMBERED = 10_000
-"""Ends that are not told again when they are noticed again."""
+"""Ends that are remembered, so that each is sent once even if it is noticed again."""
 
 _NOT_GOOD = frozenset({Outcome.FAILED, Outcome.NO_TEST_RAN, Outcome.UNKNOWN, Outcome.CANCELLED})
 
 
 class Pushes:
-    """Tells streams and sessions of changes, for as long as the services are open."""
+    """Notifies streams and sessions of changes while the services are open."""
 
     def __init__(self, streams: ListenStreams, sessions: HandshakeSessions, clock: Clock) -> None:
         self._streams = streams
@@ -59,7 +59,7 @@ class Pushes:
         return {uri.removeprefix(prefix) for uri in uris if uri.startswith(prefix)}
 
     def _changed(self, watch: Watch, services: Services, throttle: Throttle, tasks: TaskGroup) -> None:
-        # The poller waits while this runs: what takes time or may fail goes on in a task of its own.
+        # The poller waits while this runs: anything slow or unsafe runs in a task of its own.
         uri = watch_uri(watch.id)
         if watch.state.ended:
             throttle.forget(uri)
@@ -88,8 +88,8 @@ class Pushes:
         try:
             text = services.redactor.safe(messages.end_message(watch))
         except Exception:
-            # A hint that cannot be worded must not end what serves everybody.
-            logger.exception("No session is told the end of %s", watch.id)
+            # An end without a text must not stop the notifications of everybody else.
+            logger.exception("The end of %s was not sent to any session", watch.id)
             return 0
         return self._sessions.ended(text, _level(watch), _same_conversation(watch.owner), tasks)
 

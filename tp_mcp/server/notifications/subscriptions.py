@@ -1,6 +1,6 @@
 """Subscribing to resources, on both protocol eras: `resources/subscribe` in a session, `subscriptions/listen` without.
 
-What one may not read, one may not subscribe to; another principal's is as missing as what never was.
+A client can subscribe only to what it may read; another principal's resource looks missing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Subscriptions:
-    """What clients asked to be told of, and the requests by which they ask."""
+    """The clients' subscriptions, and the requests that make them."""
 
     def __init__(self, owner_of: Callable[[Context], Owner], read: Callable[[Context, str], Awaitable[object]]) -> None:
         """Prepare.
@@ -52,18 +52,18 @@ class Subscriptions:
         self._sessions = HandshakeSessions()
 
     def add_to(self, server: Server[Any]) -> None:
-        """Let a server answer these requests."""
+        """Register the request handlers with a server."""
         server.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
         server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
         server.add_request_handler("logging/setLevel", SetLevelRequestParams, self._set_level)
         server.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
 
     def heard(self, ctx: Context, owner: Owner) -> None:
-        """Take in a call, so that its session is told of later ends of its conversation."""
+        """Note a call, so that its session gets later ends of its conversation."""
         self._sessions.heard(ctx, owner)
 
     def pushed(self, services: Services, clock: Clock) -> AbstractAsyncContextManager[None]:
-        """Return a context in which clients are told of what happens to watches."""
+        """Return a context in which clients are notified of changes and ends of watches."""
         from tp_mcp.server.notifications.publisher import Pushes  # noqa: PLC0415 -- after the first answer
 
         return Pushes(self._streams, self._sessions, clock).following(services)

@@ -36,7 +36,7 @@ NAME_HEADER = "mcp-name"
 
 
 class TaskStatus(StrEnum):
-    """Where a task is in its life; what is terminal never changes again."""
+    """The status of a task; a terminal one never changes again."""
 
     WORKING = "working"
     INPUT_REQUIRED = "input_required"
@@ -57,16 +57,16 @@ class Task:
     """A task as the protocol shows it. Times are seconds since the epoch.
 
     Attributes:
-        id: unguessable: whoever has it may ask for it.
-        status: where it is in its life.
-        created_at: when it was made.
-        updated_at: when it last changed.
-        ttl_ms: milliseconds from its making in which it can be asked for, at least.
-        poll_interval_ms: milliseconds that a client should let pass between two questions.
-        message: how it stands, for a person.
-        result: of the call, in the shape of the protocol; only where it is completed.
-        error: code and message; only where it failed.
-        input_requests: what the client is asked for, by key; only where input is required.
+        id: unguessable, because it grants access to the task.
+        status: its status.
+        created_at: time of its creation.
+        updated_at: time of its last change.
+        ttl_ms: milliseconds after its creation for which it is kept, at least.
+        poll_interval_ms: milliseconds that a client should wait between two requests.
+        message: its state in words, for a person.
+        result: the result of the call in the protocol's form; only for a completed task.
+        error: code and message; only for a failed task.
+        input_requests: the questions to the client, by key; only if input is required.
 
     """
 
@@ -83,29 +83,29 @@ class Task:
 
 
 class Changed:
-    """The tasks that may have changed, each once, however often they did before somebody looked."""
+    """A queue of the tasks that may have changed, each at most once."""
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
-        self._told = anyio.Event()
+        self._added = anyio.Event()
 
     def tell(self, task_id: str) -> None:
-        """Take in that a task may have changed."""
+        """Add a task that may have changed."""
         self._ids[task_id] = None
-        self._told.set()
+        self._added.set()
 
     async def next(self) -> str:
-        """Return the id of one that may have changed, waiting for it where there is none."""
+        """Return the id of the next task that may have changed; wait for one if there is none."""
         while not self._ids:
-            self._told = anyio.Event()
-            await self._told.wait()
+            self._added = anyio.Event()
+            await self._added.wait()
         task_id = next(iter(self._ids))
         del self._ids[task_id]
         return task_id
 
 
 class TaskKeeper(Protocol):
-    """Makes tasks and keeps them. Another's task is as missing as one that never was."""
+    """Creates and keeps tasks. To everyone else a principal's task looks missing."""
 
     def requires_tasks(self, tool: str) -> bool:
         """Return whether a tool cannot be called by a client without tasks."""
@@ -116,23 +116,23 @@ class TaskKeeper(Protocol):
         ...
 
     async def get(self, ctx: Context, task_id: str, /) -> Task | None:
-        """Return a task to the client that asks for it; None where there is none for it."""
+        """Return a task to the client that asks for it; None if it has no such task."""
         ...
 
     async def look(self, ctx: Context, task_id: str, /) -> Task | None:
-        """Return the same for a push, which may never reach anybody."""
+        """Return the same for a notification, which may never arrive."""
         ...
 
     async def update(self, ctx: Context, task_id: str, responses: Json, /) -> bool:
-        """Take in answers to what a task asked for; what it did not ask for is ignored. False where there is none."""
+        """Pass answers to a task's questions; ignore others. Return False if there is no such task."""
         ...
 
     async def cancel(self, ctx: Context, task_id: str, /) -> bool:
-        """End a task, unless it has ended; False where there is none."""
+        """Cancel a task unless it has ended; return False if there is no such task."""
         ...
 
     def following(self, ctx: Context, task_ids: Sequence[str], /) -> AbstractAsyncContextManager[Changed]:
-        """Return a context in which it is told which of some tasks may have changed."""
+        """Return a context that reports which of some tasks may have changed."""
         ...
 
 
@@ -165,7 +165,7 @@ class TasksExtension(Extension):
         self._keeper = keeper
 
     def methods(self) -> Sequence[MethodBinding]:
-        """Return the requests about tasks; they exist on the 2026-07-28 protocol alone."""
+        """Return the requests about tasks, which only the 2026-07-28 protocol has."""
         return (
             MethodBinding("tasks/get", TaskParams, self._get, PROTOCOL_VERSIONS),
             MethodBinding("tasks/update", UpdateParams, self._update, PROTOCOL_VERSIONS),
@@ -175,7 +175,7 @@ class TasksExtension(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: Context, call_next: CallNext
     ) -> HandlerResult:
-        """Answer with a task where the keeper makes one. A client that did not declare tasks gets none."""
+        """Answer with a task if the keeper creates one. A client that did not declare tasks gets none."""
         if not declares_tasks(ctx):
             if ctx.protocol_version in PROTOCOL_VERSIONS and self._keeper.requires_tasks(params.name):
                 require_client_extension(ctx, EXTENSION)
@@ -204,7 +204,7 @@ class TasksExtension(Extension):
 
 
 def declares_tasks(ctx: Context) -> bool:
-    """Return whether the client of a request takes tasks."""
+    """Return whether the client of a request declared tasks."""
     if ctx.protocol_version not in PROTOCOL_VERSIONS:
         return False
     capabilities = ctx.session.client_capabilities
@@ -231,7 +231,7 @@ def created(task: Task) -> Wire:
 
 
 def detailed(task: Task) -> Wire:
-    """Return a task with what belongs to its status."""
+    """Return a task with the fields of its status."""
     wire = _plain(task)
     match task.status:
         case TaskStatus.COMPLETED:

@@ -44,7 +44,7 @@ class TasksListening:
         self._keeper = keeper
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Serve a listen stream; let every other request pass."""
+        """Serve a listen stream; pass every other request on."""
         asked = _asked(ctx)
         if not asked or not declares_tasks(ctx):
             return await call_next(ctx)
@@ -73,7 +73,7 @@ class TasksListening:
             try:
                 task = await self._keeper.look(ctx, task_id)
             except Exception:
-                logger.exception("A client could not be told of a task")
+                logger.exception("A client could not be notified of a task")
                 continue
             if task is None or sent.get(task_id) == detailed(task):
                 continue

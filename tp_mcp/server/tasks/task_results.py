@@ -1,4 +1,4 @@
-"""What a task tells: how it stands in a line, and its result.
+"""The texts of a task: its state in a line, and its result.
 
 A result arrives in a turn of its own, without the call that asked for it: it says everything again.
 """
@@ -41,7 +41,7 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a completed task tells.
+    """The result of a completed task.
 
     Attributes:
         text: as a tool's result has it.
@@ -79,10 +79,10 @@ def shown_task(task: WatchTask, watches: tuple[Watch, ...], services: Services) 
 
 
 def cancelled_text(watches: tuple[Watch, ...]) -> str:
-    """Return what a task says that its client ended."""
+    """Return the text of a task that its client cancelled."""
     going_on = [watch for watch in watches if not watch.state.ended]
     if not going_on:
-        return "Ended by its client; what it waited for has ended."
+        return "Ended by its client; its jobs have ended."
     ids = ", ".join(watch.id for watch in going_on)
     return f"Ended by its client. The job itself goes on and stays watched ({ids}); its end is still reported."
 
@@ -90,7 +90,7 @@ def cancelled_text(watches: tuple[Watch, ...]) -> str:
 async def completed(task: WatchTask, watches: tuple[Watch, ...], services: Services) -> TaskResult:
     """Return the result of a task that is over: outcome, counts, what failed, the report's URL, the next step."""
     if not watches:
-        gone = Document("What this task waited for is no longer kept.", next_step="list_watches shows what is.")
+        gone = Document("The watches of this task are no longer stored.", next_step="list_watches shows what is.")
         return TaskResult(await _text(gone, task, services), is_error=True, reported=())
     call = Call(task.owner, Visit(task.owner), services, _tell_nobody)
     fingerprints = dict(zip(task.watch_ids, task.fingerprints, strict=True))
@@ -122,7 +122,7 @@ async def _details(watch: Watch, services: Services) -> tuple[Section, ...]:
         execution = await read_execution(services.client, services.logs, exec_id, watch.owner.principal)
         return await report_sections(exec_id, execution, services, watch.owner)
     except TpError as error:
-        return (Paragraph(f"What failed could not be read: {error} {watch_documents.look_call(watch)} lists it."),)
+        return (Paragraph(f"The failures could not be read: {error} {watch_documents.look_call(watch)} lists it."),)
 
 
 def _progress(watches: tuple[Watch, ...], now: float) -> str:

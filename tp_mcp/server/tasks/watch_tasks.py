@@ -35,7 +35,7 @@ class TaskContext(ServerRequestContext[Any, Any]):
     """The context of a call that may become a task.
 
     Attributes:
-        begin_task: called with a call that did its work; returns whether a task stands for what it awaits.
+        begin_task: called with a call that did its work; returns whether a task was created for its wait.
 
     """
 
@@ -43,7 +43,7 @@ class TaskContext(ServerRequestContext[Any, Any]):
 
 
 def begins_task(ctx: Context) -> BeginTask | None:
-    """Return what begins a task for a call; None where its client takes none."""
+    """Return the function that begins a task for a call; None if its client takes no tasks."""
     return ctx.begin_task if isinstance(ctx, TaskContext) else None
 
 
@@ -74,7 +74,7 @@ class WatchTasks:
         return False
 
     async def call(self, ctx: Context, params: CallToolRequestParams, call_next: CallNext) -> Task | HandlerResult:
-        """Make the call without waiting in it; return a task that stands for what it would wait for, or its result."""
+        """Make the call without waiting in it; return a task for its wait, or its result."""
         definition = self._definitions().get(params.name)
         if definition is None or not definition.awaits:
             return await call_next(ctx)
@@ -90,7 +90,7 @@ class WatchTasks:
                     # From what is at hand: a start that was sent must not be answered with an error of the store.
                     begun.append(shown_task(task, awaited.watches, call.services))
             except StoreError:
-                # What was started is watched, and its end comes by the inbox: the plain result says so.
+                # The job is watched, and its end comes through the inbox: the plain result says so.
                 return False
             return bool(begun)
 
@@ -99,7 +99,7 @@ class WatchTasks:
         return begun[0] if begun else result
 
     async def get(self, ctx: Context, task_id: str) -> Task | None:
-        """Return a task. A completed one that is returned is a showing of the ends that it tells."""
+        """Return a task. Returning a completed one is a showing of the ends in its result."""
         services = await self._services(ctx)
         task = await self._found(ctx, task_id, services)
         if task is None:
@@ -115,7 +115,7 @@ class WatchTasks:
         return None if task is None else await self._shown(task, services)
 
     async def update(self, ctx: Context, task_id: str, responses: Mapping[str, Any], /) -> bool:  # noqa: ARG002
-        """Ignore answers: whatever is asked is asked before there is a task."""
+        """Ignore answers: every question is asked before the task is created."""
         services = await self._services(ctx)
         return await self._found(ctx, task_id, services) is not None
 
@@ -166,7 +166,7 @@ class WatchTasks:
         return await services.for_principal(self._owner_of(ctx).principal, passed_token(ctx))
 
     async def _found(self, ctx: Context, task_id: str, services: Services) -> WatchTask | None:
-        """Return a task of the requester's, ended if what it waits for has come."""
+        """Return a task of the requester, completed if its watches have ended."""
         from tp_mcp.server.tasks.task_results import completed  # noqa: PLC0415 -- after the first answer
         from tp_mcp.watch.delivery.tasks import TaskState, is_over  # noqa: PLC0415
 
