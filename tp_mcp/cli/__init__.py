@@ -1,4 +1,4 @@
-"""The command line, and the composition root: the only part that reads the environment and joins the layers."""
+"""The command line. `serve` starts with few imports; the other commands load what they need."""
 
 import gc
 import sys

@@ -6,7 +6,7 @@ from tp_mcp.redaction import Redactor
 from tp_mcp.settings import Settings
 
 PLAIN = Redactor()
-"""Knows no secrets, but what one looks like."""
+"""Removes texts that look like secrets, without knowing any."""
 
 
 def say(text: str, redactor: Redactor = PLAIN, *, err: bool = False) -> None:
