@@ -16,7 +16,7 @@ class ItemList:
     """A list; where it is too long its tail is left out and counted.
 
     Attributes:
-        heading: what the items are, without a colon; may be empty.
+        heading: the name of the items, without a colon; may be empty.
         items: one text each; an item may have several lines.
         rest: how to get the items that were left out, such as "list_testcases with offset 20"; may be empty.
         source: where the items came from, such as "TP's report"; they are fenced then. Empty where they are our words.
@@ -34,10 +34,10 @@ class LogExcerpt:
     """Text from outside, always fenced; where it is too long the lines that matter least are left out.
 
     Attributes:
-        heading: what it is, without a colon; may be empty.
+        heading: the name of the log, without a colon; may be empty.
         text: the log as it came.
         source: where it came from, such as "TP".
-        exact: blank lines at its ends belong to it, because what comes next goes on from there.
+        exact: keep blank lines at its ends, because the next page continues there.
 
     """
 
@@ -55,10 +55,10 @@ class Document:
     """A whole result.
 
     Attributes:
-        conclusion: what the reader needs if nothing else is read.
-        sections: what supports it, the most important first.
-        next_step: what to do next; may be empty.
-        full: the same with what was left out here already, where something was; that is what is kept.
+        conclusion: the one thing to read.
+        sections: the facts behind it, the most important first.
+        next_step: the recommended next action; may be empty.
+        full: the complete document, where the tool left something out of this one; the complete one is stored.
 
     """
 

@@ -1,7 +1,7 @@
 """Fitting a document into the limits of a result.
 
 What does not fit is cut by structure: lists lose their tail, logs the lines that matter least, paragraphs their middle.
-Each cut says what was left out. The conclusion and the next step always stay.
+Each cut counts the parts that were left out. The conclusion and the next step always stay.
 """
 
 from typing import NamedTuple
@@ -59,7 +59,7 @@ def whole(section: Section, marker: str) -> str:
 
 
 def within(section: Section, limit: Size, marker: str) -> str:
-    """Return a cleaned section within a limit of `SECTION_MINIMUM` at least, saying what was left out."""
+    """Return a cleaned section within a limit of `SECTION_MINIMUM` at least; each cut counts what it left out."""
     if isinstance(section, Paragraph):
         return shorten_structure(section.text, limit)
     if isinstance(section, ItemList):
@@ -149,7 +149,7 @@ def render(
     large ones share what is left. Sections for which there is no room at all are dropped from the end, and counted.
 
     Args:
-        document: what to say.
+        document: the result to render.
         max_characters: limit in code points, `MINIMUM_LIMIT` at least.
         max_bytes: limit in bytes of UTF-8, `MINIMUM_LIMIT` at least.
         marker: the fences' marker, made for this result by `new_marker`.
@@ -198,7 +198,7 @@ def _fit_sections(parts: list[_Part], room: Size, marker: str) -> list[str]:
 
 
 def _need(size: Size) -> Size:
-    """Return what a section needs; where its bytes and characters differ, enough of both to cut it by either."""
+    """Return the room a section needs; where its bytes and characters differ, enough of both to cut it by either."""
     if size.characters == size.octets:
         return size
     return Size(max(size.characters, SECTION_MINIMUM), max(size.octets, SECTION_MINIMUM))
@@ -218,7 +218,7 @@ def _how_many(needs: list[Size], room: Size) -> int:
 
 
 def _share(needs: list[int], available: int) -> list[int]:
-    """Divide what is available: whoever needs less than an equal share gets it all, the others share the rest."""
+    """Divide the room: a section that needs less than an equal share gets all it needs; the others share the rest."""
     shares = [0] * len(needs)
     for position, index in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
         shares[index] = min(needs[index], available // (len(needs) - position))

@@ -1,6 +1,6 @@
 """How much a model is given to read.
 
-Clients cut or drop what is longer, without a word: a result that keeps these limits arrives whole.
+Clients cut or drop longer results silently; a result within these limits arrives whole.
 """
 
 RESULT_MAX_CHARACTERS = 16_000
@@ -19,7 +19,7 @@ INBOX_MAX_ENTRIES = 5
 """Most ended watches that one result reports; further ones are counted."""
 
 TYPICAL_CHARACTERS = 2_000
-"""What a result is written for, unless its tool names another size; what is more is kept, and told how to get."""
+"""Target size of a result, unless its tool names another; longer results are stored, and the result names the id."""
 
 MINIMUM_LIMIT = 800
 """Smallest limit, in characters and in bytes, that a document can be fitted into."""

@@ -14,7 +14,7 @@ from tp_mcp.results.text import Size, cut_mark, shorten_middle, size_of
 FIRST_FRAMES = 1
 LAST_FRAMES = 2
 
-# Tracebacks and assertion lines of pytest, its headings and its summary, and what programs say when they fail.
+# Tracebacks and assertion lines of pytest, its headings and its summary, and the words of programs that fail.
 _MATTERS = re.compile(
     r"^E  |^> |^={3,} .*={3,}$|^Traceback|\.py:\d+: |^(?:FAILED|ERROR) "
     r"|(?:Error|Exception|ERROR|CRITICAL|FATAL|FAILED|FAILURE)\b|\b(?:error|fatal|failed|panic)\b"
@@ -62,7 +62,7 @@ def telling_lines(lines: Sequence[str], among: Iterable[int] | None = None) -> l
 def _of_python(lines: Sequence[str], begins: Sequence[tuple[int, str]]) -> Iterator[tuple[int, int]]:
     for begin, before in begins:
         end = begin + 1
-        # Its lines may all stand behind the same lead; what a logger puts before the first one is none.
+        # All its lines may have the same prefix; a logger's prefix of the first line alone is none.
         lead = before if end < len(lines) and lines[end].startswith(before) else ""
         while end < len(lines) and lines[end].startswith(f"{lead} "):
             end += 1
@@ -111,7 +111,7 @@ def cut_log(text: str, limit: Size) -> str:
     """Return a log within a limit, with a mark wherever lines were left out.
 
     Long lines are shortened in their middle first. Then about a third of the room goes to the tail, a sixth to the
-    head, and the rest to the lines that matter, the most telling first; what these do not need extends the tail.
+    head, and the rest to the lines that matter, the most telling first; room that is left extends the tail.
     """
     if limit.holds(size_of(text)):
         return text

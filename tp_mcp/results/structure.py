@@ -1,4 +1,4 @@
-"""Shortening a text by what it is: JSON stays JSON, a code fence is closed again, anything else loses its middle."""
+"""Shortening a text by its kind: JSON stays JSON, a code fence is closed again, any other text loses its middle."""
 
 import json
 import re
@@ -12,7 +12,7 @@ _FENCE = re.compile(r"^ {0,3}(`{3,16}|~{3,16})([^\n]*)$", re.MULTILINE)
 
 
 def room_to_close(text: str) -> Size:
-    """Return what closing a fence of a text can take."""
+    """Return the room that closing a code fence of the text can take."""
     longest = max((len(found[1]) + 1 for found in _fences(text)), default=0)
     return Size(longest, longest)
 
@@ -46,7 +46,7 @@ _DEEPEST = 60
 def fit_json(text: str, limit: Size) -> str | None:
     """Return a text that is JSON within a limit, still JSON; None where it is none, or the limit below the minimum.
 
-    What is left out of a list stands at its end as `"[... 12 more ...]"`, out of an object as `"...": "12 more"`.
+    A cut list ends with its count of missing items, as `"[... 12 more ...]"`, a cut object with `"...": "12 more"`.
     """
     if min(limit) < JSON_MINIMUM or text.lstrip()[:1] not in {"{", "["}:
         return None

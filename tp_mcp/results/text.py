@@ -95,9 +95,9 @@ def cut_mark(left_out: int) -> str:
 
 
 def shorten_middle(text: str, limit: Size) -> str:
-    """Return the text within a limit, its middle replaced by a mark that counts what was left out.
+    """Return the text within a limit; a mark in its middle counts the characters that were left out.
 
-    No character is cut in half, nor what a reader sees as one. A limit too small for the mark gives the beginning and
+    Characters and grapheme clusters stay whole. A limit too small for the mark gives the beginning and
     "...", and one too small for that gives dots alone.
     """
     size = size_of(text)
@@ -125,7 +125,7 @@ def shorten(text: str, max_characters: int) -> str:
 
 
 def echoed(text: str, max_characters: int) -> str:
-    """Return what a caller gave as an error may repeat it: without what looks like a secret, and shortened.
+    """Return an argument as an error may repeat it: without anything that looks like a secret, and shortened.
 
     In this order: a secret whose beginning was cut off is not known for one any more.
     """
@@ -135,7 +135,7 @@ def echoed(text: str, max_characters: int) -> str:
 def format_duration(seconds: float) -> str:
     """Return a duration with its two largest units: "350 ms", "45 s", "3 min 20 s", "2 h 5 min", "1 d 3 h".
 
-    A negative duration, as clocks that were set give it, counts as zero; what is not a finite number is "unknown".
+    A negative duration, as after a clock was set back, counts as zero; a number that is not finite is "unknown".
     """
     if not math.isfinite(seconds):
         return "unknown"
