@@ -275,7 +275,7 @@ async def test_what_is_removed_serves_no_longer(team: Team) -> None:
 async def test_the_service_account_changes_nothing(opens: Opens) -> None:
     async with opens(SERVICE) as team:
         said = await team.world.refused("lock_lab", owner=ALICE, lab=LAB)
-    assert "only reads" in said
+    assert "may only read" in said
     assert team.world.written == []
 
 
