@@ -73,7 +73,8 @@ readme: $(READY)
 listing: $(READY)
 	$(BIN)/python -m tests.listing
 
-# Exact versions of all dependencies, without an index: every installation uses them as constraints.
+# Exact versions of all dependencies, without an index: every installation uses them as constraints. Renew them with the
+# oldest Python 3.11 at hand, because newer versions of a package may refuse it.
 lock:
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
