@@ -1,11 +1,14 @@
 """The embedded TP dies with its process: what it was doing is lost, and the conversation is told."""
 
+import io
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.open_services import embedded_url, is_embedded_tp_of_ended_process, open_configured
@@ -77,6 +80,18 @@ async def test_the_embedded_tp_answers_the_services(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("TP_MCP_STATE_DIR", str(tmp_path))
     async with open_configured(ServeOptions(simulator=True, speed=100), SystemClock()) as services:
         assert "AT16_Combined_FSW" in {lab.name for lab in await services.catalogue.labs()}
+
+
+async def test_the_log_shows_no_secret_that_was_learnt_after_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TP_MCP_STATE_DIR", str(tmp_path))
+    handler = logging.StreamHandler(io.StringIO())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    async with open_configured(ServeOptions(simulator=True, speed=100), SystemClock()) as services:
+        services.client.secrets.learn(SecretStr("learnt-later"))
+        logging.getLogger("tp_mcp").warning("It is \x1b[1mlearnt-later.")
+    assert "It is [redacted].\n" in handler.stream.getvalue()
 
 
 async def test_a_store_that_cannot_be_read_is_said_as_what_it_is(

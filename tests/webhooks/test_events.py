@@ -16,7 +16,7 @@ from tp_mcp.watch.delivery.outbox import EventKind, Outgoing, no_events
 from tp_mcp.watch.lifecycle import state_machine
 from tp_mcp.watch.model.chain import Chain
 from tp_mcp.watch.model.reading import Counts, Interpretation, Outcome, Reading, Verdict
-from tp_mcp.watch.model.watch import InboxEntry, Owner, Watch, WatchState
+from tp_mcp.watch.model.watch import InboxEntry, Origin, Owner, Watch, WatchState
 from tp_mcp.webhooks.events import Events
 
 MakeWatch = Callable[..., Watch]
@@ -176,3 +176,19 @@ def test_an_end_is_written_whatever_goes_wrong_with_its_events(
     assert Events({"ci": make_webhook(URL)}, Redactor(Broken()), still_clock()).of_end(watch, entry) == ()
     assert "The end of w_00000001 was not sent to any endpoint" in caplog.text
     assert no_events(watch, entry) == ()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"server": f"http://tp.example/{PASSWORD}"},
+        {"job": f"execution:{PASSWORD}"},
+        {"owner": Owner(f"local:{PASSWORD}", "threadId:t-1", exact=True)},
+        {"owner": Owner("local:alice", f"threadId:{PASSWORD}", exact=True)},
+        {"origin": Origin(PASSWORD, {})},
+    ],
+)
+def test_no_field_of_an_event_shows_a_secret(make_watch: MakeWatch, make_webhook: MakeWebhook, field: Any) -> None:
+    made = events(ci=make_webhook(URL), chat=make_webhook(URL, format="forge"))
+    for event in made.of_end(*done(make_watch(**field))):
+        assert PASSWORD not in event.body

@@ -57,6 +57,8 @@ async def open_configured(options: ServeOptions, clock: Clock) -> AsyncIterator[
         else _with_configured_tp(settings, state_dir, clock, own_logins=has_own_logins(options))
     )
     async with opened as services:
+        # From now on the log also knows every secret that is learnt.
+        log_to_stderr(settings.log_level, services.redactor)
         yield services
 
 
@@ -75,7 +77,6 @@ async def _with_configured_tp(
         learnt=learnt,
         interval_factor=settings.interval_factor,
     ) as services:
-        log_to_stderr(settings.log_level, services.redactor)
         yield services
 
 
