@@ -67,8 +67,8 @@ def _line(lab: Lab, people: int | None, devices: int | None) -> str:
 
 
 def _few(names: Sequence[str], most: int | None) -> str:
-    shown = ", ".join(word(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if most is not None and len(names) > most else shown
+    first = ", ".join(word(name) for name in names[:most])
+    return f"{first} and {len(names) - most} more" if most is not None and len(names) > most else first
 
 
 class LabArguments(ToolArguments):

@@ -101,9 +101,9 @@ def _page(
 ) -> Document:
     end = _page_end(found, offset)
     more = end < len(found)
-    shown = f"{what}; these are {offset + 1} to {end}." if more or offset else f"{what}."
+    conclusion = f"{what}; these are {offset + 1} to {end}." if more or offset else f"{what}."
     return Document(
-        shown,
+        conclusion,
         (*notes, ItemList(heading="Test ids", items=tuple(found[offset:end]))),
         f"{_next_call(arguments, end)} shows the next page." if more else "Pass them to run_pytest as testcase.",
     )

@@ -47,7 +47,7 @@ async def test_background_reads_are_made_as_the_principal_and_change_nothing(tmp
         await world.vault.put("token:alice", LOGIN)
         client = await principals_of(world.services).background("token:alice")
         assert await client.username() == "demo"
-        with pytest.raises(TpForbiddenError, match="only reads"):
+        with pytest.raises(TpForbiddenError, match="may only read"):
             await client.cancel_execution(1)
         assert world.written == []
 

@@ -172,5 +172,5 @@ async def _audited(
 
 
 def _arguments(raw: Mapping[str, Any]) -> str:
-    shown = {name: "(masked)" if name in MASKED_ARGUMENTS else value for name, value in raw.items()}
-    return json.dumps(shown, ensure_ascii=False, default=str)
+    masked = {name: "(masked)" if name in MASKED_ARGUMENTS else value for name, value in raw.items()}
+    return json.dumps(masked, ensure_ascii=False, default=str)

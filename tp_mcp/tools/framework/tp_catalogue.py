@@ -150,8 +150,8 @@ class Catalogue:
 
 
 def _unknown(test_ids: Iterable[str], tree: TestTree) -> list[str]:
-    known = {*tree.paths(), *tree.ids, *_classes(tree.ids), *map(_without_parameters, tree.ids)}
-    return [test_id for test_id in test_ids if test_id not in known and _without_parameters(test_id) not in known]
+    existing = {*tree.paths(), *tree.ids, *_classes(tree.ids), *map(_without_parameters, tree.ids)}
+    return [test_id for test_id in test_ids if test_id not in existing and _without_parameters(test_id) not in existing]
 
 
 def _without_parameters(test_id: str) -> str:

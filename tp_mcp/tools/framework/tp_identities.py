@@ -134,19 +134,19 @@ class Principals:
                     f"operator keep a login for you: {_set_command(principal)}.",
                 )
             mark = fingerprint(found)
-            known = self._clients.get(principal)
-            if known is None or known[0] != mark:
+            cached = self._clients.get(principal)
+            if cached is None or cached[0] != mark:
                 login = self._vault.opened(found)
                 for secret in secrets_of(login):
                     self._learnt.learn(secret)
-                known = mark, self._client.acting_as(login)
+                cached = mark, self._client.acting_as(login)
         except TpMcpError as error:
             return self._nobody(error.message, error.remedy)
-        self._clients[principal] = known
+        self._clients[principal] = cached
         self._clients.move_to_end(principal)
         if len(self._clients) > CLIENTS_MAX:
             self._clients.popitem(last=False)
-        return known[1]
+        return cached[1]
 
     def _nobody(self, message: str, remedy: str) -> TpClient:
         return self._client.acting_as(NoLogin(message, remedy))
