@@ -16,6 +16,7 @@ from mcp.types import RequestParamsMeta
 
 from tests.forge.double import Forge, Session
 from tests.server.conftest import IDENTITY, text_of
+from tests.support.patience import PATIENCE_SECONDS
 from tests.webhooks.conftest import SECRET, Received
 from tp_mcp.clock import SystemClock
 from tp_mcp.composition.open_services import open_configured
@@ -33,7 +34,6 @@ pytestmark = pytest.mark.slow
 
 
 HEADER = "X-Forge-Session"
-PATIENCE_SECONDS = 40
 OPTIONS = ServeOptions(simulator=True, speed=200.0)
 # Long enough for progress to be told, however busy the machine is.
 RUN = {"lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"]}

@@ -9,6 +9,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tests.triage.rows import failing, row
 from tp_mcp.api.models import Execution
 from tp_mcp.clock import SystemClock
@@ -92,7 +93,7 @@ class Desk:
         return watch
 
     async def idle(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.recorder._under_way:
                 await asyncio.sleep(0.005)
 
@@ -235,7 +236,7 @@ async def test_what_another_process_left_unread_is_read_at_a_look_and_only_that(
     await desk.reading.read(446, principal=ALICE.principal)
     desk.reading.read_ids.clear()
     looking = asyncio.create_task(desk.recorder.keep_looking())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not desk.reading.read_ids:
             await asyncio.sleep(0.005)
     looking.cancel()

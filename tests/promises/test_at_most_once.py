@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.process import ALICE, LAB
 from tests.support.recorded import TEST, House, HouseProcess, open_house
 from tp_mcp.errors import StoreError, TpBusyError, TpError
@@ -126,7 +127,7 @@ async def begun(
 
     house.tp.on_start = hold
     call = asyncio.create_task(process.call("run_pytest", **RUN_IT))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await reached.wait()
     return call
 

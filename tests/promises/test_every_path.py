@@ -20,6 +20,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, ResourceUpdatedNotification, TextContent, TextResourceContents
 
 from tests.server.tasks.client import CreatedTask, TasksClient, TaskTaker
+from tests.support.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,6 @@ pytestmark = pytest.mark.slow
 LAB = "AT16_Combined_FSW"
 UPGRADE = {"testbed": LAB, "mode": "build", "build_number": "6957"}
 SERVE = [sys.executable, "-m", "tp_mcp", "serve", "--simulator", "--speed", "300"]
-PATIENCE_SECONDS = 60
 INBOX = "--- Ended since you last looked"
 FASTMCP = Path(__file__).parent / "fastmcp_client.py"
 

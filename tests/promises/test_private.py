@@ -22,6 +22,7 @@ from pydantic import JsonValue
 from tests.promises.team import Person, Team, open_team
 from tests.server.conftest import Chat, text_of
 from tests.server.tasks.client import Anything, ListenRequest
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.process import LAB, hosted
 from tests.support.world import World, collected_tree, open_world
 from tests.tools.starts.test_confirmation import code_in
@@ -30,7 +31,6 @@ from tp_mcp.server.resources import RESOURCES
 from tp_mcp.server.toolset import ALL_TOOLS
 from tp_mcp.simulator.executions.snapshot import Counts
 
-PATIENCE_SECONDS = 20.0
 WORD = "Marigold"
 """In every text that Alice writes, and in nothing else."""
 

@@ -13,6 +13,7 @@ from mcp import Client
 
 from tests.server.conftest import IDENTITY, text_of
 from tests.support.clock import FakeClock
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.world import World
 from tp_mcp.clock import SystemClock
 from tp_mcp.errors import ConfigurationError, TpMcpError
@@ -21,8 +22,6 @@ from tp_mcp.server.app import TpServer
 from tp_mcp.server.backend import Backend
 from tp_mcp.server.toolset import DEFAULT_TOOLS
 from tp_mcp.tools.framework.services import Services
-
-PATIENCE_SECONDS = 10.0
 
 
 @dataclass

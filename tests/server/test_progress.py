@@ -9,6 +9,7 @@ import pytest
 from pydantic import JsonValue, SecretStr
 
 from tests.support.clock import step_clock
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.jobs.pytest_run.execution_rule import ExecutionRule
 from tp_mcp.redaction import Redactor
 from tp_mcp.server import tool_call
@@ -104,5 +105,5 @@ async def test_a_client_that_reads_nothing_holds_a_wait_up_for_a_moment_only(mon
         await anyio.sleep_forever()
 
     monkeypatch.setattr(tool_call, "SEND_SECONDS", 0.01)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await ProgressReporter(never, step_clock(), Redactor()).report(WATCH)

@@ -19,6 +19,7 @@ from mcp.types import SubscriptionsListenRequestParams
 
 from tests.server.conftest import IDENTITY, Connect
 from tests.support.clock import FakeClock
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.process import ALICE as OF_WORLD
 from tests.support.process import LAB
 from tests.support.world import World
@@ -35,7 +36,6 @@ from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Owner
 
 ALICE = Owner("local:alice", "chat-1", exact=True)
-PATIENCE_SECONDS = 10.0
 
 
 @dataclass(eq=False)

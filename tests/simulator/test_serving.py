@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.simulator import SimulatorOptions, serve_simulator
 
 SCRIPT = """
@@ -48,7 +49,7 @@ async def running(client: httpx2.AsyncClient) -> Any:
 
 async def test_a_port_serves_the_same_and_stops_when_cancelled() -> None:
     served = Served()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         url = await served.url
         async with httpx2.AsyncClient(base_url=url) as client:
             await login(client)
@@ -60,7 +61,7 @@ async def test_a_port_serves_the_same_and_stops_when_cancelled() -> None:
 
 async def test_on_a_port_a_dropped_connection_is_a_closed_socket() -> None:
     served = Served()
-    async with asyncio.timeout(20), httpx2.AsyncClient(base_url=await served.url) as client:
+    async with asyncio.timeout(PATIENCE_SECONDS), httpx2.AsyncClient(base_url=await served.url) as client:
         await login(client)
         await client.post(
             "/_sim/faults", json={"kind": "drop", "when": "after", "times": 1, "endpoint": "start_pytest"}
@@ -78,7 +79,7 @@ async def test_sigterm_stops_cleanly_in_the_middle_of_a_run(tmp_path: Path, aliv
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             url = (await process.stdout.readline()).decode().strip()
             async with httpx2.AsyncClient(base_url=url) as client:
                 await login(client)

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.simulator.simulated_clock import SimulatedClock
 
 
@@ -71,11 +72,11 @@ async def test_a_sleeper_is_woken_by_a_step() -> None:
     await asyncio.sleep(0.01)
     assert not sleeper.done()
     clock.advance(1)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await sleeper
 
 
 async def test_a_sleeper_wakes_by_itself_at_speed() -> None:
     clock = SimulatedClock(1000)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await clock.sleep(20)

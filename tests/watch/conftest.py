@@ -13,6 +13,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.support.clock import NOW, FakeClock, FakeTimer
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.connectors.manifest import Match
 from tp_mcp.errors import StoreError, TpNotJsonError
 from tp_mcp.jobs.match_rule import MATCH_RULE, MatchRule
@@ -30,7 +31,6 @@ from tp_mcp.watch.registry import Intent, WatchRegistry
 
 SERVER = "http://tp.example:8000"
 ALICE = Owner("local:alice", "thread:1", exact=True)
-PATIENCE_SECONDS = 10.0
 IDLE_TURNS = 25
 """Turns of the loop without work for the store after which nothing more is to be expected."""
 

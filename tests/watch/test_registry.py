@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.errors import StoreBusyError, StoreError, WatchLimitError, WatchNotFoundError
 from tp_mcp.watch.delivery.waiting import PROGRESS_SECONDS
 from tp_mcp.watch.model.watch import Owner, Watch, WatchState
@@ -150,7 +151,7 @@ async def test_a_wait_of_no_time_only_looks(open_world: Any, make_watch: MakeWat
     async with open_world() as world:
         watch = await world.add(make_watch())
         reports = Reports(world.clock)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await world.registry.wait(watch.id, watch.owner, seconds=0, report=reports) == watch
         assert len(reports.told) == 1
 
@@ -195,7 +196,7 @@ async def test_an_end_between_the_look_and_the_wait_is_not_missed(open_world: An
         async def cancel_meanwhile(told: Watch) -> None:
             await world.registry.cancel(told.id, told.owner, reason="no need")
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             ended = await world.registry.wait(watch.id, watch.owner, seconds=600, report=cancel_meanwhile)
         assert ended.state is WatchState.CANCELLED
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.errors import StoreBusyError, StoreError, TpBusyError, TpError, TpTimeoutError, WatchLimitError
 from tp_mcp.watch.model.reading import Outcome
 from tp_mcp.watch.model.watch import Owner, Watch, WatchState
@@ -366,13 +367,13 @@ async def test_draining_waits_for_starts_on_their_way_but_not_for_ever(
         for send in (quick, slow):
             assert send.hold is not None
             send.hold.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await draining
         assert all([(await call).state is WatchState.ACTIVE for call in calls])
         stuck = Send(hold=asyncio.Event())
         call = asyncio.create_task(world.registry.start(make_intent(), stuck))
         await stuck.begun.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await world.registry.drain(0.05)
         assert not call.done()
         await leave(call)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.patience import PATIENCE_SECONDS
 from tests.webhooks.conftest import NOW, SECRET, Receiver
 from tp_mcp.settings import Webhook
 from tp_mcp.watch.delivery.outbox import Outgoing
@@ -118,7 +119,7 @@ async def test_an_answer_without_end_is_not_read(
     receiver: Receiver, make_webhook: MakeWebhook, make_event: MakeEvent
 ) -> None:
     receiver.answer("HTTP/1.1 200 OK\nContent-Length: 1000000000000\n\n" + "x" * 100_000)
-    async with sender(make_webhook(receiver.url())) as to, asyncio.timeout(5):
+    async with sender(make_webhook(receiver.url())) as to, asyncio.timeout(PATIENCE_SECONDS):
         assert await to.send(make_event(), now=NOW) == Attempt()
 
 

@@ -12,6 +12,7 @@ from mcp.types import LoggingMessageNotification, ResourceUpdatedNotification
 
 from tests.server.conftest import Chat
 from tests.server.http.conftest import HOST, Served
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.process import LAB
 from tp_mcp.server.http.application import MCP_PATH
 
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprec
 
 BUILD = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 INBOX = "tp://inbox"
-PATIENCE_SECONDS = 10.0
 
 
 async def until(condition: Any) -> None:

@@ -13,6 +13,7 @@ from mcp import MCPError
 from mcp.types import LoggingMessageNotification, ResourceUpdatedNotification
 
 from tests.server.conftest import IDENTITY, Chat, Connect
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.process import LAB
 from tp_mcp.errors import StoreError
 from tp_mcp.server.identity import ProcessIdentity
@@ -30,7 +31,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprec
 
 BUILD = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 INBOX = "tp://inbox"
-PATIENCE_SECONDS = 10.0
 BOB = ProcessIdentity("local:bob", IDENTITY.conversation, IDENTITY.project)
 OTHER_CHAT = ProcessIdentity("local:alice", "chat-2", IDENTITY.project)
 

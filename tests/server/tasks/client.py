@@ -13,9 +13,8 @@ from mcp.client.session import ClientSession
 from mcp.types import CallToolResult, Request, Result
 from pydantic import BaseModel, ConfigDict
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.server.tasks.extension import EXTENSION
-
-PATIENCE_SECONDS = 30.0
 
 
 class CreatedTask(Result):

@@ -14,7 +14,8 @@ from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 from pydantic import JsonValue
 
 from tests.server.conftest import IDENTITY, text_of
-from tests.server.tasks.client import PATIENCE_SECONDS, TaskTaker, taking_tasks
+from tests.server.tasks.client import TaskTaker, taking_tasks
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.process import LAB, hosted
 from tests.support.world import World, open_world
 from tp_mcp.errors import StoreError

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.simulator.appliance.appliance import RADIUS_TABLE_LOST, Appliance
 from tp_mcp.simulator.appliance.consoles import HOST, Consoles
 from tp_mcp.simulator.testbeds.lab import DEFAULT_LABS
@@ -46,7 +47,7 @@ async def test_a_console_hangs_up_when_the_appliance_reboots() -> None:
     running = [("6955", "7.6.5", frozenset[str]()), None]
     consoles = Consoles(lambda _: running[0])
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             port = await consoles.port(DEFAULT_LABS[0])
             assert await consoles.port(DEFAULT_LABS[0]) == port
             reader, writer = await asyncio.open_connection(HOST, port)
@@ -66,7 +67,7 @@ async def test_a_console_hangs_up_when_the_appliance_reboots() -> None:
 
 async def test_closing_hangs_up_on_who_is_connected() -> None:
     consoles = Consoles(lambda _: ("6955", "7.6.5", frozenset()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         reader, writer = await asyncio.open_connection(HOST, await consoles.port(DEFAULT_LABS[0]))
         await reader.readuntil(b" # ")
         await consoles.close()

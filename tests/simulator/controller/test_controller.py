@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.simulator import Simulator, SimulatorOptions, script_lines
 from tp_mcp.simulator.controller.controller import Run, parse_summary
 from tp_mcp.simulator.executions.snapshot import Counts
@@ -125,7 +126,7 @@ async def test_no_process_and_no_directory_outlives_the_simulator(alive_in_group
         async with Simulator(SimulatorOptions(speed=400)) as simulator:
             body = {"user": "demo", "lab": "AT16_Combined_FSW", "testcase": ["Tests_CLI"]}
             simulator.start_execution("demo", body)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not runs:
                     await simulator.state.clock.sleep(1)
                     runs.extend(filter(None, [simulator.controller.process_of(446)]))

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.errors import (
     StoreBusyError,
     StoreCorruptError,
@@ -137,7 +138,7 @@ async def test_a_short_hold_is_waited_for(connect: Connect, make_watch: MakeWatc
         await asyncio.sleep(0.05)
         assert not writing.done()
         holder.let_go()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await writing
         assert await store.get(watch.id) == watch
     finally:
@@ -343,7 +344,7 @@ async def test_an_opening_that_is_cancelled_leaves_no_connection_open(path: Path
         await opening
     with pytest.raises(StoreError, match="The store is closed"):
         await connection.run(lambda _: None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while any(thread.name.startswith("tp-mcp-store") for thread in threading.enumerate()):
             await asyncio.sleep(0.01)
     assert not path.with_name(path.name + "-wal").exists()

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.delivery.waiting import Until, fingerprint_of, met, wait_for_first
 from tp_mcp.watch.model.reading import Counts, Reading, Verdict
@@ -37,7 +38,7 @@ async def test_a_change_before_the_wait_is_not_missed(
     watch = make_watch()
     with feed.changes_of(watch.id) as change:
         feed.publish(watch)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await change.wait(10.0, clock)
     assert clock.sleepers == []
 
@@ -53,7 +54,7 @@ async def test_a_wait_ends_in_time_when_nothing_happens(
         await turns()
         assert not waiting.done()
         clock.move_to(clock.time + 0.1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await waiting
 
 
@@ -81,7 +82,7 @@ async def test_one_who_stops_waiting_takes_nothing_from_the_others(
         with feed.changes_of(watch.id):
             pass
         feed.publish(watch)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await stays.wait(10.0, clock)
     feed.publish(watch)
 
@@ -93,7 +94,7 @@ async def test_one_wait_may_be_for_several_watches(
     with feed.changes_of(one.id, two.id) as either, feed.changes_of(one.id):
         assert set(feed._changes_of) == {one.id, two.id}
         feed.publish(two)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await either.wait(10.0, clock)
     assert set(feed._changes_of) == set()
 
@@ -126,7 +127,7 @@ async def test_an_end_that_is_told_during_the_wait_is_not_read_again(
     await turns()
     assert not waiting.done()
     feed.publish(done)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await waiting == (done,)
     assert looks == [watch.id, watch.id]
 
@@ -137,7 +138,7 @@ async def test_an_end_that_was_told_before_the_wait_is_read_with_what_was_added_
     watch = make_watch(state=WatchState.DONE)
     with feed.changes_of(watch.id) as change:
         feed.publish(watch)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await change.wait(10.0, clock)
     assert change.ended == {}
 

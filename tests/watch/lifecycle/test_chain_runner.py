@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.errors import (
     InvalidArgumentError,
     StoreError,
@@ -157,7 +158,7 @@ async def test_two_processes_that_come_at_once_start_it_once(
         await second.settle()
         assert [starter.tried for _, starter in both] == [1, 1]
         gate.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await first.store.real.get(NEXT.id) is None:
                 await asyncio.sleep(0)
         await first.settle()

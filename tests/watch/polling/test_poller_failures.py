@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.errors import ConfigurationError, StoreBusyError, TpNotFoundError, TpServerFaultError
 from tp_mcp.jobs.match_rule import MATCH_RULE
 from tp_mcp.watch.delivery.messages import reason_text
@@ -53,7 +54,7 @@ async def test_a_poll_that_hangs_is_given_up(
         watch = await world.add(make_watch())
         world.reader.hold = asyncio.Event()
         await world.advance(16)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not world.changed:
                 await asyncio.sleep(0.01)
         await world.settle()
@@ -119,7 +120,7 @@ async def test_a_process_that_ends_while_an_end_is_being_written_loses_nothing(
         world.clock.move_to(world.clock.time + 16)
         assert world.timer.callback
         await world.timer.callback()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while "save" not in world.store.calls:
                 await asyncio.sleep(0)
         clock = world.clock

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tp_mcp.watch.polling.timer import GRID_SECONDS, ApschedulerTimer
 
 SOON = 0.06
-PATIENCE_SECONDS = 5.0
 
 
 @dataclass
