@@ -1,6 +1,5 @@
 """`make versions` runs a target on every supported Python, and names the interpreters that are missing."""
 
-import os
 import re
 import subprocess
 import tomllib
@@ -37,7 +36,7 @@ def versions(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*make.split(), "versions", f"TARGET={target}", f"MAKE={make}"],
         cwd=folder,
-        env={**os.environ, "PATH": str(folder)},
+        env={"PATH": str(folder)},
         capture_output=True,
         text=True,
         check=False,
