@@ -128,7 +128,7 @@ def test_all_arguments_that_cannot_be_filled_are_told_at_once() -> None:
     with pytest.raises(WatchSpecError) as caught:
         render_follow_up_args(follow_up, {"args": {}, "poll": {"x": None}})
     assert caught.value.message == (
-        "The follow-up run_pytest was not called: its arguments cannot be filled. args.lab: The template {args.lab} "
+        "run_pytest was not called: its arguments cannot be filled. args.lab: The template {args.lab} "
         "has no value. "
         "Available: args, poll; check the path below it. args.x: {poll.x} is null and cannot be part of a text. "
         "Give it a value, or use the template as the whole text."

@@ -144,7 +144,10 @@ async def test_a_lab_that_becomes_available_ends_a_watch(world: World) -> None:
         ({**RUN, "done_match": {"path": "a", "exists": "yes"}}, ['done_match.exists is "yes", but must be true or']),
         ({**RUN, "done_match": {"path": "a", "matches": 3}}, ["done_match.matches is 3, but must be a string"]),
         ({**RUN, "done_match": {"path": "a", "matches": ""}}, ['done_match.matches is "", but must not be empty']),
-        ({**RUN, "done_match": {"path": "a", "matches": "x" * 201}}, ["the pattern has 201 characters, and 200"]),
+        (
+            {**RUN, "done_match": {"path": "a", "matches": "x" * 201}},
+            ["the pattern has 201 characters; the limit is 200"],
+        ),
         ({**RUN, "fail_match": {"path": "a", "matches": "(x"}, "done_match": {"path": "a", "gte": 1}}, ["'(x'"]),
         ({**RUN, "max_polls": float("inf")}, ["max_polls is Infinity, but must be a finite number"]),
         ({**RUN, "timeout_sec": float("-inf")}, ["timeout_sec is -Infinity, but must be a finite number"]),
@@ -155,7 +158,7 @@ async def test_a_lab_that_becomes_available_ends_a_watch(world: World) -> None:
         ({**RUN, "done_match": {"path": "a", "equals": float("nan")}}, ["done_match.equals is NaN"]),
         ({**RUN, "done_match": {"path": "a", "equals": float("inf")}}, ["done_match.equals is Infinity"]),
         ({**RUN, "done_match": "status=Done"}, ['done_match is "status=Done", but must be an object']),
-        ({"tool": "list_labs", "done_match": {"path": "a[", "equals": 1}}, ["the path 'a[' cannot be read"]),
+        ({"tool": "list_labs", "done_match": {"path": "a[", "equals": 1}}, ["the path 'a[' is invalid"]),
     ],
 )
 async def test_a_wrong_watch_is_refused_before_anything_is_asked(

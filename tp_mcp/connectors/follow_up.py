@@ -72,13 +72,12 @@ def render_follow_up_args(follow_up: FollowUp, roots: Mapping[str, object]) -> d
             problems.append(f"args.{name}: {error}")
     if problems:
         raise WatchSpecError(
-            f"The follow-up {follow_up.tool} was not called: its arguments cannot be filled. {' '.join(problems)}",
+            f"{follow_up.tool} was not called: its arguments cannot be filled. {' '.join(problems)}",
             remedy=f"Call {follow_up.tool} yourself.",
         )
     if not _fits(rendered):
         raise WatchSpecError(
-            f"The follow-up {follow_up.tool} was not called: its filled arguments exceed {ARGUMENTS_MAX_CHARACTERS:,} "
-            "characters.",
+            f"{follow_up.tool} was not called: its filled arguments exceed {ARGUMENTS_MAX_CHARACTERS:,} characters.",
             remedy=f"Call {follow_up.tool} yourself, with smaller arguments.",
         )
     return rendered

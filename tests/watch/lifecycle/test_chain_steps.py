@@ -80,7 +80,7 @@ def test_arguments_that_cannot_be_filled_whole_stop_the_chain_and_say_why(
     step = observed(make_watch(chain=Chain(on_done=RUN)), Verdict.DONE, **answer)
     assert step.watch.chain is not None
     assert step.watch.chain.next is None
-    assert "Step 1 of 2. The chain stops here: run_pytest was to follow" in text_of(step)
+    assert "Step 1 of 2. The chain stops here: run_pytest was not called" in text_of(step)
     assert why in text_of(step)
 
 
