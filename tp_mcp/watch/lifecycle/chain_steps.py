@@ -68,7 +68,7 @@ def _filled(link: Link, watch: Watch) -> Mapping[str, JsonValue]:
         # Only a part of TP's answers is kept, and an argument that was cut is another argument.
         if template_roots(value) and any(_CUT.search(text) for text in texts_of(filled[name])):
             raise WatchSpecError(
-                f"{link.tool} was to follow, but the value for {name} is too long to be kept whole.",
+                f"{link.tool} was not called: the value for {name} is too long to be kept whole.",
                 remedy=f"Call {link.tool} yourself.",
             )
     return filled
