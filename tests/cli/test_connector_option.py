@@ -80,7 +80,7 @@ async def test_a_watch_has_the_intervals_limits_and_messages_of_the_copy_to_its_
         started = text_of(await client.call_tool("run_pytest", RUN))
         watch_id = started[1:].partition("]")[0]
         owner = Owner(IDENTITY.principal, f"environment:{IDENTITY.conversation}", exact=True)
-        spec = (await opened[0].registry.get(watch_id, owner)).spec
+        spec = (await opened[0].watches.registry.get(watch_id, owner)).spec
         assert (spec.interval_seconds, spec.timeout_seconds, spec.max_polls) == (7, 700, 100)
         assert (spec.stalled_after_seconds, spec.not_started_after_seconds) == (70, 77)
         told = text_of(await client.call_tool("wait_for_watch", {"watch_id": watch_id, "max_wait_seconds": 30}))
@@ -92,7 +92,7 @@ async def test_the_option_outranks_the_setting(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("TP_MCP_CONNECTOR", str(tmp_path / "missing.yaml"))
     path = copy_of(tmp_path, "start_upgrade", {"interval_sec": 9})
     async with open_configured(ServeOptions(simulator=True, connector=path), SystemClock()) as services:
-        block = services.manifest.tools["start_upgrade"].async_block
+        block = services.starts.manifest.tools["start_upgrade"].async_block
         assert block is not None
         assert block.interval_sec == 9
 

@@ -70,8 +70,8 @@ async def test_the_watches_of_an_embedded_tp_that_died_are_told_as_lost(
     await store.add(watch)
     await store.close()
     async with open_configured(ServeOptions(simulator=True), SystemClock()) as services:
-        lost = await services.registry.get(watch.id, OWNER)
-        (entry,) = await services.inbox.to_show(await services.inbox.begin(OWNER))
+        lost = await services.watches.registry.get(watch.id, OWNER)
+        (entry,) = await services.watches.inbox.to_show(await services.watches.inbox.begin(OWNER))
     assert lost.state is WatchState.LOST
     assert "embedded TP ended" in entry.text
 
@@ -79,7 +79,7 @@ async def test_the_watches_of_an_embedded_tp_that_died_are_told_as_lost(
 async def test_the_embedded_tp_answers_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TP_MCP_STATE_DIR", str(tmp_path))
     async with open_configured(ServeOptions(simulator=True, speed=100), SystemClock()) as services:
-        assert "AT16_Combined_FSW" in {lab.name for lab in await services.catalogue.labs()}
+        assert "AT16_Combined_FSW" in {lab.name for lab in await services.tp.catalogue.labs()}
 
 
 async def test_the_log_shows_no_secret_that_was_learnt_after_opening(
@@ -89,7 +89,7 @@ async def test_the_log_shows_no_secret_that_was_learnt_after_opening(
     handler = logging.StreamHandler(io.StringIO())
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     async with open_configured(ServeOptions(simulator=True, speed=100), SystemClock()) as services:
-        services.client.secrets.learn(SecretStr("learnt-later"))
+        services.tp.client.secrets.learn(SecretStr("learnt-later"))
         logging.getLogger("tp_mcp").warning("It is \x1b[1mlearnt-later.")
     assert "It is [redacted].\n" in handler.stream.getvalue()
 

@@ -71,7 +71,7 @@ async def run(seed: int, calls: int, state_dir: Path, *, tree: JsonValue = None)
     with stamina.set_testing(True, attempts=2, cap=True), logged(log) as redact:
         async with open_world(state_dir, tree=tree) as world, connected(world) as client:
             secrets = secrets_of(world)
-            redact.addFilter(RedactingFilter(Redactor(world.services.client.secrets)))
+            redact.addFilter(RedactingFilter(Redactor(world.services.tp.client.secrets)))
             values = Values(seed, {tool.name: tool.schema() for tool in ALL_TOOLS}, PASSWORDS)
             for number in range(calls):
                 known: dict[str, Sequence[object]] = {
@@ -92,7 +92,7 @@ async def run(seed: int, calls: int, state_dir: Path, *, tree: JsonValue = None)
 
 
 async def watches_in(world: World) -> tuple[Watch, ...]:
-    return await world.services.registry.list(IDENTITY.owner(None), all_conversations=True)
+    return await world.services.watches.registry.list(IDENTITY.owner(None), all_conversations=True)
 
 
 async def one(fuzzed: Fuzzed, client: Client, world: World, findings: Findings, secrets: dict[str, str]) -> None:
@@ -138,7 +138,7 @@ def secrets_of(world: World) -> dict[str, str]:
     """Return every secret of a world by a name for it: the logins', the tokens that TP gave, passwords of commands."""
     users = {f"password of {name}": user.password for name, user in world.simulator.state.users.items()}
     learnt = {
-        f"known {each.get_secret_value()[-6:]}": each.get_secret_value() for each in world.services.client.secrets
+        f"known {each.get_secret_value()[-6:]}": each.get_secret_value() for each in world.services.tp.client.secrets
     }
     return {**users, **{f"password {each}": each for each in PASSWORDS}, **learnt}
 

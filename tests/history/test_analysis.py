@@ -10,7 +10,7 @@ from tp_mcp.history.records import Run
 
 async def test_an_execution_is_compared_with_the_twenty_before_it(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
-        executions = world.services.executions
+        executions = world.services.tp.executions
         for number in range(420, 446):
             run = Run(BASE_URL, number, LAB, "6957", float(number), {"t.py::a": "passed"})
             await executions.history.add(run, ALICE.principal)

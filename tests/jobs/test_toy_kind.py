@@ -149,7 +149,7 @@ async def call_of(world: World) -> Call:
     async def report(*_watches: Watch) -> None:
         """Report to nobody."""
 
-    return Call(ALICE, await world.services.inbox.begin(ALICE), world.services, report)
+    return Call(ALICE, await world.services.watches.inbox.begin(ALICE), world.services, report)
 
 
 async def drain(world: World, **arguments: JsonValue) -> str:
@@ -174,9 +174,9 @@ async def test_it_is_started_and_watched_to_its_end_which_is_reported(world: Wor
     assert "A drain takes as long as what it waits for." in interim
     await world.simulator.workers.cancel(exec_id)
     await world.advance(31)
-    watch = await world.services.registry.get(watch_id, ALICE)
+    watch = await world.services.watches.registry.get(watch_id, ALICE)
     assert (watch.state, watch.kind, watch.testbed) == (WatchState.DONE, "drain", LAB)
-    [entry] = await world.services.inbox.to_show(await world.services.inbox.begin(ALICE))
+    [entry] = await world.services.watches.inbox.to_show(await world.services.watches.inbox.begin(ALICE))
     assert entry.text.startswith(f"[{watch_id}] drain of {LAB} is done, after ")
     assert entry.text.endswith(f"{LAB} is empty.")
     ended = await world.call("wait_for_watch", watch_id=watch_id)

@@ -142,7 +142,7 @@ async def test_a_client_that_cancels_its_call_does_not_stop_the_request_it_made(
         [watch] = await process.watches()
         assert watch.state is WatchState.STARTING
         go_on.set()
-        await process.services.registry.drain(10.0)
+        await process.services.watches.registry.drain(10.0)
         house.tp.end(446)
         await house.advance(31)
         [watch] = await process.watches()

@@ -69,7 +69,7 @@ async def test_a_process_that_dies_between_the_end_and_the_chained_start_loses_n
 async def test_two_processes_that_both_see_the_end_start_what_follows_once(house: House) -> None:
     async with house.process() as first, house.process() as second:
         await first.call("run_pytest", lab=LAB, testcase=[TEST], on_done=AGAIN)
-        await second.services.registry.resume()
+        await second.services.watches.registry.resume()
         await house.advance(5)
         house.tp.end(446)
         await house.advance(60)

@@ -218,7 +218,7 @@ async def test_a_start_fits_with_hundreds_of_long_test_ids(monstrous: tuple[Worl
 
 async def test_a_wait_and_a_cancellation_of_monstrous_watches_fit(monstrous: tuple[World, Chat]) -> None:
     world, call = monstrous
-    ended, *_ = await world.services.registry.list(IDENTITY.owner(None), all_conversations=True)
+    ended, *_ = await world.services.watches.registry.list(IDENTITY.owner(None), all_conversations=True)
     assert fitting(await call("wait_for_watch", watch_id=ended.id)).startswith(f"[{ended.id}] ")
     assert fitting(await call("cancel_watch", watch_id=ended.id)).startswith(f"[{ended.id}] had ended already")
     of_upgrade = {"tool": "get_upgrade", "args": {"testbed": LAB}, "message": "\N{PILE OF POO}" * 300}
@@ -335,7 +335,10 @@ async def test_whatever_was_cut_is_read_back_whole(monstrous: tuple[World, Chat]
         (
             "list_watches",
             {},
-            [f"[w_{watch.id[2:]}] " for watch in await world.services.registry.list(OWNER, all_conversations=True)],
+            [
+                f"[w_{watch.id[2:]}] "
+                for watch in await world.services.watches.registry.list(OWNER, all_conversations=True)
+            ],
         ),
         ("list_testcases", {"prefix": "y" * 9_000}, ["y" * 9_000]),
     ]

@@ -184,7 +184,7 @@ async def what_alice_has(world: World, alice: Person) -> tuple[Ids, Tps]:
         assert "Lines 1 to" in await chat.call("read_result", handle=f"log-{exec_id}")
         signature = word_in(await chat.call("triage_execution", exec_id=ended_run), "s_")
         await chat.call("note_failure", signature=signature, text=f"{WORD} knows it")
-        handle = await world.services.stored_results.keep("token:alice", f"{WORD}\n" * 3, what=f"a list of {WORD}")
+        handle = await world.services.results.stored.keep("token:alice", f"{WORD}\n" * 3, what=f"a list of {WORD}")
         assert WORD in await chat.call("read_result", handle=handle)
         assert WORD in await chat.call("triage_execution", exec_id=ended_run)
         # What Bob is to be told nothing of is there for her.

@@ -37,7 +37,7 @@ async def main(base_url: str, state: Path, interval_factor: float, heartbeat: fl
         sys.stdout.write(f"polls {os.getpid()}\n")
         sys.stdout.flush()
         while line := await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
-            watch = await services.registry.wait(line.strip(), owner, seconds=WAIT_SECONDS)
+            watch = await services.watches.registry.wait(line.strip(), owner, seconds=WAIT_SECONDS)
             sys.stdout.write(f"{watch.state}\n")
             sys.stdout.flush()
 

@@ -35,7 +35,7 @@ async def test_the_password_of_a_command_is_in_no_result_and_in_no_file(
     await call("start_watch", tool="get_upgrade", args={"testbed": LAB}, message=message)
     for _ in range(20):
         await chat.world.advance(16)
-        echoed |= PASSWORD in (await chat.world.services.client.get_upgrade(LAB)).per_device[0].log_tail
+        echoed |= PASSWORD in (await chat.world.services.tp.client.get_upgrade(LAB)).per_device[0].log_tail
         await call("get_upgrade", testbed=LAB)
         await call("wait_for_watch", watch_id=watch_id, max_wait_seconds=0)
         await call("list_watches", state="all")

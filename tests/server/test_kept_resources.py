@@ -22,7 +22,7 @@ async def test_what_was_kept_is_read_as_a_resource_and_goes_on_with_the_tool(cha
     templates = (await chat.client.list_resource_templates()).resource_templates
     assert URI in [template.uri_template for template in templates]
     text = "".join(f"line {number}\n" for number in range(2_000))
-    handle = await chat.world.services.stored_results.keep(IDENTITY.principal, text, what="a result of get_execution")
+    handle = await chat.world.services.results.stored.keep(IDENTITY.principal, text, what="a result of get_execution")
     shown = await read(chat, handle)
     assert shown.startswith("Lines 1 to ")
     assert "\nline 0\nline 1\n" in shown
@@ -38,7 +38,7 @@ async def test_the_log_of_a_run_is_a_resource(chat: Chat) -> None:
 
 
 async def test_what_is_not_there_and_what_is_another_principals_are_told_alike(chat: Chat) -> None:
-    handle = await chat.world.services.stored_results.keep("local:mallory", "hers", what="a result")
+    handle = await chat.world.services.results.stored.keep("local:mallory", "hers", what="a result")
     told = []
     for asked in (handle, "r_0000000000000000"):
         with pytest.raises(MCPError) as caught:

@@ -249,8 +249,8 @@ async def test_ends_that_are_noticed_again_are_told_once_and_remembered_within_l
                 await chat.call("start_upgrade", **build, build_number=str(6955 + number))
                 await chat.world.advance(400)
             await until(lambda: len(reader.taken) == 3)
-            (newest, *_) = await services.registry.list(IDENTITY.owner(None), all_conversations=True)
-            services.feed.publish(newest)
+            (newest, *_) = await services.watches.registry.list(IDENTITY.owner(None), all_conversations=True)
+            services.watches.feed.publish(newest)
             await chat.world.advance(5)
             assert len(reader.taken) == 3
             assert len(pushes._told) == 2
@@ -274,9 +274,9 @@ async def test_an_end_that_somebody_has_to_look_at_is_logged_as_a_warning(
     reader, sessions, services = Reader(), HandshakeSessions(), world.services
     await world.call("start_upgrade", testbed=LAB, mode="build", build_number="6955")
     await world.advance(400)
-    (watch,) = await services.registry.list(OF_WORLD, all_conversations=True)
+    (watch,) = await services.watches.registry.list(OF_WORLD, all_conversations=True)
     sessions.heard(reader.ask(), OF_WORLD)
     async with Pushes(ListenStreams(), sessions, services.clock).following(services):
-        services.feed.publish(replace(watch, outcome=outcome))
+        services.watches.feed.publish(replace(watch, outcome=outcome))
         await until(lambda: reader.taken)
     assert reader.levels == [level]

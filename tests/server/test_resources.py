@@ -125,7 +125,7 @@ async def test_what_is_read_keeps_the_limits_of_a_result_and_shows_no_secret(cha
 
 async def test_a_watch_of_another_tp_is_told_as_such(chat: Chat) -> None:
     watch_id = (await chat.call("start_upgrade", **BUILD))[1:11]
-    chat.world.services.registry._server = "http://other.example"
+    chat.world.services.watches.registry._server = "http://other.example"
     assert "which this server does not poll" in await read(chat, f"tp://watches/{watch_id}")
 
 
@@ -135,7 +135,7 @@ async def test_a_reading_that_fails_for_an_unforeseen_reason_tells_nothing_of_it
     async def broken(*_: object) -> None:
         raise RuntimeError("s3cret detail")
 
-    monkeypatch.setattr(chat.world.services.inbox, "to_show", broken)
+    monkeypatch.setattr(chat.world.services.watches.inbox, "to_show", broken)
     error = await refused(chat, "tp://inbox")
     assert error.code == FAILED
     assert "internal error" in error.message

@@ -94,7 +94,7 @@ async def test_secrets_are_taken_out_of_results_and_errors(connect: Connect) -> 
 
 async def test_a_secret_that_is_learnt_during_a_call_is_taken_out_of_its_result(connect: Connect) -> None:
     async def show(_: NoArguments, call: Call) -> Document:
-        call.services.client.secrets.learn(SecretStr("just-learnt"))
+        call.services.tp.client.secrets.learn(SecretStr("just-learnt"))
         return Document("a just-learnt")
 
     async with connect(tools=tool(show)) as chat:
@@ -107,8 +107,8 @@ async def test_an_inbox_that_cannot_be_read_does_not_break_a_result(
     async def broken(*_: object) -> None:
         raise StoreError("The store is gone.")
 
-    monkeypatch.setattr(chat.world.services.inbox, "begin", broken)
-    monkeypatch.setattr(chat.world.services.inbox, "first_to_show", broken)
+    monkeypatch.setattr(chat.world.services.watches.inbox, "begin", broken)
+    monkeypatch.setattr(chat.world.services.watches.inbox, "first_to_show", broken)
     with caplog.at_level(logging.WARNING):
         assert (await chat.call("list_labs")).startswith("4 labs")
     assert caplog.text.count("The inbox could not be read") == 2

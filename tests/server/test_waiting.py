@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 async def is_watched(chat: Chat) -> bool:
-    found = await chat.world.services.registry._store.unended(None)
+    found = await chat.world.services.watches.registry._store.unended(None)
     return any(watch.state is WatchState.ACTIVE for watch in found)
 
 

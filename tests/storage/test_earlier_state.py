@@ -136,7 +136,7 @@ async def test_the_upgrade_that_is_under_way_ends_and_the_next_step_of_its_chain
 
 async def test_its_task_and_its_webhook_event_are_found(house: House) -> None:
     async with house.process() as process:
-        task = await process.services.tasks.get(TASK, ALICE)
+        task = await process.services.watches.tasks.get(TASK, ALICE)
         assert task is not None
         assert (task.watch_ids, task.state) == ((RUN,), TaskState.WORKING)
         event = await process.storage.outbox.claim("ci", now=house.clock.now(), until=house.clock.now() + 60)
@@ -162,13 +162,13 @@ async def test_its_confirmations_tokens_logins_and_audit_entries_are_found(house
 
 async def test_its_stored_result_and_its_kept_log_are_found_by_their_owner_only(house: House) -> None:
     async with house.process() as process:
-        stored = await process.services.stored_results.get(ALICE.principal, RESULT)
+        stored = await process.services.results.stored.get(ALICE.principal, RESULT)
         assert (stored.what, stored.text) == ("a list of labs", "the whole of a result\n" * 50)
-        log = await process.services.logs.get(446)
+        log = await process.services.results.logs.get(446)
         assert log is not None
         assert log.text.splitlines()[-1] == "line 199"
-        assert await process.services.logs.admits(446, ALICE.principal)
-        assert not await process.services.logs.admits(446, "local:bob")
+        assert await process.services.results.logs.admits(446, ALICE.principal)
+        assert not await process.services.results.logs.admits(446, "local:bob")
 
 
 async def test_its_history_is_found(house: House) -> None:

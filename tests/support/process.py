@@ -129,7 +129,7 @@ async def open_process(
             principals=principals if own_logins else None,
         )
         assembly = assemble(configured, ground)
-        await assembly.services.registry.resume()
+        await assembly.services.watches.registry.resume()
         assembly.poller.start()
         await assembly.chains.look()
         yield Process(assembly.services, storage, timer, polls, tasks, assembly.chains, vault)

@@ -113,19 +113,19 @@ class HouseProcess(Process):
     async def call(self, name: str, *, owner: Owner = ALICE, **arguments: Any) -> tuple[str, tuple[str, ...]]:
         """Call a tool; return its text, and the ids of the ended watches that are appended to it."""
         definition = next(each for each in DEFAULT_TOOLS if each.name == name)
-        visit = await self.services.inbox.begin(owner)
+        visit = await self.services.watches.inbox.begin(owner)
         call = Call(owner=owner, visit=visit, services=self.services, report=_tell_nobody)
         try:
             document = await definition.call(arguments, call)
         except TpMcpError:
-            self.services.inbox.handed_over(visit, ())
+            self.services.watches.inbox.handed_over(visit, ())
             raise
-        shown = tuple(entry.watch_id for entry in await self.services.inbox.to_show(visit))
-        self.services.inbox.handed_over(visit, shown)
+        shown = tuple(entry.watch_id for entry in await self.services.watches.inbox.to_show(visit))
+        self.services.watches.inbox.handed_over(visit, shown)
         return render(document, marker=new_marker()), shown
 
     async def watches(self, owner: Owner = ALICE) -> tuple[Watch, ...]:
-        return await self.services.registry.list(owner, all_conversations=True)
+        return await self.services.watches.registry.list(owner, all_conversations=True)
 
 
 @dataclass

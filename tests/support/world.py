@@ -63,7 +63,7 @@ class World:
     async def call(self, name: str, *, owner: Owner = ALICE, asker: Asker | None = None, **arguments: Any) -> str:
         """Call a tool and return its document as text."""
         definition = next(each for each in ALL_TOOLS if each.name == name)
-        visit = await self.services.inbox.begin(owner)
+        visit = await self.services.watches.inbox.begin(owner)
 
         async def report(*watches: Watch) -> None:
             self.told.extend(watches)
@@ -97,8 +97,8 @@ class World:
     async def settle(self) -> None:
         """Let everything that needs no time to pass go on, as far as the store's thread is asked meanwhile."""
         for _ in range(4):
-            await self.services.registry._store.get("w_00000000")
-            await self.services.registry._store.version()
+            await self.services.watches.registry._store.get("w_00000000")
+            await self.services.watches.registry._store.version()
             for _ in range(20):
                 await asyncio.sleep(0)
 
@@ -132,13 +132,14 @@ class World:
 
     def forget_manifest_tool(self, name: str) -> None:
         """Use a connector that lacks a tool."""
-        manifest = self.services.manifest
+        manifest = self.services.starts.manifest
         tools = {kept: tool for kept, tool in manifest.tools.items() if kept != name}
-        self.services = replace(self.services, manifest=manifest.model_copy(update={"tools": tools}))
+        changed = replace(self.services.starts, manifest=manifest.model_copy(update={"tools": tools}))
+        self.services = replace(self.services, starts=changed)
 
     def answers(self, name: str, value: JsonValue) -> None:
         """Let TP answer one call that reads with something that the simulator never says."""
-        client = self.services.client
+        client = self.services.tp.client
         usual = client.read_json
 
         async def read_json(called: str, arguments: Mapping[str, JsonValue]) -> JsonValue:

@@ -179,11 +179,11 @@ async def test_an_answer_without_an_id_is_not_taken_for_a_refusal(world: World) 
 
 
 async def test_an_answer_that_lacks_what_the_connector_polls_with_is_said(world: World) -> None:
-    manifest = world.services.manifest
+    manifest = world.services.starts.manifest
     block = async_block(manifest, "run_pytest").model_copy(update={"poll_args": {"exec_id": "{result.number}"}})
     tool = manifest.tools["run_pytest"].model_copy(update={"async_block": block})
     changed = manifest.model_copy(update={"tools": {**manifest.tools, "run_pytest": tool}})
-    world.services = replace(world.services, manifest=changed)
+    world.services = replace(world.services, starts=replace(world.services.starts, manifest=changed))
     text = await world.call("run_pytest", lab=LAB, testcase=[TESTS])
     assert "It is not known yet" in text
     assert "TP accepted the request, but its answer lacks what is needed to watch it" in text

@@ -13,7 +13,7 @@ ONE_OPERATOR = "it needs exactly one of equals, in, matches, exists, gte"
 
 
 async def watched(world: World, text: str) -> Any:
-    return await world.services.registry.get(text[1:11], ALICE)
+    return await world.services.watches.registry.get(text[1:11], ALICE)
 
 
 async def test_a_run_started_in_tps_own_page_is_watched_to_its_end(world: World) -> None:

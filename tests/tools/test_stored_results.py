@@ -19,7 +19,7 @@ BOB = Owner("local:bob", "environment:one", exact=True)
 
 
 async def keep(world: World, text: str = TEXT) -> str:
-    return await world.services.stored_results.keep(ALICE.principal, text, what="a result of get_execution")
+    return await world.services.results.stored.keep(ALICE.principal, text, what="a result of get_execution")
 
 
 def body(text: str) -> str:
@@ -179,7 +179,7 @@ async def test_a_log_is_read_by_who_watched_or_saw_the_run_and_by_nobody_else(wo
 
 
 async def test_a_cursor_of_a_log_whose_middle_was_dropped_since_begins_anew(world: World) -> None:
-    logs = KeptLogs(world.services.logs._blobs, BASE_URL, str, LogLimits(5_000, 5_000, 1_000))
+    logs = KeptLogs(world.services.results.logs._blobs, BASE_URL, str, LogLimits(5_000, 5_000, 1_000))
     for size in range(0, len(TEXT), 3_000):
         await logs.take_in(7, Tail(TEXT[max(0, size - 4_096) : size], size, final=False), reader=ALICE.principal)
     text = await world.call("read_result", handle="log-7")

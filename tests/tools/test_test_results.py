@@ -274,7 +274,7 @@ async def test_where_what_is_shown_could_not_be_kept_it_serves_alone(
     async def full(*_: object, **__: object) -> None:
         """Keep nothing."""
 
-    monkeypatch.setattr(world.services.logs, "take_in", full)
+    monkeypatch.setattr(world.services.results.logs, "take_in", full)
     executions = world.simulator.state.executions
     ended = replace(executions.get(exec_id), status="Done", log_size=5_000, log_tail=SUMMARY)
     executions.put(replace(ended, counts=Counts(failed=2, errors=1, total=7)))
@@ -300,12 +300,12 @@ async def test_a_report_that_get_execution_told_of_is_kept_without_reading_it_ag
     assert world.asked.count("get_execution") == 1
     await world.call("triage_execution", exec_id=exec_id)
     assert world.asked.count("get_report") == 1
-    history = world.services.executions.history
-    assert await history.known(world.services.executions.server, [exec_id], "local:alice") == {exec_id}
+    history = world.services.tp.executions.history
+    assert await history.known(world.services.tp.executions.server, [exec_id], "local:alice") == {exec_id}
 
 
 async def test_where_no_log_is_kept_the_end_that_tp_shows_serves(world: World) -> None:
     exec_id = world.ended_execution(counts=Counts(failed=2, errors=1, total=7), log_tail=SUMMARY)
-    client = world.services.client
+    client = world.services.tp.client
     told = await read_log_tests(await client.get_execution(exec_id), InputError("there is no report"), None)
     assert "Tests_CLI/test_a.py::test_bad[x - y]" in {test.test_id for test in told.tests}

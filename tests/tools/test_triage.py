@@ -151,7 +151,7 @@ async def test_a_rerun_leaves_parameters_out_that_cannot_be_carried(world: World
 async def test_a_note_keeps_no_password(world: World) -> None:
     line = "known: execute restore image scp /builds/fsw/6957/image.out 10.1.1.1 builder Hunter2Secret"
     await world.call("note_failure", signature="s_0123456789", text=line)
-    (note,) = await world.services.executions.history.notes(ALICE.principal, world.services.executions.server)
+    (note,) = await world.services.tp.executions.history.notes(ALICE.principal, world.services.tp.executions.server)
     assert note.text == line.replace("Hunter2Secret", "[redacted]")
 
 
@@ -235,7 +235,7 @@ async def test_looking_at_an_execution_keeps_it_to_compare_with(world: World, mo
     await world.run_to_its_end(exec_id)
     await world.call("get_execution", exec_id=exec_id)
     await world.polls.idle()
-    history = world.services.executions.history
+    history = world.services.tp.executions.history
     assert await history.known(BASE_URL, [exec_id], ALICE.principal) == {exec_id}
     reads = world.asked.count("get_report")
     await world.call("get_execution", exec_id=exec_id)
@@ -248,7 +248,7 @@ async def test_what_get_test_results_read_is_kept_without_reading_it_again(world
     await world.run_to_its_end(exec_id)
     await world.call("get_test_results", exec_id=exec_id)
     await world.polls.idle()
-    assert await world.services.executions.history.known(BASE_URL, [exec_id], ALICE.principal) == {exec_id}
+    assert await world.services.tp.executions.history.known(BASE_URL, [exec_id], ALICE.principal) == {exec_id}
     assert world.asked.count("get_report") == 1
 
 
@@ -259,7 +259,7 @@ async def test_a_rerun_goes_on_where_it_cannot_be_remembered(world: World, monke
     async def broken(*_: object, **__: object) -> None:
         raise StoreError("no room")
 
-    monkeypatch.setattr(world.services.executions.history, "add_rerun", broken)
+    monkeypatch.setattr(world.services.tp.executions.history, "add_rerun", broken)
     assert f"It runs 1 test of execution {bad} again" in await world.call("rerun_failed", exec_id=bad)
 
 
@@ -272,7 +272,7 @@ async def test_evidence_that_cannot_be_kept_is_pointed_to_elsewhere(
     async def full(*_: object, **__: object) -> None:
         raise StoreError("no room")
 
-    monkeypatch.setattr(type(world.services.stored_results), "keep", full)
+    monkeypatch.setattr(type(world.services.results.stored), "keep", full)
     text = await world.call("triage_execution", exec_id=bad)
     assert f"Every failed test with its line: get_execution(exec_id={bad})." in text
 
@@ -300,4 +300,4 @@ async def test_without_a_report_the_end_of_the_log_serves_and_says_so(world: Wor
     text = await world.call("triage_execution", exec_id=exec_id)
     assert ": 2 tests of 42 failed for one reason: CliError: device lost for good (unknown)." in text
     assert "TP has no report of it, so this triage uses the summary at the end of its log." in text
-    assert await world.services.executions.history.known(BASE_URL, [exec_id], ALICE.principal) == frozenset()
+    assert await world.services.tp.executions.history.known(BASE_URL, [exec_id], ALICE.principal) == frozenset()

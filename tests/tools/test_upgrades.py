@@ -43,7 +43,7 @@ async def test_every_mode_is_started_and_named(world: World, fields: dict[str, A
 
 async def test_the_password_of_a_command_is_neither_shown_nor_kept(world: World) -> None:
     text = await world.call("start_upgrade", testbed=LAB, mode="command", command=COMMAND)
-    watch = await world.services.registry.get(watch_id(text), ALICE)
+    watch = await world.services.watches.registry.get(watch_id(text), ALICE)
     assert "s3cret-word" not in text
     assert "s3cret-word" not in repr(watch)
 
@@ -188,7 +188,7 @@ async def test_a_cut_log_that_begins_inside_the_command_does_not_show_its_passwo
 
 async def test_the_client_knows_what_it_must_never_show(world: World) -> None:
     await world.call("start_upgrade", testbed=LAB, mode="command", command=COMMAND)
-    known = [secret.get_secret_value() for secret in world.services.client.secrets]
+    known = [secret.get_secret_value() for secret in world.services.tp.client.secrets]
     assert known[0] == world.simulator.state.users["demo"].password
     assert any(secret.startswith("eyJ") for secret in known), "the token is not among them"
     assert "s3cret-word" in known

@@ -28,7 +28,7 @@ async def test_a_watch_that_goes_on_is_told_where_it_went(world: World) -> None:
     await world.advance(400)
     assert watch_id in await world.call("list_watches", owner=OTHER_CHAT)
     assert (await world.call("list_watches")).startswith("There is no watch in this conversation")
-    inbox = world.services.inbox
+    inbox = world.services.watches.inbox
     assert [end.watch_id for end in await inbox.to_show(await inbox.begin(OTHER_CHAT))] == [watch_id]
     assert await inbox.to_show(await inbox.begin(ALICE)) == ()
 
@@ -42,7 +42,7 @@ async def test_an_end_that_waits_goes_along_and_one_that_was_seen_does_not(world
     assert "Its end was not seen yet and will be reported there" in text
     for _ in range(2):
         await world.call("wait_for_watch", owner=OTHER_CHAT, watch_id=watch_id)
-    await world.services.inbox._store.mark_seen([watch_id], 0.0)
+    await world.services.watches.inbox._store.mark_seen([watch_id], 0.0)
     assert "was already seen" in await world.call("hand_over_watch", watch_id=watch_id)
 
 
@@ -71,9 +71,9 @@ async def test_a_list_says_how_an_end_was_told_and_whether_it_was_seen(world: Wo
     await world.advance(400)
     assert "its end was not seen yet, shown 0 times): get_upgrade" in await world.call("list_watches")
     for outcome in ("answered 500", "answered 200"):
-        await world.services.deliveries.record(watch_id, Channel.WEBHOOK, outcome)
-    await world.services.deliveries.record(watch_id, Channel.SUBSCRIPTION, "sent")
-    await world.services.inbox._store.mark_seen([watch_id], 0.0)
+        await world.services.watches.deliveries.record(watch_id, Channel.WEBHOOK, outcome)
+    await world.services.watches.deliveries.record(watch_id, Channel.SUBSCRIPTION, "sent")
+    await world.services.watches.inbox._store.mark_seen([watch_id], 0.0)
     text = await world.call("list_watches")
     assert "; its end was seen; sent by webhook, 2 times (answered 200); sent by subscription (sent)): " in text
 
@@ -93,7 +93,7 @@ async def test_a_list_is_given_also_where_how_ends_were_told_cannot_be_read(
 
     watch_id = await started(world)
     await world.advance(400)
-    monkeypatch.setattr(world.services.conversations._store, "entries", busy)
+    monkeypatch.setattr(world.services.watches.conversations._store, "entries", busy)
     text = await world.call("list_watches")
     assert watch_id in text
     assert "seen" not in text
@@ -101,4 +101,4 @@ async def test_a_list_is_given_also_where_how_ends_were_told_cannot_be_read(
 
 async def test_what_is_gone_by_the_time_it_is_handed_over_is_said_to_be(world: World) -> None:
     with pytest.raises(WatchNotFoundError, match="There is no watch 'w_00000000'"):
-        await world.services.conversations.hand_over("w_00000000", OTHER_CHAT)
+        await world.services.watches.conversations.hand_over("w_00000000", OTHER_CHAT)

@@ -79,12 +79,12 @@ async def test_watches_of_another_principal_are_never_listed_or_found(world: Wor
 async def test_a_list_that_reaches_its_limit_says_that_there_may_be_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = await world.services.registry.get(await started_upgrade(world), ALICE)
+    watch = await world.services.watches.registry.get(await started_upgrade(world), ALICE)
 
     async def many(*_: object, **__: object) -> tuple[Watch, ...]:
         return (watch,) * LIST_LIMIT
 
-    monkeypatch.setattr(world.services.registry, "list", many)
+    monkeypatch.setattr(world.services.watches.registry, "list", many)
     text = await world.call("list_watches")
     assert text.startswith("200 watches in this conversation; 200 going on. These are the newest 200; older ones")
 
@@ -189,13 +189,13 @@ async def test_a_watch_that_ends_while_it_is_cancelled_tells_its_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch_id = await started_upgrade(world)
-    cancel = world.services.registry.cancel
+    cancel = world.services.watches.registry.cancel
 
     async def a_moment_too_late(*arguments: object, **named: object) -> Watch:
         await world.advance(400)
         return await cancel(*arguments, **named)  # type: ignore[arg-type] # handed through
 
-    monkeypatch.setattr(world.services.registry, "cancel", a_moment_too_late)
+    monkeypatch.setattr(world.services.watches.registry, "cancel", a_moment_too_late)
     text = await world.call("cancel_watch", watch_id=watch_id)
     assert text.startswith(f"[{watch_id}] upgrade of {LAB} to build 6955 is done")
 
@@ -204,7 +204,7 @@ async def test_a_watch_that_ends_while_it_is_cancelled_tells_its_end(
 async def of_another_tp(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
     """A watch of a TP that this server was configured for before."""
     watch_id = (await world.call("run_pytest", lab=LAB, testcase=["Tests_CLI/test_poe.py"]))[1:11]
-    monkeypatch.setattr(world.services.registry, "_server", "http://the-tp-of-today")
+    monkeypatch.setattr(world.services.watches.registry, "_server", "http://the-tp-of-today")
     return watch_id
 
 

@@ -74,8 +74,8 @@ class Follower:
             StoreError: the store failed.
 
         """
-        watch = await self.services.registry.get(watch_id, self.owner)
-        if not watch.state.ended and not self.services.registry.looks_at(watch):
+        watch = await self.services.watches.registry.get(watch_id, self.owner)
+        if not watch.state.ended and not self.services.watches.registry.looks_at(watch):
             self.say(f"{messages.headline(watch)}, as far as is known.\nIt belongs to the TP at {watch.server}.")
             return UNKNOWN
         watch = await self._waited(watch, math.inf if seconds is None else seconds)
@@ -99,8 +99,8 @@ class Follower:
             async def report(*watches: Watch) -> None:
                 self._show(bars, bar, watches[0])
 
-            watch = await self.services.registry.wait(watch.id, self.owner, seconds=seconds, report=report)
-        return await self.services.registry.get(watch.id, self.owner)
+            watch = await self.services.watches.registry.wait(watch.id, self.owner, seconds=seconds, report=report)
+        return await self.services.watches.registry.get(watch.id, self.owner)
 
     def _show(self, bars: Progress, bar: TaskID, watch: Watch) -> None:
         counts = watch.reading.counts if watch.reading is not None else None
@@ -121,7 +121,7 @@ class Follower:
 
     async def _seen(self, watch: Watch) -> None:
         # As a call that names the watch does, and a later one, which proves that its result was read.
-        inbox = self.services.inbox
+        inbox = self.services.watches.inbox
         visit = await inbox.begin(self.owner)
         await inbox.name(visit, watch_ids=[watch.id])
         inbox.handed_over(visit, (watch.id,))
@@ -129,4 +129,4 @@ class Follower:
 
     def shown(self, text: str) -> SafeText:
         """Return a text as it may be shown."""
-        return self.services.redactor.safe(text)
+        return self.services.tp.redactor.safe(text)

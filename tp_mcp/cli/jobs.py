@@ -172,7 +172,7 @@ async def _watch_of(job: str, follower: Follower) -> str:
         raise InvalidArgumentError(
             f"{job!r} is neither a watch's id nor an execution's.", remedy="Pass one such as w_7k3m9q2d or 446."
         )
-    registry = follower.services.registry
+    registry = follower.services.watches.registry
     watches = await registry.list(follower.owner, all_conversations=True)
     watched = [watch for watch in watches if _is_of(watch, execution_job(int(job))) and registry.looks_at(watch)]
     if watched:
@@ -191,7 +191,7 @@ def _is_of(watch: Watch, job: str) -> bool:
 
 
 async def _call(follower: Follower) -> Call:
-    visit = await follower.services.inbox.begin(follower.owner)
+    visit = await follower.services.watches.inbox.begin(follower.owner)
 
     async def report(*_: Watch) -> None:
         """Report nothing: the follower shows the progress."""

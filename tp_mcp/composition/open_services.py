@@ -58,7 +58,7 @@ async def open_configured(options: ServeOptions, clock: Clock) -> AsyncIterator[
     )
     async with opened as services:
         # From now on the log also knows every secret that is learnt.
-        log_to_stderr(settings.log_level, services.redactor)
+        log_to_stderr(settings.log_level, services.tp.redactor)
         yield services
 
 
@@ -175,7 +175,7 @@ async def open_services(
             heartbeat_seconds=heartbeat_seconds,
         )
         assembly = assemble(settings, ground)
-        registry = assembly.services.registry
+        registry = assembly.services.watches.registry
         if is_gone is not None:
             await end_abandoned(storage.watches, is_gone, reason=TP_IS_GONE, now=clock.now())
         await registry.resume()
@@ -188,11 +188,11 @@ async def open_services(
                     endpoints=settings.webhooks,
                     events=events,
                     outbox=storage.outbox,
-                    deliveries=assembly.services.deliveries,
+                    deliveries=assembly.services.watches.deliveries,
                     clock=clock,
                     claim_seconds=webhook_claim_seconds,
                 )
-                tasks.start_soon(courier.run, assembly.services.feed, assembly.poller.polls)
+                tasks.start_soon(courier.run, assembly.services.watches.feed, assembly.poller.polls)
             tasks.start_soon(assembly.recorder.keep_looking)
             yield assembly.services
         finally:

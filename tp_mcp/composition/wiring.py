@@ -26,7 +26,7 @@ from tp_mcp.results.stored_results import StoredResults
 from tp_mcp.server.toolset import CHAINED_TOOLS
 from tp_mcp.settings import Settings
 from tp_mcp.storage.opening import Storage
-from tp_mcp.tools.framework.services import Services
+from tp_mcp.tools.framework.services import Results, Services, Starts, Tp, Watches
 from tp_mcp.tools.framework.tp_catalogue import Catalogue
 from tp_mcp.tools.framework.tp_identities import Principals
 from tp_mcp.tools.starts.chain_arguments import ToolStarter
@@ -154,25 +154,32 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
         task_group=ground.tasks,
     )
     services = Services(
-        client=ground.client,
-        catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
-        registry=registry,
-        inbox=Inbox(store=ground.storage.watches, clock=ground.clock),
-        feed=feed,
-        catching_up=CatchingUp(registry=registry, feed=feed, clock=ground.clock),
-        conversations=Conversations(store=ground.storage.watches, poller=poller),
-        deliveries=Deliveries(store=ground.storage.watches, clock=ground.clock),
-        tasks=Tasks(store=ground.storage.tasks, registry=registry, clock=ground.clock),
-        executions=executions,
-        recorder=recorder,
-        manifest=ground.manifest,
-        stored_results=StoredResults(ground.storage.stored_results, redactor.safe),
-        logs=logs,
-        clock=ground.clock,
-        allowed_pytest_options=settings.allowed_pytest_options,
-        image_hosts=settings.image_hosts,
-        image_paths=settings.image_paths,
-        redactor=redactor,
+        tp=Tp(
+            client=ground.client,
+            catalogue=Catalogue(ground.client, ground.clock, testcases_ttl_seconds=settings.testcases_ttl_seconds),
+            executions=executions,
+            redactor=redactor,
+            principals=principals,
+        ),
+        watches=Watches(
+            registry=registry,
+            inbox=Inbox(store=ground.storage.watches, clock=ground.clock),
+            feed=feed,
+            catching_up=CatchingUp(registry=registry, feed=feed, clock=ground.clock),
+            conversations=Conversations(store=ground.storage.watches, poller=poller),
+            deliveries=Deliveries(store=ground.storage.watches, clock=ground.clock),
+            tasks=Tasks(store=ground.storage.tasks, registry=registry, clock=ground.clock),
+            max_wait_seconds=settings.max_wait_seconds,
+            pace=ground.interval_factor,
+        ),
+        results=Results(recorder, logs, StoredResults(ground.storage.stored_results, redactor.safe)),
+        starts=Starts(
+            manifest=ground.manifest,
+            tools={name: tool for name, tool in CHAINED_TOOLS.items() if name not in settings.disabled_tools},
+            allowed_pytest_options=settings.allowed_pytest_options,
+            image_hosts=settings.image_hosts,
+            image_paths=settings.image_paths,
+        ),
         access=AccessControl(
             policy=policy_of(settings),
             confirmations=Confirmations(ground.storage.confirmations, ground.clock),
@@ -181,10 +188,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
             clock=ground.clock,
             redactor=redactor,
         ),
-        starts={name: tool for name, tool in CHAINED_TOOLS.items() if name not in settings.disabled_tools},
-        max_wait_seconds=settings.max_wait_seconds,
-        pace=ground.interval_factor,
-        principals=principals,
+        clock=ground.clock,
     )
     chains.use(ToolStarter(services))
     return Assembly(services, poller, chains, recorder)

@@ -1,7 +1,7 @@
 """Analysis of ended executions: tests, failure clusters, build under test, earlier executions and notes."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 import anyio.to_thread
@@ -112,60 +112,28 @@ class Analysis:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class EndedExecutions:
-    """Reads and analyses ended executions of one TP, and records them in the history."""
+    """Reads and analyses ended executions of one TP, and records them in the history.
 
-    def __init__(
-        self,
-        *,
-        client: TpClient,
-        history: History,
-        logs: KeptLogs,
-        reports: ReportCache,
-        clock: Clock,
-        server: str,
-        client_of: Callable[[str], Awaitable[TpClient]] | None = None,
-    ) -> None:
-        """Create a reader of ended executions.
+    Attributes:
+        client: client of TP.
+        history: history of analysed executions, with notes.
+        logs: kept logs of executions.
+        reports: cache of reports.
+        clock: current time.
+        server: base URL of TP.
+        client_of: returns the client with a principal's login; None if `client` serves all principals.
 
-        Args:
-            client: client of TP.
-            history: history of analysed executions, with notes.
-            logs: kept logs of executions.
-            reports: cache of reports.
-            clock: current time.
-            server: base URL of TP.
-            client_of: returns the client with a principal's login; None if `client` serves all principals.
+    """
 
-        """
-        self._client = client
-        self._client_of = client_of
-        self._history = history
-        self._logs = logs
-        self._reports = reports
-        self._clock = clock
-        self._server = server
-
-    def of(self, client: TpClient) -> Self:
-        """Return the same executions, read with another client for all principals."""
-        return type(self)(
-            client=client,
-            history=self._history,
-            logs=self._logs,
-            reports=self._reports,
-            clock=self._clock,
-            server=self._server,
-        )
-
-    @property
-    def server(self) -> str:
-        """Return the base URL of TP."""
-        return self._server
-
-    @property
-    def history(self) -> History:
-        """Return the history of analysed executions."""
-        return self._history
+    client: TpClient
+    history: History
+    logs: KeptLogs
+    reports: ReportCache
+    clock: Clock
+    server: str
+    client_of: Callable[[str], Awaitable[TpClient]] | None = None
 
     async def report(
         self, exec_id: int, execution: Execution, *, principal: str, max_bytes: int = REPORT_MAX_BYTES
@@ -178,17 +146,15 @@ class EndedExecutions:
             ReportError: the report could not be parsed.
 
         """
-        return await self._reports.read(
-            exec_id, execution, client=self._client, principal=principal, max_bytes=max_bytes
-        )
+        return await self.reports.read(exec_id, execution, client=self.client, principal=principal, max_bytes=max_bytes)
 
     async def tests(self, exec_id: int, execution: Execution, *, principal: str) -> RunTests:
         """Return the tests of an ended execution, from its log if it has no readable report."""
         try:
             return RunTests.of(await self.report(exec_id, execution, principal=principal))
         except (InputError, TpError, ReportError) as error:
-            admitted = await self._logs.admits(exec_id, principal)
-            log = await self._logs.get(exec_id) if admitted else None
+            admitted = await self.logs.admits(exec_id, principal)
+            log = await self.logs.get(exec_id) if admitted else None
             return await read_log_tests(execution, error, log)
 
     async def read(
@@ -208,11 +174,11 @@ class EndedExecutions:
             StoreError: the history cannot be used.
 
         """
-        if self._client_of is not None:
-            reader = self.of(await self._client_of(principal))
+        if self.client_of is not None:
+            reader = replace(self, client=await self.client_of(principal), client_of=None)
             return await reader.read(exec_id, principal=principal, execution=execution, max_bytes=max_bytes)
         if execution is None:
-            execution = await read_execution(self._client, self._logs, exec_id, principal)
+            execution = await read_execution(self.client, self.logs, exec_id, principal)
         _require_ended(exec_id, execution)
         report = await self.report(exec_id, execution, principal=principal, max_bytes=max_bytes)
         return await self.analyse(exec_id, execution, RunTests.of(report), principal=principal)
@@ -233,7 +199,7 @@ class EndedExecutions:
             StoreError: the history cannot be used.
 
         """
-        execution = await read_execution(self._client, self._logs, exec_id, principal)
+        execution = await read_execution(self.client, self.logs, exec_id, principal)
         _require_ended(exec_id, execution)
         tests = await self.tests(exec_id, execution, principal=principal)
         if tests.source == "log" and not tests.tests:
@@ -258,7 +224,7 @@ class EndedExecutions:
         build = await self._build_of(execution)
         ended = execution.end_timestamp or execution.start_timestamp
         run = Run(
-            server=self._server,
+            server=self.server,
             exec_id=exec_id,
             lab=lab_words(execution.lab),
             build=build,
@@ -267,13 +233,13 @@ class EndedExecutions:
         )
         counted = None
         if tests.source == "report":
-            await self._history.add(run, principal)
+            await self.history.add(run, principal)
         else:
             counted = sum(count or 0 for count in (execution.pass_count, execution.fail_count, execution.error_count))
         earlier = await self._earlier(run, principal, baseline)
         triage = Triage(exec_id, build, run.outcomes, clusters, earlier, counted)
-        notes = {note.signature: note for note in await self._history.notes(principal, self._server)}
-        return Analysis(execution, run, tests, triage, notes, self._clock.now())
+        notes = {note.signature: note for note in await self.history.notes(principal, self.server)}
+        return Analysis(execution, run, tests, triage, notes, self.clock.now())
 
     async def _build_of(self, execution: Execution) -> str:
         """Return the build under test; empty if neither TP nor the history knows it."""
@@ -281,20 +247,20 @@ class EndedExecutions:
         if not lab or execution.start_timestamp is None:
             return ""
         try:
-            upgrade = shown_upgrade(self._server, lab, await self._client.without_retries().get_upgrade(execution.lab))
+            upgrade = shown_upgrade(self.server, lab, await self.client.without_retries().get_upgrade(execution.lab))
         except TpError:
             upgrade = None
         if upgrade is not None:
-            await self._history.add_upgrade(upgrade)
-        return await self._history.build_at(self._server, lab, execution.start_timestamp.timestamp())
+            await self.history.add_upgrade(upgrade)
+        return await self.history.build_at(self.server, lab, execution.start_timestamp.timestamp())
 
     async def _earlier(self, run: Run, principal: str, baseline: int | None) -> tuple[EarlierExecution, ...]:
         """Return the executions to compare with, the latest first."""
         if baseline is None:
-            return await self._history.earlier(
-                self._server, run.lab, before=run.exec_id, principal=principal, limit=EXECUTIONS_LOOKED_AT
+            return await self.history.earlier(
+                self.server, run.lab, before=run.exec_id, principal=principal, limit=EXECUTIONS_LOOKED_AT
             )
-        kept = await self._history.one(self._server, baseline, principal)
+        kept = await self.history.one(self.server, baseline, principal)
         if kept is not None:
             return (kept,)
         other = await self.read(baseline, principal=principal)

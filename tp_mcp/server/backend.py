@@ -113,7 +113,7 @@ class Backend:
         """Return the redactor of the latest services, which knows every caller's secrets; a plain one before them."""
         from tp_mcp.redaction import Redactor  # noqa: PLC0415 -- after the first answer
 
-        return Redactor() if self._latest is None else self._latest.redactor
+        return Redactor() if self._latest is None else self._latest.tp.redactor
 
     async def services(self) -> Services:
         """Return the services, opening them where they are not open yet.

@@ -88,17 +88,17 @@ def watch_uri(watch_id: str) -> str:
 async def read_watch(watch_id: str, call: ResourceCall) -> Document:
     """Return the state of a watch, or its end."""
     services = call.services
-    watch = await services.registry.get(watch_id, call.owner)
+    watch = await services.watches.registry.get(watch_id, call.owner)
     if watch.state.ended:
         return watch_documents.ended(watch)
-    if not services.registry.looks_at(watch):
+    if not services.watches.registry.looks_at(watch):
         return watch_documents.elsewhere(watch)
     return watch_documents.interim(watch, services.clock.now())
 
 
 async def read_inbox(_: str, call: ResourceCall) -> Document:
     """Return the ends that this conversation has not seen yet, newest first."""
-    waiting = await call.services.inbox.to_show(Visit(call.owner))
+    waiting = await call.services.watches.inbox.to_show(Visit(call.owner))
     if not waiting:
         return Document("No watch of this conversation has ended unseen.")
     newest_first = [entry.text for entry in sorted(waiting, key=lambda entry: -entry.created_at)]
@@ -172,7 +172,7 @@ async def read_resource(uri: str, *, backend: Backend, owner: Owner) -> list[Rea
         services = await backend.services()
     except TpMcpError as error:
         raise ResourceError(error_text(error, backend.redactor)) from None
-    redactor = services.redactor
+    redactor = services.tp.redactor
     try:
         document = await definition.read(identifier, ResourceCall(owner, services))
     except (InputError, WatchNotFoundError) as error:
@@ -188,7 +188,7 @@ async def read_resource(uri: str, *, backend: Backend, owner: Owner) -> list[Rea
 
     async def keep(whole: str) -> str:
         what = f"the resource {uri[:URI_SHOWN_CHARACTERS]}"
-        return await services.stored_results.keep(owner.principal, whole, what=what)
+        return await services.results.stored.keep(owner.principal, whole, what=what)
 
     text = await kept_text(document, NOTHING, redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
     return [resource_contents(text)]

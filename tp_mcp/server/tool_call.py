@@ -72,7 +72,7 @@ async def call_tool(
         services = await (await backend.services()).for_principal(owner.principal, passed)
     except TpMcpError as error:
         return tool_result(error_text(unknown or error, backend.redactor), is_error=True)
-    redactor = services.redactor
+    redactor = services.tp.redactor
     visit = await _begin(services, owner)
     reporter = ProgressReporter(send_progress, clock, redactor)
     call = Call(
@@ -96,11 +96,11 @@ async def call_tool(
     inbox, shown = (NOTHING, ()) if backend.closing else await _inbox(services, visit)
 
     async def keep(whole: str) -> str:
-        return await services.stored_results.keep(owner.principal, whole, what=f"a result of {name}")
+        return await services.results.stored.keep(owner.principal, whole, what=f"a result of {name}")
 
     room = TYPICAL_CHARACTERS if definition is None else definition.typical_characters
     text = await kept_text(outcome, inbox, redactor, max_characters=room, keep=keep)
-    services.inbox.handed_over(visit, shown)
+    services.watches.inbox.handed_over(visit, shown)
     return tool_result(text, is_error=isinstance(outcome, TpMcpError))
 
 
@@ -123,8 +123,8 @@ async def _outcome(definition: ToolDefinition[Any], arguments: dict[str, Any], c
 
 async def _begin(services: Services, owner: Owner) -> Visit:
     try:
-        await services.catching_up.wait_for(owner)
-        return await services.inbox.begin(owner)
+        await services.watches.catching_up.wait_for(owner)
+        return await services.watches.inbox.begin(owner)
     except StoreError as error:
         logger.warning("The inbox could not be read: %s", error)
         return Visit(owner)
@@ -133,8 +133,8 @@ async def _begin(services: Services, owner: Owner) -> Visit:
 async def _inbox(services: Services, visit: Visit) -> tuple[SafeText, tuple[str, ...]]:
     # The inbox rides on the result, and must not break it.
     try:
-        first = await services.inbox.first_to_show(visit, INBOX_MAX_ENTRIES)
-        return inbox_text(first.entries, services.redactor, total=first.total)
+        first = await services.watches.inbox.first_to_show(visit, INBOX_MAX_ENTRIES)
+        return inbox_text(first.entries, services.tp.redactor, total=first.total)
     except StoreError as error:
         logger.warning("The inbox could not be read: %s", error)
         return NOTHING, ()

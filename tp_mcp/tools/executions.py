@@ -50,13 +50,13 @@ async def get_execution(arguments: ExecutionArguments, call: Call) -> Document:
     """Show a run: its progress or, once it has ended, its failures."""
     execution = await _read(arguments.exec_id, call)
     job = execution_job(arguments.exec_id)
-    await call.services.inbox.name(call.visit, job=job, job_is_one_watchs=True)
+    await call.services.watches.inbox.name(call.visit, job=job, job_is_one_watchs=True)
     watch = await _watch_of(call, job)
     where = _where(arguments.exec_id, execution)
     if _has_ended(execution):
         document = await _ended(where, execution, watch, call, exec_id=arguments.exec_id)
         # Where the failures were read, the report is being kept already, and this adds nothing.
-        call.services.recorder.saw(arguments.exec_id, call.owner.principal, execution)
+        call.services.results.recorder.saw(arguments.exec_id, call.owner.principal, execution)
         return document
     return await _going_on(where, execution, watch, call, exec_id=arguments.exec_id)
 
@@ -67,7 +67,7 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     exec_id = arguments.exec_id
     execution = await _read(exec_id, call)
     job = execution_job(exec_id)
-    await services.inbox.name(call.visit, job=job, job_is_one_watchs=True)
+    await services.watches.inbox.name(call.visit, job=job, job_is_one_watchs=True)
     where = _where(exec_id, execution)
     if _has_ended(execution):
         return Document(
@@ -84,10 +84,10 @@ async def cancel_execution(arguments: CancelExecutionArguments, call: Call) -> D
     if (unconfirmed := await permitted(call, change, confirm=arguments.confirm)) is not None:
         return plan_document(unconfirmed)
     watch = await _watch_of(call, job)
-    whose = "" if watch is not None else await services.catalogue.whose_execution(exec_id)
+    whose = "" if watch is not None else await services.tp.catalogue.whose_execution(exec_id)
     # A caller who leaves must not cut the request in two.
     with anyio.CancelScope(shield=True):
-        await services.client.cancel_execution(exec_id)
+        await services.tp.client.cancel_execution(exec_id)
     if watch is not None and not watch.state.ended:
         step = f"Its watch {watch.id} goes on and reports the end: {watch_documents.wait_call(watch)}."
     else:
@@ -123,7 +123,7 @@ async def _going_on(where: str, execution: Execution, watch: Watch | None, call:
     conclusion = f"{where} is {status_words(execution.status) or 'of unknown status'}: {counts} so far{since}."
     notes: tuple[Section, ...] = ()
     if watch is None or watch.state.ended:
-        whose = await call.services.catalogue.whose_execution(exec_id)
+        whose = await call.services.tp.catalogue.whose_execution(exec_id)
         notes = (Paragraph(whose),) if whose else ()
         start_watch = watch_documents.call_words("start_watch", tool=POLL_TOOL, args={"exec_id": exec_id})
         step = f"{start_watch} watches it to its end."
@@ -141,7 +141,7 @@ def _has_ended(execution: Execution) -> bool:
 
 
 async def _watch_of(call: Call, job: str) -> Watch | None:
-    watches = await call.services.registry.list(call.owner, all_conversations=True, about=job)
+    watches = await call.services.watches.registry.list(call.owner, all_conversations=True, about=job)
     of_job = [watch for watch in watches if watch.job == job and watch.state is not WatchState.CANCELLED]
     # One that goes on says more than one that has ended.
     return min(of_job, key=lambda watch: watch.state.ended, default=None)
@@ -168,7 +168,7 @@ def _took(execution: Execution) -> str:
 
 
 async def _read(exec_id: int, call: Call) -> Execution:
-    return await read_execution(call.services.client, call.services.logs, exec_id, call.owner.principal)
+    return await read_execution(call.services.tp.client, call.services.results.logs, exec_id, call.owner.principal)
 
 
 def _log_sections(execution: Execution, exec_id: int) -> tuple[Section, ...]:
@@ -188,8 +188,8 @@ def _log_note(execution: Execution, exec_id: int) -> tuple[Section, ...]:
 
 async def list_executions(arguments: ListExecutionsArguments, call: Call) -> Document:
     """List the user's recent executions, in TP's order."""
-    rows = await call.services.client.list_executions()
-    user = word(await call.services.client.username())
+    rows = await call.services.tp.client.list_executions()
+    user = word(await call.services.tp.client.username())
     found = [row for row in rows if arguments.lab in {"", row.lab}]
     if not found:
         on = f" on {word(arguments.lab)} among {len(rows)}" if arguments.lab else ""

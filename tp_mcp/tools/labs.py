@@ -34,9 +34,9 @@ class ListLabsArguments(ToolArguments):
 
 async def list_labs(arguments: ListLabsArguments, call: Call) -> Document:
     """List the labs the user may use."""
-    labs = await call.services.catalogue.labs()
+    labs = await call.services.tp.catalogue.labs()
     found = [lab for lab in labs if arguments.search.casefold() in lab.name.casefold()]
-    user = await call.services.client.username()
+    user = await call.services.tp.client.username()
     if not found:
         why = f"none of the {len(labs)} matches {arguments.search!r}" if labs else "TP lists none"
         return Document(f"No lab for {word(user)}: {why}.", next_step="list_labs() shows all." if labs else "")
@@ -82,7 +82,7 @@ async def lock_lab(arguments: LabArguments, call: Call) -> Document:
     """Mark a lab as taken."""
     if (unconfirmed := await _sent(arguments, call, LockAction.LOCK)) is not None:
         return unconfirmed
-    lab, user = word(arguments.lab), word(await call.services.client.username())
+    lab, user = word(arguments.lab), word(await call.services.tp.client.username())
     return Document(
         f"TP was asked to mark {lab} as taken by {user}.",
         next_step="The mark informs people; it does not prevent jobs. unlock_lab removes it.",
@@ -93,7 +93,7 @@ async def unlock_lab(arguments: LabArguments, call: Call) -> Document:
     """Remove the mark from a lab."""
     if (unconfirmed := await _sent(arguments, call, LockAction.UNLOCK)) is not None:
         return unconfirmed
-    lab, user = word(arguments.lab), word(await call.services.client.username())
+    lab, user = word(arguments.lab), word(await call.services.tp.client.username())
     return Document(f"TP was asked to remove {user}'s mark from {lab}.", next_step="list_labs shows what is available.")
 
 
@@ -101,7 +101,7 @@ async def _sent(arguments: LabArguments, call: Call, action: LockAction) -> Docu
     """Send the request and return None, or return the plan that has to be confirmed first."""
     services = call.services
     lab = guard_name("lab", arguments.lab)
-    await services.catalogue.require_lab("lab", lab)
+    await services.tp.catalogue.require_lab("lab", lab)
     change = Change(
         action=Action.LOCK,
         tool=f"{action}_lab",
@@ -113,7 +113,7 @@ async def _sent(arguments: LabArguments, call: Call, action: LockAction) -> Docu
         return plan_document(unconfirmed)
     # A caller who leaves must not cut the request in two.
     with anyio.CancelScope(shield=True):
-        await services.client.lock_lab(lab, action)
+        await services.tp.client.lock_lab(lab, action)
     return None
 
 
@@ -123,7 +123,7 @@ class ListVersionsArguments(ToolArguments):
 
 async def list_versions(_arguments: ListVersionsArguments, call: Call) -> Document:
     """List the versions that TP's automation knows."""
-    versions = await call.services.client.list_versions()
+    versions = await call.services.tp.client.list_versions()
     if not versions:
         return Document("TP lists no version.")
     return Document(

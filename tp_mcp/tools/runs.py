@@ -83,7 +83,7 @@ async def start_run(arguments: RunPytestArguments, call: Call, *, note: str = ""
     request = _checked(arguments, call)
 
     async def check_tests() -> str:
-        tests = await call.services.catalogue.require_tests(request.test_ids)
+        tests = await call.services.tp.catalogue.require_tests(request.test_ids)
         return "" if tests else "TP could not tell which tests there are, so the test ids were not checked."
 
     return await start_job(
@@ -104,7 +104,7 @@ async def start_run(arguments: RunPytestArguments, call: Call, *, note: str = ""
 
 async def rerun_failed(arguments: RerunArguments, call: Call) -> Document:
     """Run an execution's most telling failures again."""
-    analysis = await call.services.executions.triage(arguments.exec_id, principal=call.owner.principal)
+    analysis = await call.services.tp.executions.triage(arguments.exec_id, principal=call.owner.principal)
     tests = tests_to_rerun(analysis, arguments.cluster or None)
     run = RunPytestArguments(lab=analysis.execution.lab, testcase=list(tests), confirm=arguments.confirm)
     note = (
@@ -120,7 +120,7 @@ async def rerun_failed(arguments: RerunArguments, call: Call) -> Document:
 async def _remember_rerun(watch: Watch, exec_id: int, call: Call) -> None:
     services = call.services
     try:
-        await services.executions.history.add_rerun(watch.server, watch.id, exec_id, now=services.clock.now())
+        await services.tp.executions.history.add_rerun(watch.server, watch.id, exec_id, now=services.clock.now())
     except StoreError as error:
         logger.warning("That %s repeats execution %d was not kept: %s", watch.id, exec_id, error)
 
@@ -137,15 +137,15 @@ async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozense
     _checked(arguments, call)
     if "lab" not in unknown:
         call.services.access.policy.check(Action.RUN, arguments.lab)
-        await call.services.catalogue.require_lab("lab", arguments.lab)
+        await call.services.tp.catalogue.require_lab("lab", arguments.lab)
     if "testcase" not in unknown:
-        await call.services.catalogue.require_tests(intended_ids(arguments.testcase))
+        await call.services.tp.catalogue.require_tests(intended_ids(arguments.testcase))
 
 
 def _checked(arguments: RunPytestArguments, call: Call) -> RunRequest:
     sent = PytestRequest.checked(
         **arguments.model_dump(exclude=set(NOT_OF_THE_REQUEST)),
-        extra_allowed_options=call.services.allowed_pytest_options,
+        extra_allowed_options=call.services.starts.allowed_pytest_options,
     )
     return RunRequest(sent, intended_ids(arguments.testcase))
 

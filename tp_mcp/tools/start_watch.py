@@ -220,7 +220,7 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
             exec_id = guard_execution_id(_only(args, "exec_id"))
             # Read once now, so that a wrong id is refused here and not found out at the end.
             services = call.services
-            execution = await read_execution(services.client, services.logs, exec_id, call.owner.principal)
+            execution = await read_execution(services.tp.client, services.results.logs, exec_id, call.owner.principal)
             return _Subject(
                 title=f"execution {exec_id} on {execution.lab}",
                 job=execution_job(exec_id),
@@ -229,12 +229,12 @@ async def _subject(arguments: StartWatchArguments, call: Call) -> _Subject:
                 kind=PYTEST_RUNS,
                 testbed=execution.lab,
                 baseline=ExecutionBaseline(lab=execution.lab or None).to_json(),
-                note=await call.services.catalogue.whose_execution(exec_id),
+                note=await call.services.tp.catalogue.whose_execution(exec_id),
             )
         case "get_upgrade":
             testbed = guard_name("testbed", _only(args, "testbed"))
-            await call.services.catalogue.require_lab("testbed", testbed)
-            status = await call.services.client.get_upgrade(testbed)
+            await call.services.tp.catalogue.require_lab("testbed", testbed)
+            status = await call.services.tp.client.get_upgrade(testbed)
             under_way = status.status == UNDER_WAY
             return _Subject(
                 title=f"upgrade of {testbed}" if under_way else f"wait for the next upgrade of {testbed}",
@@ -304,7 +304,7 @@ def _spec(arguments: StartWatchArguments, subject: _Subject, call: Call) -> Watc
 def _usual(subject: _Subject, call: Call) -> WatchSpec:
     if subject.kind is not None:
         try:
-            return subject.kind.spec(call.services.manifest)
+            return subject.kind.spec(call.services.starts.manifest)
         except ManifestError as error:
             # A connector of the user's own may lack the tool. Jobs of others can be watched all the same.
             logger.info("%s is watched with default intervals: %s", subject.job, error)

@@ -77,8 +77,8 @@ async def kept_under(handle: str, owner: Owner, services: Services) -> StoredRes
     """
     exec_id = execution_of(handle)
     if exec_id is None:
-        return await services.stored_results.get(owner.principal, handle)
-    log = await services.logs.get(exec_id) if await _may_read(exec_id, owner, services) else None
+        return await services.results.stored.get(owner.principal, handle)
+    log = await services.results.logs.get(exec_id) if await _may_read(exec_id, owner, services) else None
     if log is None:
         raise no_such_result(handle)
     lost = [f"{log.missing:,} never shown" if log.missing else "", f"{log.dropped:,} not kept" if log.dropped else ""]
@@ -88,10 +88,10 @@ async def kept_under(handle: str, owner: Owner, services: Services) -> StoredRes
 
 async def _may_read(exec_id: int, owner: Owner, services: Services) -> bool:
     """Return whether a user has watched an execution, or read its log."""
-    if await services.logs.admits(exec_id, owner.principal):
+    if await services.results.logs.admits(exec_id, owner.principal):
         return True
     job = execution_job(exec_id)
-    watches = await services.registry.list(owner, all_conversations=True, about=job)
+    watches = await services.watches.registry.list(owner, all_conversations=True, about=job)
     return any(watch.job == job for watch in watches)
 
 

@@ -57,8 +57,8 @@ class TestResultsArguments(ToolArguments):
 async def get_test_results(arguments: TestResultsArguments, call: Call) -> Document:
     """List a run's tests."""
     exec_id = arguments.exec_id
-    execution = await read_execution(call.services.client, call.services.logs, exec_id, call.owner.principal)
-    await call.services.inbox.name(call.visit, job=execution_job(exec_id))
+    execution = await read_execution(call.services.tp.client, call.services.results.logs, exec_id, call.owner.principal)
+    await call.services.watches.inbox.name(call.visit, job=execution_job(exec_id))
     where = f"Execution {exec_id} on {word(execution.lab) or 'an unknown lab'}"
     if execution.status != DONE and execution.status not in ENDED_OTHERWISE:
         return Document(
@@ -66,9 +66,9 @@ async def get_test_results(arguments: TestResultsArguments, call: Call) -> Docum
             next_step=f"{look_at_execution(exec_id)} shows its status.",
         )
     services = call.services
-    run = await services.executions.tests(exec_id, execution, principal=call.owner.principal)
+    run = await services.tp.executions.tests(exec_id, execution, principal=call.owner.principal)
     if run.source == "report":
-        call.services.recorder.saw(exec_id, call.owner.principal, execution, run)
+        call.services.results.recorder.saw(exec_id, call.owner.principal, execution, run)
     notes = _notes(run)
     # On a thread: searching thousands of failing lines takes a while.
     found = await anyio.to_thread.run_sync(_found, run.tests, arguments)

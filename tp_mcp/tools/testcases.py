@@ -40,7 +40,7 @@ class ListTestcasesArguments(ToolArguments):
 
 async def list_testcases(arguments: ListTestcasesArguments, call: Call) -> Document:
     """List test ids or, if there are too many, their directories and files."""
-    catalogue = call.services.catalogue
+    catalogue = call.services.tp.catalogue
     tree = await catalogue.tests()
     prefix = arguments.prefix.strip("/")
     below = [test_id for test_id in tree.ids if _is_below(test_id, prefix)]

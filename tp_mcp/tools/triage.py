@@ -95,9 +95,9 @@ class NoArguments(ToolArguments):
 async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
     """Explain why an execution failed."""
     exec_id = arguments.exec_id
-    await call.services.inbox.name(call.visit, job=execution_job(exec_id))
+    await call.services.watches.inbox.name(call.visit, job=execution_job(exec_id))
     baseline = arguments.baseline or None
-    analysis = await call.services.executions.triage(exec_id, principal=call.owner.principal, baseline=baseline)
+    analysis = await call.services.tp.executions.triage(exec_id, principal=call.owner.principal, baseline=baseline)
     triage, tests = analysis.triage, analysis.tests
     where = (
         f"Execution {exec_id} on {word(analysis.execution.lab) or 'an unknown lab'}, {_build_words(analysis.run.build)}"
@@ -138,12 +138,12 @@ async def triage_execution(arguments: TriageArguments, call: Call) -> Document:
 
 async def note_failure(arguments: NoteArguments, call: Call) -> Document:
     """Store a person's note on a signature."""
-    executions = call.services.executions
+    executions = call.services.tp.executions
     note = Note(
         principal=call.owner.principal,
         server=executions.server,
         signature=arguments.signature,
-        text=call.services.redactor.safe(arguments.text),
+        text=call.services.tp.redactor.safe(arguments.text),
         made_at=call.services.clock.now(),
         until_build=arguments.until_build,
         until_at=_end_of(arguments.until_date),
@@ -157,7 +157,7 @@ async def note_failure(arguments: NoteArguments, call: Call) -> Document:
 
 async def list_failure_notes(_arguments: NoArguments, call: Call) -> Document:
     """List the caller's notes."""
-    executions, now = call.services.executions, call.services.clock.now()
+    executions, now = call.services.tp.executions, call.services.clock.now()
     notes = await executions.history.notes(call.owner.principal, executions.server)
     items = tuple(f"{note.signature} {note_words(note, now=now)}" for note in notes)
     return Document(f"You have {count_of(len(notes), 'note')}.", (ItemList("Newest first", items),) if items else ())
@@ -165,7 +165,7 @@ async def list_failure_notes(_arguments: NoArguments, call: Call) -> Document:
 
 async def forget_failure_note(arguments: SignatureArguments, call: Call) -> Document:
     """Delete a note."""
-    executions = call.services.executions
+    executions = call.services.tp.executions
     found = await executions.history.forget_note(call.owner.principal, executions.server, arguments.signature)
     if not found:
         raise InvalidArgumentError(
@@ -180,7 +180,7 @@ async def _evidence(analysis: Analysis, call: Call) -> str:
     try:
         text = await anyio.to_thread.run_sync(evidence, analysis)
         what = f"the failures of execution {exec_id}"
-        handle = await call.services.stored_results.keep(call.owner.principal, text, what=what)
+        handle = await call.services.results.stored.keep(call.owner.principal, text, what=what)
     except StoreError as error:
         logger.warning("The failures of execution %d could not be stored: %s", exec_id, error)
         return f"Every failed test with its line: {watch_documents.call_words('get_execution', exec_id=exec_id)}."
@@ -193,9 +193,9 @@ async def _evidence(analysis: Analysis, call: Call) -> str:
 async def _repeated(analysis: Analysis, call: Call) -> str:
     """Return the changes of a rerun, as a sentence; empty for a run that is no rerun."""
     services = call.services
-    history, server = services.executions.history, services.executions.server
+    history, server = services.tp.executions.history, services.tp.executions.server
     job = execution_job(analysis.run.exec_id)
-    for watch in await services.registry.list(call.owner, all_conversations=True):
+    for watch in await services.watches.registry.list(call.owner, all_conversations=True):
         if watch.job != job or (exec_id := await history.rerun_of(server, watch.id)) is None:
             continue
         before = await history.one(server, exec_id, call.owner.principal)

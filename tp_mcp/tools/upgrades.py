@@ -93,7 +93,7 @@ async def start_upgrade_job(arguments: StartUpgradeArguments, call: Call) -> Sta
     """
     request = _checked(arguments)
     if request.command is not None:
-        guard_image(request.command, hosts=call.services.image_hosts, paths=call.services.image_paths)
+        guard_image(request.command, hosts=call.services.starts.image_hosts, paths=call.services.starts.image_paths)
     return await start_job(
         UPGRADES,
         request,
@@ -124,19 +124,19 @@ async def check_upgrade(arguments: StartUpgradeArguments, call: Call, unknown: f
         _checked(arguments)
     if "testbed" not in unknown:
         call.services.access.policy.check(Action.UPGRADE, arguments.testbed)
-        await call.services.catalogue.require_lab("testbed", arguments.testbed)
+        await call.services.tp.catalogue.require_lab("testbed", arguments.testbed)
 
 
 async def get_upgrade(arguments: GetUpgradeArguments, call: Call) -> Document:
     """Show a testbed's latest upgrade."""
     services = call.services
-    await services.catalogue.require_lab("testbed", arguments.testbed)
-    status = await services.client.get_upgrade(arguments.testbed)
+    await services.tp.catalogue.require_lab("testbed", arguments.testbed)
+    status = await services.tp.client.get_upgrade(arguments.testbed)
     job = upgrade_job(arguments.testbed)
-    await services.inbox.name(call.visit, job=job)
+    await services.watches.inbox.name(call.visit, job=job)
     mine = [
         watch
-        for watch in await services.registry.list(
+        for watch in await services.watches.registry.list(
             call.owner, all_conversations=True, states=(WatchState.STARTING, WatchState.ACTIVE), about=job
         )
         if watch.job == job

@@ -99,17 +99,17 @@ class HandOverWatchArguments(ToolArguments):
 
 async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
     """List watches with their states."""
-    services = call.services
+    registry = call.services.watches.registry
     states = {"active": UNENDED, "ended": ENDED, "all": tuple(WatchState)}[arguments.state]
-    watches = await services.registry.list(call.owner, all_conversations=arguments.all_conversations, states=states)
+    watches = await registry.list(call.owner, all_conversations=arguments.all_conversations, states=states)
     whose = "all your conversations" if arguments.all_conversations else "this conversation"
     if not watches:
         kind = "" if arguments.state == "all" else f"{arguments.state} "
         others = watch_documents.call_words("list_watches", all_conversations=True)
         hint = "" if arguments.all_conversations else f"{others} shows those of your other conversations too."
         return Document(f"There is no {kind}watch in {whose}.", next_step=hint)
-    going_on = [watch for watch in watches if not watch.state.ended and services.registry.looks_at(watch)]
-    now = services.clock.now()
+    going_on = [watch for watch in watches if not watch.state.ended and registry.looks_at(watch)]
+    now = call.services.clock.now()
     notes = await delivery_notes(watches, call, name_conversations=arguments.all_conversations)
     here = (Paragraph(f"This conversation is {call.owner.handle}."),) if arguments.all_conversations else ()
     # The registry returns no more than this, so there may be older ones.
@@ -121,8 +121,7 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
             ItemList(
                 heading="Newest first",
                 items=tuple(
-                    _line(watch, now, here=services.registry.looks_at(watch), note=notes.get(watch.id, ""))
-                    for watch in watches
+                    _line(watch, now, here=registry.looks_at(watch), note=notes.get(watch.id, "")) for watch in watches
                 ),
                 rest=f"{watch_documents.call_words('list_watches', state='active')} lists those that go on",
             ),
@@ -133,22 +132,22 @@ async def list_watches(arguments: ListWatchesArguments, call: Call) -> Document:
 
 async def wait_for_watch(arguments: WaitForWatchArguments, call: Call) -> Document:
     """Wait for the first of some watches to end, or return their states."""
-    services, until = call.services, Until(arguments.until)
+    services, registry, until = call.services, call.services.watches.registry, Until(arguments.until)
     wait.check_wait(arguments.max_wait_seconds, call)
     watch_ids = tuple(dict.fromkeys(arguments.watch_id))
-    await services.inbox.name(call.visit, watch_ids=watch_ids)
+    await services.watches.inbox.name(call.visit, watch_ids=watch_ids)
     max_wait_seconds = arguments.max_wait_seconds
     if len(watch_ids) == 1 and not call.detached:
         max_wait_seconds = await waited_to_begin(watch_ids[0], call, max_wait_seconds)
     before = [await begun(watch_id, call) for watch_id in watch_ids]
-    here = [watch.id for watch in before if watch.state.ended or services.registry.looks_at(watch)]
+    here = [watch.id for watch in before if watch.state.ended or registry.looks_at(watch)]
     if not here:
         return watch_documents.elsewhere(before[0])
     if arguments.max_wait_seconds:
         call.awaits.append(Awaited(tuple(watch for watch in before if watch.id in here), until))
     seconds = 0.0 if call.detached else max_wait_seconds
-    waited = await services.registry.wait_for_first(here, call.owner, seconds=seconds, until=until, report=call.report)
-    after = {watch.id: watch for watch in await services.recorder.briefed(waited)}
+    waited = await registry.wait_for_first(here, call.owner, seconds=seconds, until=until, report=call.report)
+    after = {watch.id: watch for watch in await services.results.recorder.briefed(waited)}
     latest = [after.get(watch.id, watch) for watch in before]
     return wait.wait_document([fingerprint_of(watch) for watch in before], latest, call, seconds=seconds, until=until)
 
@@ -157,7 +156,7 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
     """Stop watching; the job goes on."""
     services = call.services
     watch = await begun(arguments.watch_id, call)
-    await services.inbox.name(call.visit, watch_ids=[watch.id])
+    await services.watches.inbox.name(call.visit, watch_ids=[watch.id])
     if watch.state.ended:
         call.visit.reported.add(watch.id)
         return Document(
@@ -165,13 +164,13 @@ async def cancel_watch(arguments: CancelWatchArguments, call: Call) -> Document:
             (Paragraph(messages.end_message(watch)),),
             watch_documents.next_step(watch),
         )
-    watch = await services.registry.cancel(watch.id, call.owner, reason="Cancelled by the conversation.")
+    watch = await services.watches.registry.cancel(watch.id, call.owner, reason="Cancelled by the conversation.")
     if watch.state is not WatchState.CANCELLED:
         # The job ended before the cancellation.
         call.visit.reported.add(watch.id)
         return watch_documents.ended(watch)
     kind = kind_of(watch)
-    if not services.registry.looks_at(watch):
+    if not services.watches.registry.looks_at(watch):
         # On this server's TP the same number is another job.
         step = f"It belongs to the TP at {watch.server}."
     else:
@@ -201,13 +200,13 @@ def _line(watch: Watch, now: float, *, here: bool, note: str) -> str:
 async def hand_over_watch(arguments: HandOverWatchArguments, call: Call) -> Document:
     """Move a watch to another conversation."""
     services = call.services
-    before = await services.registry.get(arguments.watch_id, call.owner)
+    before = await services.watches.registry.get(arguments.watch_id, call.owner)
     to = await _conversation(arguments.conversation, call)
     whose = "this conversation" if to == call.owner else f"conversation {to.handle}"
     if before.owner == to:
         return Document(f"[{before.id}] belongs to {whose} already; nothing was changed.")
-    watch = await services.conversations.hand_over(before.id, to)
-    end = (await services.conversations.ends([watch.id])).get(watch.id)
+    watch = await services.watches.conversations.hand_over(before.id, to)
+    end = (await services.watches.conversations.ends([watch.id])).get(watch.id)
     moved = f"{messages.headline(watch)}. It belongs to {whose} now, and no longer to {before.owner.handle}."
     if not watch.state.ended:
         end_words = "Its end will be reported there."
@@ -223,7 +222,7 @@ async def hand_over_watch(arguments: HandOverWatchArguments, call: Call) -> Docu
 async def _conversation(handle: str | None, call: Call) -> Owner:
     if handle is None or handle == call.owner.handle:
         return call.owner
-    there_are = await call.services.conversations.of_principal(call.owner.principal)
+    there_are = await call.services.watches.conversations.of_principal(call.owner.principal)
     for conversation in there_are:
         if conversation.handle == handle:
             return conversation

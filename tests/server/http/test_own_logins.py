@@ -203,7 +203,7 @@ async def test_one_poll_serves_all_with_a_service_account_and_else_each_polls_as
                 await team.world.advance(40)
                 before = team.world.asked.count("get_upgrade")
                 await team.world.advance(60)
-                watch, *_ = await team.world.services.registry.list(ALICE, all_conversations=True)
+                watch, *_ = await team.world.services.watches.registry.list(ALICE, all_conversations=True)
                 rounds = 60 / watch.spec.interval_seconds
                 assert team.world.asked.count("get_upgrade") - before == pytest.approx(polls * rounds, abs=polls)
                 for chat in (hers, his):
@@ -228,7 +228,7 @@ async def test_one_principals_wrong_login_leaves_the_others_watches_alone(team: 
         assert re.search(r"w_\w{8}", stands)
         await team.keep("bob", "rival")
         await team.world.advance(600)
-        (his_watch,) = await team.world.services.registry.list(BOB, all_conversations=True)
+        (his_watch,) = await team.world.services.watches.registry.list(BOB, all_conversations=True)
         assert his_watch.state.ended
         assert his_watch.outcome is not None
 
@@ -241,7 +241,7 @@ async def test_after_a_restart_polls_go_on_with_the_kept_login(opens: Opens) -> 
     async with opens() as team:
         await team.world.advance(60)
         assert "get_upgrade" in team.world.asked
-        (watch,) = await team.world.services.registry.list(BOB, all_conversations=True)
+        (watch,) = await team.world.services.watches.registry.list(BOB, all_conversations=True)
         assert watch.polls > 0
 
 
@@ -257,7 +257,7 @@ async def test_another_key_is_said_and_the_watch_waits_for_the_right_one(opens: 
         async with team.chat("bob") as chat:
             refused = await chat.refused("list_labs")
         assert "cannot be decrypted" in refused
-        (watch,) = await team.world.services.registry.list(BOB, all_conversations=True)
+        (watch,) = await team.world.services.watches.registry.list(BOB, all_conversations=True)
         assert not watch.state.ended
     async with opens(key=f"{other},{KEY}") as team:
         await team.world.advance(60)
@@ -298,9 +298,9 @@ async def test_the_password_of_a_command_is_known_after_its_call_and_to_every_pr
                 await team.world.advance(16)
                 assert password not in await his.call("get_upgrade", testbed=LAB)
                 assert password not in await hers.call("get_upgrade", testbed=LAB)
-        shown = await team.world.services.client.get_upgrade(LAB)
+        shown = await team.world.services.tp.client.get_upgrade(LAB)
         assert password in shown.per_device[0].log_tail
-        assert password in [each.get_secret_value() for each in team.world.services.client.secrets]
+        assert password in [each.get_secret_value() for each in team.world.services.tp.client.secrets]
 
 
 async def test_no_secret_is_in_any_file_log_or_answer(

@@ -115,7 +115,7 @@ async def test_an_end_is_pushed_for_its_watch_and_for_the_inbox(connect: Connect
         await client.until(*uris)
         assert client.updates.count(INBOX) == 1
         await client.quiet()
-        recorded = await client.chat.world.services.deliveries.of([watch_id])
+        recorded = await client.chat.world.services.watches.deliveries.of([watch_id])
         channels = {delivery.channel for delivery in recorded[watch_id]}
         assert channels == ({"subscription", "log message"} if mode == "legacy" else {"subscription"})
 
@@ -205,16 +205,16 @@ async def test_an_end_that_cannot_be_worded_costs_its_log_message_alone(
 async def test_a_resource_that_cannot_be_read_now_cannot_be_listened_to_and_why_is_said(connect: Connect) -> None:
     async with told(connect, "auto") as client:
         await client.chat.call("list_labs")
-        store = client.chat.world.services.inbox._store
+        store = client.chat.world.services.watches.inbox._store
 
         async def full(*_: object, **__: object) -> None:
             raise StoreError("The disk is gone.")
 
-        client.chat.world.services.inbox._store = cast("Any", SimpleNamespace(unseen=full, least_shown=full))
+        client.chat.world.services.watches.inbox._store = cast("Any", SimpleNamespace(unseen=full, least_shown=full))
         with pytest.raises(MCPError, match="The disk is gone"):
             async with client.chat.client.listen(resource_subscriptions=[INBOX]):
                 pass
-        client.chat.world.services.inbox._store = store
+        client.chat.world.services.watches.inbox._store = store
 
 
 async def test_what_was_unsubscribed_is_told_no_more(connect: Connect) -> None:

@@ -119,7 +119,7 @@ async def test_what_failed_is_pointed_to_where_it_cannot_be_read(world: World, t
 
 async def test_a_result_stays_as_it_was_told_first(world: World, taker: TaskTaker) -> None:
     created = await taker.create("start_upgrade", **BUILD)
-    watched = (await world.services.registry.list(OWNER, all_conversations=False))[0].id
+    watched = (await world.services.watches.registry.list(OWNER, all_conversations=False))[0].id
     changed = await taker.create("wait_for_watch", watch_id=watched, until="change")
     await world.advance(30)
     first = await taker.ask("tasks/get", changed["taskId"])
@@ -264,9 +264,9 @@ async def test_another_principals_task_is_not_there(world: World, take: Take, ta
 
 async def test_a_task_expires_a_day_after_the_latest_moment_its_watch_can_end(world: World, taker: TaskTaker) -> None:
     created = await taker.create("start_upgrade", **BUILD)
-    task = await world.services.tasks.get(created["taskId"], OWNER)
+    task = await world.services.watches.tasks.get(created["taskId"], OWNER)
     assert task is not None
-    [watch] = await world.services.tasks.watches(task)
+    [watch] = await world.services.watches.tasks.watches(task)
     assert task.expires_at - watch.since >= watch.spec.timeout_seconds + DAY_MS / 1000
     await world.advance(400)
     await world.simulator.advance(task.expires_at - world.services.clock.now() + 1)
@@ -282,7 +282,7 @@ async def test_a_task_whose_watch_is_no_longer_kept_says_so(
     async def nothing(_: object) -> tuple[()]:
         return ()
 
-    monkeypatch.setattr(world.services.tasks, "watches", nothing, raising=True)
+    monkeypatch.setattr(world.services.watches.tasks, "watches", nothing, raising=True)
     done = await taker.ask("tasks/get", created["taskId"])
     assert (done["status"], done["result"]["isError"]) == ("completed", True)
     assert "no longer stored" in texts(done)
@@ -315,7 +315,7 @@ async def test_a_task_that_cannot_be_written_leaves_the_plain_result(
     async def full(*_: object) -> None:
         raise StoreError("The disk is full.")
 
-    monkeypatch.setattr(world.services.tasks, "begin", full, raising=True)
+    monkeypatch.setattr(world.services.watches.tasks, "begin", full, raising=True)
     assert text_of(await taker.client.call_tool("start_upgrade", BUILD)).startswith("[w_")
 
 
@@ -327,7 +327,7 @@ async def test_a_store_that_cannot_be_read_is_the_protocols_error(
     async def held(*_: object) -> None:
         raise StoreError("The store is held.")
 
-    monkeypatch.setattr(world.services.tasks, "get", held, raising=True)
+    monkeypatch.setattr(world.services.watches.tasks, "get", held, raising=True)
     with pytest.raises(MCPError) as caught:
         await taker.ask("tasks/get", created["taskId"])
     assert (caught.value.code, caught.value.error.message) == (INTERNAL_ERROR, "The store is held.")

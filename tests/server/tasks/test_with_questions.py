@@ -80,6 +80,6 @@ async def test_a_start_is_told_as_a_task_though_the_store_is_held_just_afterward
         raise StoreError("The store is held.")
 
     async with taking_before(world)() as taker:
-        monkeypatch.setattr(world.services.tasks, "watches", held)
+        monkeypatch.setattr(world.services.watches.tasks, "watches", held)
         assert (await taker.create("start_upgrade", **BUILD))["status"] == "working"
         assert world.written == ["start_upgrade"]

@@ -37,7 +37,7 @@ async def test_a_step_that_has_not_begun_is_waited_for_through_the_end_before_it
     said = await waited(world, second, 5)
     assert said.startswith(f"{second} is a later step of the chain of {first} and has not begun.")
     assert {watch.id for watch in world.told} == {first}
-    while (await world.services.registry.get(first, ALICE)).reading is None:
+    while (await world.services.watches.registry.get(first, ALICE)).reading is None:
         await world.advance(15)
     for _ in range(5):
         if (said := await waited(world, second, 240)).startswith(f"[{second}]"):

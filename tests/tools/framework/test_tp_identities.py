@@ -21,8 +21,8 @@ LOGIN = PasswordLogin("demo", SecretStr("demo-password"))
 
 
 def principals_of(services: Services) -> Principals:
-    assert services.principals is not None
-    return services.principals
+    assert services.tp.principals is not None
+    return services.tp.principals
 
 
 async def test_a_login_is_decrypted_once_until_it_changes_or_others_took_its_place(

@@ -49,8 +49,8 @@ async def test_a_wait_for_several_returns_with_the_first_end_and_tells_how_the_o
     assert f'run_pytest(lab="{LAB}"' in text, "what to do next is told with the end"
     assert text.endswith(f'wait_for_watch(watch_id=["{second}"]) waits for the next of them.')
     assert {watch.id for watch in world.told} == {first, second}
-    visit = await world.services.inbox.begin(ALICE)
-    assert [entry.watch_id for entry in await world.services.inbox.to_show(visit)] == [first]
+    visit = await world.services.watches.inbox.begin(ALICE)
+    assert [entry.watch_id for entry in await world.services.watches.inbox.to_show(visit)] == [first]
 
 
 async def test_a_wait_for_several_that_runs_out_tells_how_each_stands(world: World) -> None:
@@ -83,8 +83,10 @@ async def test_a_watch_of_another_tp_does_not_keep_a_wait_for_several(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, theirs = await begun(world, **UPGRADE), await begun(world, **OTHER_UPGRADE)
-    looks_at = world.services.registry.looks_at
-    monkeypatch.setattr(world.services.registry, "looks_at", lambda watch: looks_at(watch) and watch.id != theirs)
+    looks_at = world.services.watches.registry.looks_at
+    monkeypatch.setattr(
+        world.services.watches.registry, "looks_at", lambda watch: looks_at(watch) and watch.id != theirs
+    )
     text = await world.call("wait_for_watch", watch_id=[mine, theirs], max_wait_seconds=0)
     assert f"[{theirs}] upgrade of {OTHER_LAB} to build 6955 is under way (on the TP at " in text
 
@@ -133,13 +135,15 @@ async def test_a_wait_for_a_failure_that_does_not_come_says_so(world: World) -> 
 
 async def test_one_call_starts_shows_progress_and_tells_the_end(world: World) -> None:
     text = await while_time_passes(world, world.call("start_upgrade", **UPGRADE, max_wait_seconds=240))
-    [watch] = await world.services.registry.list(ALICE, all_conversations=False)
+    [watch] = await world.services.watches.registry.list(ALICE, all_conversations=False)
     assert text.startswith(f"[{watch.id}] upgrade of {LAB} to build 6955 is done, after ")
     assert text.endswith(f'Tests can run on it now: run_pytest(lab="{LAB}", testcase=["..."]).')
     assert "cannot be cancelled" not in text
     assert len(world.told) > 10
-    visit = await world.services.inbox.begin(ALICE)
-    assert [entry.watch_id for entry in await world.services.inbox.to_show(visit)] == [watch.id], "not confirmed yet"
+    visit = await world.services.watches.inbox.begin(ALICE)
+    assert [entry.watch_id for entry in await world.services.watches.inbox.to_show(visit)] == [watch.id], (
+        "not confirmed yet"
+    )
 
 
 async def test_a_start_whose_wait_runs_out_is_told_like_a_wait_with_what_the_start_has_to_say(world: World) -> None:
@@ -169,10 +173,10 @@ async def test_who_leaves_a_start_that_waits_leaves_the_job_and_its_end_behind(w
     with pytest.raises(asyncio.CancelledError):
         await call
     await world.advance(400)
-    [watch] = await world.services.registry.list(ALICE, all_conversations=False)
+    [watch] = await world.services.watches.registry.list(ALICE, all_conversations=False)
     assert watch.state is WatchState.DONE
-    visit = await world.services.inbox.begin(ALICE)
-    assert [entry.watch_id for entry in await world.services.inbox.to_show(visit)] == [watch.id]
+    visit = await world.services.watches.inbox.begin(ALICE)
+    assert [entry.watch_id for entry in await world.services.watches.inbox.to_show(visit)] == [watch.id]
 
 
 async def test_a_start_that_would_wait_too_long_is_refused_before_anything_is_sent(world: World) -> None:
@@ -184,7 +188,7 @@ async def test_a_start_that_would_wait_too_long_is_refused_before_anything_is_se
 
 async def test_the_longest_wait_is_the_operators_to_set(world: World) -> None:
     watch_id = await begun(world, **UPGRADE)
-    world.services = replace(world.services, max_wait_seconds=600.0)
+    world.services = replace(world.services, watches=replace(world.services.watches, max_wait_seconds=600.0))
     text = await while_time_passes(world, world.call("wait_for_watch", watch_id=watch_id, max_wait_seconds=600))
     assert "is done" in text
     refused = await world.refused("wait_for_watch", watch_id=watch_id, max_wait_seconds=601)
@@ -202,7 +206,7 @@ async def test_a_wait_through_a_chain_says_what_follows(world: World) -> None:
     assert "step 2, when step 1 is done: [w_" in text
     first = text[1:11]
     text = await while_time_passes(world, world.call("wait_for_watch", watch_id=first, max_wait_seconds=240))
-    [second, _] = await world.services.registry.list(ALICE, all_conversations=False)
+    [second, _] = await world.services.watches.registry.list(ALICE, all_conversations=False)
     assert f'Next, by itself: run_pytest(lab="{LAB}"' in text
     assert text.endswith(
         f'wait_for_watch(watch_id="{second.id}") waits for the next step, which starts by itself: do not start it.'

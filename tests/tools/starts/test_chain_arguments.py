@@ -20,12 +20,12 @@ AGAIN: dict[str, Any] = {"tool": "run_pytest", "args": {"lab": "{args.lab}", "te
 
 async def watches(world: World) -> list[Watch]:
     """Return the watches, the oldest first."""
-    found = await world.services.registry.list(ALICE, all_conversations=True)
+    found = await world.services.watches.registry.list(ALICE, all_conversations=True)
     return sorted(found, key=lambda watch: watch.created_at)
 
 
 async def ends(world: World) -> dict[str, str]:
-    return {entry.watch_id: entry.text for entry in await world.services.inbox._store.unseen(ALICE)}
+    return {entry.watch_id: entry.text for entry in await world.services.watches.inbox._store.unseen(ALICE)}
 
 
 def ids(text: str) -> list[str]:
@@ -148,8 +148,8 @@ async def test_a_step_that_was_not_taken_is_not_found(world: World) -> None:
 
 
 async def test_a_tool_that_is_no_longer_there_ends_the_chain(world: World) -> None:
-    starts = dict(world.services.starts)
-    world.services = replace(world.services, starts=starts)
+    starts = dict(world.services.starts.tools)
+    world.services = replace(world.services, starts=replace(world.services.starts, tools=starts))
     text = await world.call("start_upgrade", **UPGRADE, on_done=RUN)
     parent = replace((await watches(world))[0], state=WatchState.DONE)
     assert parent.chain is not None
@@ -161,8 +161,8 @@ async def test_a_tool_that_is_no_longer_there_ends_the_chain(world: World) -> No
 
 
 async def test_a_tool_without_a_check_of_its_own_is_checked_by_its_arguments_alone(world: World) -> None:
-    starts = {name: replace(tool, check=None) for name, tool in world.services.starts.items()}
-    world.services = replace(world.services, starts=starts)
+    starts = {name: replace(tool, check=None) for name, tool in world.services.starts.tools.items()}
+    world.services = replace(world.services, starts=replace(world.services.starts, tools=starts))
     lost = {"tool": "run_pytest", "args": {"lab": "AT17", "testcase": [TESTS]}}
     assert len(ids(await world.call("start_upgrade", **UPGRADE, on_done=lost))) == 2
     lost["args"] = {"lab": "AT17"}

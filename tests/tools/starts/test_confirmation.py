@@ -258,7 +258,7 @@ async def test_a_call_that_ends_by_a_fault_of_ours_is_in_the_log(opened: Open, m
         async def broken(_name: str) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(world.services.client, "get_upgrade", broken)
+        monkeypatch.setattr(world.services.tp.client, "get_upgrade", broken)
         with pytest.raises(ZeroDivisionError):
             await world.call("start_upgrade", **UPGRADE)
         entries = await world.services.access.audit.read(AuditFilter())

@@ -54,7 +54,7 @@ async def test_a_repetition_is_told_although_tp_is_away(world: World) -> None:
 
 async def test_after_its_end_it_is_told_for_a_minute_how_it_ended_and_when_it_can_be_done_again(world: World) -> None:
     first = await world.call("start_upgrade", testbed=LAB, mode="build", build_number="1234567")
-    while not (watch := await world.services.registry.get(first[1:11], ALICE)).state.ended:
+    while not (watch := await world.services.watches.registry.get(first[1:11], ALICE)).state.ended:
         await world.advance(1)
     await world.advance(20)
     again = await world.call("start_upgrade", testbed=LAB, mode="build", build_number="1234567")
@@ -73,11 +73,11 @@ async def test_after_its_end_it_is_told_for_a_minute_how_it_ended_and_when_it_ca
 async def test_an_end_that_is_told_is_not_appended_to_the_same_result(world: World) -> None:
     await world.call("start_upgrade", **UPGRADE)
     await world.advance(400)
-    [watch] = await world.services.registry.list(ALICE, all_conversations=False)
+    [watch] = await world.services.watches.registry.list(ALICE, all_conversations=False)
     assert watch.state.ended
-    call = Call(ALICE, await world.services.inbox.begin(ALICE), world.services, report=tell_nobody)
+    call = Call(ALICE, await world.services.watches.inbox.begin(ALICE), world.services, report=tell_nobody)
     await start_document(AlreadyStarted(watch), call)
-    assert await world.services.inbox.to_show(call.visit) == ()
+    assert await world.services.watches.inbox.to_show(call.visit) == ()
 
 
 async def test_a_refused_start_may_be_tried_again_at_once(world: World) -> None:
@@ -134,7 +134,7 @@ async def test_a_call_that_another_one_overtook_is_told_of_that_one(
     async def not_yet(*_: object) -> Watch | None:
         return None
 
-    monkeypatch.setattr(world.services.registry, "repeated", not_yet)
+    monkeypatch.setattr(world.services.watches.registry, "repeated", not_yet)
     first = await world.call(tool, **arguments)
     assert (await world.call(tool, **arguments)).startswith(f"{first[:12]} {STARTED}")
     assert len(world.written) == 1
@@ -148,7 +148,7 @@ async def test_the_same_run_as_a_next_step_is_sent_and_not_taken_for_a_repetitio
     await world.call("run_pytest", lab=LAB, testcase=[POE], on_done=twice)
     await world.run_to_its_end(446)
     await world.run_to_its_end(447)
-    found = await world.services.registry.list(ALICE, all_conversations=True)
+    found = await world.services.watches.registry.list(ALICE, all_conversations=True)
     assert {watch.job for watch in found} == {"execution:446", "execution:447", "execution:448"}
     assert world.written == ["start_pytest"] * 3
 

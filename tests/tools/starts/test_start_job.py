@@ -34,7 +34,7 @@ async def call_of(world: World, owner: Owner = ALICE, **fields: Any) -> Call:
     async def report(*_watches: Watch) -> None:
         """Report to nobody."""
 
-    return Call(owner, await world.services.inbox.begin(owner), world.services, report, **fields)
+    return Call(owner, await world.services.watches.inbox.begin(owner), world.services, report, **fields)
 
 
 async def run(world: World, **arguments: Any) -> StartOutcome:
@@ -107,13 +107,13 @@ async def test_a_refusal_of_tp_is_an_outcome_and_an_end_of_its_watch(world: Worl
     outcome = await run(world)
     assert isinstance(outcome, Refused)
     assert isinstance(outcome.error, TpBusyError)
-    [watch] = await world.services.registry.list(ALICE, all_conversations=False)
+    [watch] = await world.services.watches.registry.list(ALICE, all_conversations=False)
     assert watch.state is WatchState.FAILED
 
 
 async def test_a_refused_start_is_not_reported_again_once_its_result_has_surely_arrived(world: World) -> None:
     world.rival_runs(POE)
-    call, inbox = await call_of(world), world.services.inbox
+    call, inbox = await call_of(world), world.services.watches.inbox
     assert isinstance(await start_run(RunPytestArguments(lab=LAB, testcase=[POE]), call), Refused)
     assert await inbox.to_show(call.visit) == ()
     inbox.handed_over(call.visit, ())
@@ -123,7 +123,7 @@ async def test_a_refused_start_is_not_reported_again_once_its_result_has_surely_
 async def test_a_refused_start_is_reported_where_its_result_was_lost(world: World) -> None:
     world.rival_runs(POE)
     await run(world)
-    [entry] = await world.services.inbox.to_show(await world.services.inbox.begin(ALICE))
+    [entry] = await world.services.watches.inbox.to_show(await world.services.watches.inbox.begin(ALICE))
     assert "was not started" in entry.text
 
 
@@ -171,7 +171,7 @@ async def test_a_watch_whose_chain_would_be_refused_is_not_made(world: World) ->
     outcome = await observe(world, world.rival_runs(POE), on_done=follow)
     assert isinstance(outcome, Refused)
     assert "on_done would be refused" in str(outcome.error)
-    assert await world.services.registry.list(ALICE, all_conversations=True) == ()
+    assert await world.services.watches.registry.list(ALICE, all_conversations=True) == ()
 
 
 async def test_the_baseline_is_the_last_thing_that_is_read_before_the_request_is_sent(world: World) -> None:
@@ -199,7 +199,7 @@ async def _watch_of_a_run(world: World, owner: Owner) -> tuple[Watch, int]:
 async def test_on_a_shared_key_a_later_call_that_names_the_job_has_seen_its_end(world: World, make: Any) -> None:
     watch, exec_id = await make(world, SHARED)
     await world.run_to_its_end(exec_id)
-    inbox = world.services.inbox
+    inbox = world.services.watches.inbox
     shown = await inbox.begin(SHARED)
     assert [entry.watch_id for entry in await inbox.to_show(shown)] == [watch.id]
     inbox.handed_over(shown, (watch.id,))

@@ -58,11 +58,11 @@ class Readiness:
                 services = await self._backend.services()
             except TpMcpError:
                 return Found(ready=False, store="not open; see the server's log", tp="not asked")
-            if services.principals is not None and not services.principals.service_account:
+            if services.tp.principals is not None and not services.tp.principals.service_account:
                 return Found(ready=True, store="open", tp="not asked: each user has a login of their own")
             tp = "answers"
             try:
-                await services.client.list_labs()
+                await services.tp.client.list_labs()
             except TpMcpError as error:
                 tp = _words(error)
             return Found(ready=tp == "answers", store="open", tp=tp)

@@ -44,7 +44,8 @@ class Pushes:
         """Follow what happens to watches, here and in other processes of the same store."""
         async with anyio.create_task_group() as tasks:
             throttle = Throttle(seconds=PROGRESS_SECONDS, clock=self._clock, tasks=tasks)
-            stop = services.feed.listen(lambda watch: self._changed(watch, services, throttle, tasks), self._wanted)
+            feed = services.watches.feed
+            stop = feed.listen(lambda watch: self._changed(watch, services, throttle, tasks), self._wanted)
             try:
                 yield
             finally:
@@ -82,11 +83,11 @@ class Pushes:
             subscribed += await self._updated(INBOX_URI, _same_conversation(watch.owner), tasks)
         for channel, times in ((Channel.SUBSCRIPTION, subscribed), (Channel.LOG_MESSAGE, logged)):
             if times:
-                await services.deliveries.record(watch.id, channel, "sent")
+                await services.watches.deliveries.record(watch.id, channel, "sent")
 
     def _log(self, watch: Watch, services: Services, tasks: TaskGroup) -> int:
         try:
-            text = services.redactor.safe(messages.end_message(watch))
+            text = services.tp.redactor.safe(messages.end_message(watch))
         except Exception:
             # An end without a text must not stop the notifications of everybody else.
             logger.exception("The end of %s was not sent to any session", watch.id)

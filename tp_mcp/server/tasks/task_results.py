@@ -60,12 +60,12 @@ def shown_task(task: WatchTask, watches: tuple[Watch, ...], services: Services) 
     now = services.clock.now()
     ended = task.state is not TaskState.WORKING
     lively = max((watch.polled_at or task.created_at for watch in watches), default=task.created_at)
-    paces = [watch.spec.interval_seconds * services.pace for watch in watches if not watch.state.ended]
+    paces = [watch.spec.interval_seconds * services.watches.pace for watch in watches if not watch.state.ended]
     seconds = min(max(min(paces, default=MIN_POLL_SECONDS), MIN_POLL_SECONDS), MAX_POLL_SECONDS)
     line = task.text.split("\n", 1)[0] if ended else _progress(watches, now)
     result: CallToolResult | None = None
     if task.state is TaskState.COMPLETED:
-        result = tool_result(services.redactor.safe(task.text), is_error=task.is_error)
+        result = tool_result(services.tp.redactor.safe(task.text), is_error=task.is_error)
     return Task(
         id=task.id,
         status=_STATUS[task.state],
@@ -73,7 +73,7 @@ def shown_task(task: WatchTask, watches: tuple[Watch, ...], services: Services) 
         updated_at=max(lively, task.created_at) if task.ended_at is None else task.ended_at,
         ttl_ms=int((task.expires_at - task.created_at) * 1000),
         poll_interval_ms=int(seconds * 1000),
-        message=shorten(services.redactor.safe(line), MESSAGE_MAX_CHARACTERS),
+        message=shorten(services.tp.redactor.safe(line), MESSAGE_MAX_CHARACTERS),
         result=None if result is None else result.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
 
@@ -108,18 +108,18 @@ async def completed(task: WatchTask, watches: tuple[Watch, ...], services: Servi
 
 async def _text(document: Document, task: WatchTask, services: Services) -> SafeText:
     async def keep(whole: str) -> str:
-        return await services.stored_results.keep(task.owner.principal, whole, what="a task's result")
+        return await services.results.stored.keep(task.owner.principal, whole, what="a task's result")
 
-    return await kept_text(document, NOTHING, services.redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
+    return await kept_text(document, NOTHING, services.tp.redactor, max_characters=RESULT_MAX_CHARACTERS, keep=keep)
 
 
 async def _details(watch: Watch, services: Services) -> tuple[Section, ...]:
     exec_id = execution_id(watch)
     ran = watch.state in {WatchState.DONE, WatchState.FAILED} and watch.outcome is not Outcome.PASSED
-    if exec_id is None or not ran or messages.never_started(watch) or not services.registry.looks_at(watch):
+    if exec_id is None or not ran or messages.never_started(watch) or not services.watches.registry.looks_at(watch):
         return ()
     try:
-        execution = await read_execution(services.client, services.logs, exec_id, watch.owner.principal)
+        execution = await read_execution(services.tp.client, services.results.logs, exec_id, watch.owner.principal)
         return await report_sections(exec_id, execution, services, watch.owner)
     except TpError as error:
         return (Paragraph(f"The failures could not be read: {error} {watch_documents.look_call(watch)} lists it."),)

@@ -85,7 +85,7 @@ class WatchTasks:
         async def begin(call: Call) -> bool:
             awaited = call.awaits[-1] if call.awaits else None
             try:
-                task = None if awaited is None else await call.services.tasks.begin(call.owner, awaited)
+                task = None if awaited is None else await call.services.watches.tasks.begin(call.owner, awaited)
                 if awaited is not None and task is not None:
                     # From what is at hand: a start that was sent must not be answered with an error of the store.
                     begun.append(shown_task(task, awaited.watches, call.services))
@@ -129,8 +129,8 @@ class WatchTasks:
         if task is None:
             return False
         with _said_as_error():
-            watches = await services.tasks.watches(task)
-            await services.tasks.end(task, TaskState.CANCELLED, cancelled_text(watches))
+            watches = await services.watches.tasks.watches(task)
+            await services.watches.tasks.end(task, TaskState.CANCELLED, cancelled_text(watches))
         for changed in self._followed:
             changed.tell(task_id)
         return True
@@ -150,7 +150,7 @@ class WatchTasks:
             for task_id in tasks_of.get(watch.id, ()):
                 changed.tell(task_id)
 
-        stop = services.feed.listen(noticed, tasks_of.keys)
+        stop = services.watches.feed.listen(noticed, tasks_of.keys)
         self._followed.add(changed)
         try:
             yield changed
@@ -171,14 +171,14 @@ class WatchTasks:
         from tp_mcp.watch.delivery.tasks import TaskState, is_over  # noqa: PLC0415
 
         with _said_as_error():
-            task = await services.tasks.get(task_id, self._owner_of(ctx))
+            task = await services.watches.tasks.get(task_id, self._owner_of(ctx))
             if task is None or task.state is not TaskState.WORKING:
                 return task
-            watches = await services.tasks.watches(task)
+            watches = await services.watches.tasks.watches(task)
             if not is_over(task, watches):
                 return task
             result = await completed(task, watches, services)
-            return await services.tasks.end(
+            return await services.watches.tasks.end(
                 task, TaskState.COMPLETED, result.text, is_error=result.is_error, reported=result.reported
             )
 
@@ -186,15 +186,15 @@ class WatchTasks:
         from tp_mcp.server.tasks.task_results import shown_task  # noqa: PLC0415 -- after the first answer
 
         with _said_as_error():
-            return shown_task(task, await services.tasks.watches(task), services)
+            return shown_task(task, await services.watches.tasks.watches(task), services)
 
     async def _showing(self, task: WatchTask, services: Services) -> None:
         from tp_mcp.watch.delivery.delivery_log import Channel  # noqa: PLC0415 -- after the first answer
         from tp_mcp.watch.delivery.inbox import Visit  # noqa: PLC0415
 
-        services.inbox.handed_over(Visit(task.owner), task.reported)
+        services.watches.inbox.handed_over(Visit(task.owner), task.reported)
         for watch_id in task.reported:
-            await services.deliveries.record(watch_id, Channel.TASK, "asked for")
+            await services.watches.deliveries.record(watch_id, Channel.TASK, "asked for")
 
 
 @contextmanager

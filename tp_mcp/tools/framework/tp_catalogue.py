@@ -35,29 +35,22 @@ class _CachedTree:
     reading: anyio.Lock = field(default_factory=anyio.Lock)
 
 
+@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Reads the labs each time, and caches the test tree, because reading it makes TP pull its repository."""
+    """Reads the labs each time, and caches the test tree, because reading it makes TP pull its repository.
 
-    def __init__(
-        self, client: TpClient, clock: Clock, *, testcases_ttl_seconds: float, cached: _CachedTree | None = None
-    ) -> None:
-        """Prepare.
+    Attributes:
+        client: speaks to TP.
+        clock: the time.
+        testcases_ttl_seconds: age up to which the test tree is not read again, in seconds.
+        cached: the test tree, which the catalogues of all users share.
 
-        Args:
-            client: speaks to TP.
-            clock: the time.
-            testcases_ttl_seconds: age up to which the test tree is not read again.
-            cached: the test tree of another catalogue, to share it.
+    """
 
-        """
-        self._client = client
-        self._clock = clock
-        self._ttl_seconds = testcases_ttl_seconds
-        self._cached = _CachedTree() if cached is None else cached
-
-    def of(self, client: TpClient) -> "Catalogue":
-        """Return the catalogue of another user. All users share one test tree."""
-        return Catalogue(client, self._clock, testcases_ttl_seconds=self._ttl_seconds, cached=self._cached)
+    client: TpClient
+    clock: Clock
+    testcases_ttl_seconds: float
+    cached: _CachedTree = field(default_factory=_CachedTree)
 
     async def labs(self) -> tuple[Lab, ...]:
         """Return the labs that the user may use.
@@ -66,7 +59,7 @@ class Catalogue:
             TpError: the request to TP failed.
 
         """
-        return await self._client.list_labs()
+        return await self.client.list_labs()
 
     async def tests(self, *, max_age_seconds: float | None = None) -> TestTree:
         """Return the test tree, not older than the configured time or `max_age_seconds`.
@@ -75,18 +68,20 @@ class Catalogue:
             TpError: the request to TP failed.
 
         """
-        max_age = self._ttl_seconds if max_age_seconds is None else min(max_age_seconds, self._ttl_seconds)
-        cached = self._cached
+        max_age = (
+            self.testcases_ttl_seconds if max_age_seconds is None else min(max_age_seconds, self.testcases_ttl_seconds)
+        )
+        cached = self.cached
         async with cached.reading:
-            if cached.tree is None or self._clock.now() - cached.read_at > max_age:
-                cached.tree = await self._client.list_testcases()
-                cached.read_at = self._clock.now()
+            if cached.tree is None or self.clock.now() - cached.read_at > max_age:
+                cached.tree = await self.client.list_testcases()
+                cached.read_at = self.clock.now()
             return cached.tree
 
     @property
     def tree_age_seconds(self) -> float:
         """Return the age of the cached test tree."""
-        return max(self._clock.now() - self._cached.read_at, 0.0)
+        return max(self.clock.now() - self.cached.read_at, 0.0)
 
     async def require_lab(self, argument: str, name: str) -> Lab | None:
         """Return the lab of this name; None if TP cannot list the labs.
@@ -112,8 +107,8 @@ class Catalogue:
     async def whose_execution(self, exec_id: int) -> str:
         """Return a sentence about the owner of an execution; empty if the user owns it or TP does not list it."""
         try:
-            own = await self._client.without_retries().list_executions()
-            user = await self._client.username()
+            own = await self.client.without_retries().list_executions()
+            user = await self.client.username()
         except TpError as error:
             logger.info("Whose execution %d is could not be read: %s", exec_id, error)
             return ""

@@ -44,7 +44,7 @@ def check_wait(seconds: float, call: Call) -> None:
         InvalidArgumentError: the time exceeds the configured limit.
 
     """
-    most = call.services.max_wait_seconds
+    most = call.services.watches.max_wait_seconds
     if seconds > most:
         raise InvalidArgumentError(
             f"max_wait_seconds is {seconds:g}, but must be at most {most:g}.",
@@ -56,8 +56,8 @@ async def waited_for(watch: Watch, call: Call, seconds: float) -> Watch:
     """Wait for a watch that this call made or found, and return it when it has ended or the time is over."""
     if not seconds or call.detached or watch.state.ended:
         return watch
-    waited = await call.services.registry.wait(watch.id, call.owner, seconds=seconds, report=call.report)
-    [briefed] = await call.services.recorder.briefed([waited])
+    waited = await call.services.watches.registry.wait(watch.id, call.owner, seconds=seconds, report=call.report)
+    [briefed] = await call.services.results.recorder.briefed([waited])
     return briefed
 
 
@@ -70,7 +70,7 @@ async def started(
         # Nobody waits for a step that follows another.
         return watch_documents.started(watch, notes=notes, advice=advice)
     latest = await waited_for(watch, call, seconds)
-    call.services.inbox.made(call.owner, watch.id, named=True)
+    call.services.watches.inbox.made(call.owner, watch.id, named=True)
     document = wait_document([fingerprint_of(watch)], [latest], call, seconds=seconds, until=Until.TERMINAL)
     # The notes are about a running job.
     more = () if latest.state.ended else (*watch_documents.chain_sections(latest), *(Paragraph(note) for note in notes))
@@ -128,7 +128,7 @@ def _end(watch: Watch) -> str:
 def _line(watch: Watch, now: float, call: Call, *, mark: bool) -> str:
     if watch.state.ended:
         return f"{messages.headline(watch)}: {watch_documents.wait_call(watch)}"
-    if not call.services.registry.looks_at(watch):
+    if not call.services.watches.registry.looks_at(watch):
         return watch_documents.elsewhere_line(watch)
     marked = ", as asked for" if mark else ""
     return f"{messages.headline(watch)} ({messages.progress_line(watch, now)}){marked}"
@@ -146,7 +146,7 @@ BEGINS_SECONDS = 0.5
 
 async def waited_to_begin(watch_id: str, call: Call, seconds: float) -> float:
     """Wait until a step has begun or is certain not to begin; return the remaining seconds."""
-    registry, clock = call.services.registry, call.services.clock
+    registry, clock = call.services.watches.registry, call.services.clock
     end = clock.now() + seconds
     while (left := end - clock.now()) > 0:
         before = await _before(watch_id, call)
@@ -174,7 +174,7 @@ async def _before(watch_id: str, call: Call) -> Watch | None:
 
 async def _there(watch_id: str, call: Call) -> bool:
     try:
-        await call.services.registry.get(watch_id, call.owner)
+        await call.services.watches.registry.get(watch_id, call.owner)
     except WatchNotFoundError:
         return False
     return True

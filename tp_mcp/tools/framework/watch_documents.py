@@ -138,8 +138,8 @@ async def delivery_notes(watches: Sequence[Watch], call: Call, *, name_conversat
     """
     ids = [watch.id for watch in watches if watch.state.ended]
     try:
-        ends = await call.services.conversations.ends(ids)
-        deliveries = await call.services.deliveries.of(ids)
+        ends = await call.services.watches.conversations.ends(ids)
+        deliveries = await call.services.watches.deliveries.of(ids)
     except StoreError:
         # The list is useful without the notes.
         return {}

@@ -18,7 +18,7 @@ async def report_sections(exec_id: int, execution: Execution, services: Services
     broken = (execution.fail_count or 0) + (execution.error_count or 0)
     no_list = "its failed tests cannot be listed"
     try:
-        url = services.client.report_url(execution.report_file_path)
+        url = services.tp.client.report_url(execution.report_file_path)
     except InputError:
         # There is none, or its path leads outside TP.
         return (Paragraph(f"TP has no report of it, so {no_list}."),) if broken else ()
@@ -27,12 +27,12 @@ async def report_sections(exec_id: int, execution: Execution, services: Services
         # An aborted run may have no report, even if TP shows a path.
         return (where if execution.status == DONE else Paragraph(f"Report, if pytest wrote one: {url}"),)
     try:
-        report = await services.executions.report(exec_id, execution, principal=owner.principal)
+        report = await services.tp.executions.report(exec_id, execution, principal=owner.principal)
     except TpNotFoundError:
         return (Paragraph(f"TP has no report of it at {url}, so {no_list}."),)
     except (TpError, ReportError) as error:
         return (where, Paragraph(f"Its report could not be read, so {no_list}: {error}"))
-    services.recorder.saw(exec_id, owner.principal, execution, RunTests.of(report))
+    services.results.recorder.saw(exec_id, owner.principal, execution, RunTests.of(report))
     return (where, *_listed(report, exec_id))
 
 

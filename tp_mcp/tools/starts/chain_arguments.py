@@ -175,11 +175,11 @@ def requested_chain(
         for name, value in zip(FOLLOW_UPS, (on_done, on_fail), strict=True)
         if value is not None
     }
-    reading = _Reading(call.services.starts, roots)
+    reading = _Reading(call.services.starts.tools, roots)
     follows = {name: reading.follow(name, value, known, frozenset(), 1) for name, value in given.items()}
     chain = Chain(on_done=follows.get("on_done"), on_fail=follows.get("on_fail"))
-    if call.services.acting is not None:
-        call.services.acting.check_watch(polled, chained=bool(chain.links))
+    if call.services.tp.acting is not None:
+        call.services.tp.acting.check_watch(polled, chained=bool(chain.links))
     return RequestedChain(
         chain=chain if chain.links else None,
         messages=_messages(chain.on_done, chain.on_fail),
@@ -205,7 +205,7 @@ class ToolStarter:
         # No client waits for the result: the inbox reports the end.
         services = await self._services.for_principal(parent.owner.principal)
         call = Call(parent.owner, Visit(parent.owner), services, _report_to_nobody, follows=parent)
-        definition = self._services.starts.get(link.tool)
+        definition = self._services.starts.tools.get(link.tool)
         if definition is None:
             raise WatchSpecError(f"There is no tool {link.tool!r} that a chain may call.")
         await definition.call(dict(link.args), call)
@@ -213,7 +213,7 @@ class ToolStarter:
 
 async def chains_with(watch_id: str, call: Call) -> list[tuple[Watch, Chain]]:
     """Return the watches in whose chain a later step has this id, newest first, each with its chain."""
-    found = await call.services.registry.list(call.owner, all_conversations=True, about=watch_id)
+    found = await call.services.watches.registry.list(call.owner, all_conversations=True, about=watch_id)
     return [(each, each.chain) for each in found if each.chain is not None and names_step(each.chain, watch_id)]
 
 
@@ -225,7 +225,7 @@ async def begun(watch_id: str, call: Call) -> Watch:
 
     """
     try:
-        return await call.services.registry.get(watch_id, call.owner)
+        return await call.services.watches.registry.get(watch_id, call.owner)
     except WatchNotFoundError:
         for watch, chain in await chains_with(watch_id, call):
             if not watch.state.ended:

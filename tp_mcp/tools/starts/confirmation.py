@@ -155,8 +155,8 @@ async def proposed(call: Call, change: Change) -> Proposal:
 
     """
     services = call.services
-    lab = await services.catalogue.require_lab("testbed", change.testbed)
-    status = await services.client.get_upgrade(change.testbed)
+    lab = await services.tp.catalogue.require_lab("testbed", change.testbed)
+    status = await services.tp.client.get_upgrade(change.testbed)
     return Proposal(
         action=change.action,
         tool=change.tool,
@@ -167,7 +167,7 @@ async def proposed(call: Call, change: Change) -> Proposal:
         running=_running(status),
         target=change.target,
         lab_status=word(lab.status) if lab is not None else "",
-        users=_users(lab, await services.client.username()),
+        users=_users(lab, await services.tp.client.username()),
         executions=await _executions(call, change.testbed),
         watches=await watches_on(change.testbed, call),
         chain=change.chain,
@@ -176,10 +176,10 @@ async def proposed(call: Call, change: Change) -> Proposal:
 
 async def watches_on(testbed: str, call: Call) -> tuple[str, ...]:
     """Return a sentence for each of the user's watches on a testbed that go on, at most `MAX_WATCHES_NAMED`."""
-    watches = await call.services.registry.list(
+    watches = await call.services.watches.registry.list(
         call.owner, all_conversations=True, states=(WatchState.STARTING, WatchState.ACTIVE), about=testbed
     )
-    here = [watch for watch in watches if call.services.registry.looks_at(watch) and watch.testbed == testbed]
+    here = [watch for watch in watches if call.services.watches.registry.looks_at(watch) and watch.testbed == testbed]
     return tuple(f"Mind that {watch.id} goes on there too: {watch.title}." for watch in here[:MAX_WATCHES_NAMED])
 
 
@@ -247,7 +247,7 @@ def _users(lab: Lab | None, own: str) -> tuple[str, ...]:
 
 async def _executions(call: Call, testbed: str) -> tuple[int, ...]:
     try:
-        rows = await call.services.client.list_executions()
+        rows = await call.services.tp.client.list_executions()
     except TpError:
         # A companion endpoint: if it does not answer, the plan is shown without executions.
         return ()

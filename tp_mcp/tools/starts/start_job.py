@@ -152,15 +152,15 @@ async def start_job(
     """
     services = call.services
     check_wait(max_wait_seconds, call)
-    spec = kind.spec(services.manifest, kind.duration_groups(request))
+    spec = kind.spec(services.starts.manifest, kind.duration_groups(request))
     arguments, testbed, title = kind.arguments(request), kind.testbed(request), kind.title(request)
     following = requested_chain(call, on_done, on_fail, known=written or arguments)
     key = await _idempotency_key(
         call, kind.tool, {**kind.same_arguments(request), **following.given}, secret=kind.secret(request)
     )
-    if key and not dry_run and (same := await services.registry.repeated(call.owner, key)) is not None:
+    if key and not dry_run and (same := await services.watches.registry.repeated(call.owner, key)) is not None:
         return AlreadyStarted(same)
-    lab = await services.catalogue.require_lab(kind.testbed_argument, testbed)
+    lab = await services.tp.catalogue.require_lab(kind.testbed_argument, testbed)
     others = await watches_on(testbed, call)
     checked = "" if check is None else await check()
     await following.check(call)
@@ -182,7 +182,7 @@ async def start_job(
         title=title,
         job=kind.job(request),
         spec=following.with_messages(spec),
-        baseline=await kind.baseline(request, services.client),
+        baseline=await kind.baseline(request, services.tp.client),
         idempotency_key=key,
         chain=following.chain,
         kind=kind.name,
@@ -191,10 +191,10 @@ async def start_job(
     )
 
     async def send() -> Accepted:
-        return kind.accepted(request, await kind.send(request, services.client), services.manifest)
+        return kind.accepted(request, await kind.send(request, services.tp.client), services.starts.manifest)
 
     try:
-        watch = await services.registry.start(intent, send)
+        watch = await services.watches.registry.start(intent, send)
     except TpMcpError:
         # Its end waits in the inbox until the result that says so has surely arrived.
         call.visit.refused.add(intent.id)
@@ -202,7 +202,7 @@ async def start_job(
         raise
     if watch.id != intent.id:
         return AlreadyStarted(watch)
-    services.inbox.made(call.owner, watch.id)
+    services.watches.inbox.made(call.owner, watch.id)
     unchecked = "" if lab is not None else "TP could not tell which labs there are, so the lab's name was not checked."
     notes = tuple(text for text in (note, *others, unchecked, checked, *kind.start_notes) if text)
     return Started(watch, notes, kind.advice if following.chain is None else "")
@@ -250,10 +250,10 @@ async def observe_job(
         testbed=observed.testbed,
         id=chain.id,
     )
-    watch = await call.services.registry.observe(intent)
+    watch = await call.services.watches.registry.observe(intent)
     if watch.id != intent.id:
         return AlreadyStarted(watch, only_watched=True)
-    call.services.inbox.made(call.owner, watch.id)
+    call.services.watches.inbox.made(call.owner, watch.id)
     return Started(watch, observed.notes)
 
 
