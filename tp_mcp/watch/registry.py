@@ -51,15 +51,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """TP's acceptance of a job.
-
-    Attributes:
-        answer: TP's own answer.
-        job: the job's key, if it follows from the answer.
-        title: the watch's title, likewise.
-        spec_args: the arguments to poll with, likewise.
-
-    """
+    """TP's answer that accepts a job, and the job's key, title and polling arguments if they follow from it."""
 
     answer: JsonValue
     job: str | None = None
@@ -78,7 +70,7 @@ class _Attempt:
 
 
 class WatchRegistry:
-    """Makes watches and finds them."""
+    """Makes watches of one TP and finds them. Starts run in the task group, so that they outlive their calls."""
 
     def __init__(
         self,
@@ -90,17 +82,6 @@ class WatchRegistry:
         server: str,
         task_group: TaskGroup,
     ) -> None:
-        """Create a registry.
-
-        Args:
-            store: keeps the watches.
-            poller: polls them.
-            feed: passes changes on to waiting calls.
-            clock: the time.
-            server: the base URL of the TP that this process watches.
-            task_group: runs starts, which outlive the calls that requested them.
-
-        """
         self._store = store
         self._poller = poller
         self._feed = feed
@@ -131,15 +112,10 @@ class WatchRegistry:
             await self._purge()
 
     async def start(self, intent: Intent, send: Callable[[], Awaitable[Accepted]]) -> Watch:
-        """Start a job and watch it. The request is sent once, also if the caller leaves.
+        """Start a job and watch it: save the watch, then send the one request, also if the caller leaves.
 
-        Args:
-            intent: the job and its watch; saved before the request is sent.
-            send: sends the one request.
-
-        Returns:
-            The watch: `active`, or `starting` if TP never answered and reading has to settle it. If the same call was
-            made already, that call's watch, with another id than the intent's; then nothing was sent.
+        Returns the watch: `active`, or `starting` if TP never answered and reading has to settle it. If the same call
+        was made already, that call's watch, with another id than the intent's; then nothing was sent.
 
         Raises:
             TpError: TP refused, or was not reached; nothing was started. The refusal is in the inbox too, for a caller
@@ -154,10 +130,7 @@ class WatchRegistry:
     async def observe(self, intent: Intent) -> Watch:
         """Watch a job that somebody else started; if the same call was made already, return its watch.
 
-        Raises:
-            StoreError: it could not be saved.
-            WatchLimitError: there are too many watches.
-
+        Raises StoreError or WatchLimitError as `start` does.
         """
         new = self._new(intent, WatchState.ACTIVE)
         attempt = _Attempt(replace(new, started_at=new.created_at, lively_at=new.created_at))
@@ -174,9 +147,7 @@ class WatchRegistry:
     async def get(self, watch_id: str, owner: Owner) -> Watch:
         """Return one of a principal's watches.
 
-        Raises:
-            WatchNotFoundError: there is none with this id, or it is another principal's; the answer is the same.
-
+        Raises WatchNotFoundError if there is none with this id, or it is another principal's; the answer is the same.
         """
         watch = self._poller.current(watch_id) or await self._store.get(watch_id)
         if watch is None or watch.owner.principal != owner.principal:
@@ -193,12 +164,8 @@ class WatchRegistry:
     ) -> tuple[Watch, ...]:
         """Return at most `LIST_LIMIT` watches, the newest first.
 
-        Args:
-            owner: their principal and conversation.
-            all_conversations: whether to include the principal's other conversations.
-            states: their states.
-            about: a job, a testbed, or the id of a later step of their chain; None for all.
-
+        They belong to the owner's conversation, or to all of its principal. `about` is a job, a testbed, or the id of a
+        later step of their chain; None for all.
         """
         keys = (None,) if all_conversations else owner.keys
         stored: list[Watch] = []
@@ -210,12 +177,7 @@ class WatchRegistry:
         return tuple(self._latest(watch) for watch in newest)
 
     async def cancel(self, watch_id: str, owner: Owner, *, reason: str) -> Watch:
-        """Stop watching; the job goes on. A watch that has ended is returned as it is.
-
-        Raises:
-            WatchNotFoundError: there is no such watch.
-
-        """
+        """Stop watching; the job goes on. A watch that has ended is returned as it is. Errors as in `get`."""
         await self.get(watch_id, owner)
         # The watch in memory may be older than a row that another process, or a poll in progress, has just saved.
         while (watch := await self._store.get(watch_id)) is not None and not watch.state.ended:
@@ -242,12 +204,7 @@ class WatchRegistry:
         until: Until = Until.TERMINAL,
         report: Report | None = None,
     ) -> tuple[Watch, ...]:
-        """Return watches when the first of them has ended or met `until`, or after `seconds`.
-
-        Raises:
-            WatchNotFoundError: one of them does not exist.
-
-        """
+        """Return watches when the first has ended or met `until`, or after `seconds`. Errors as in `get`."""
         return await wait_for_first(
             watch_ids,
             lambda watch_id: self.get(watch_id, owner),
@@ -400,17 +357,9 @@ def _not_found(watch_id: str) -> WatchNotFoundError:
 
 
 async def end_abandoned(store: Store, is_gone: Callable[[str], bool], *, reason: str, now: float) -> int:
-    """End every watch whose TP is gone for good, with an inbox entry; return their number.
+    """End every watch whose TP, by its base URL, is gone for good, with an inbox entry; return their number.
 
-    Args:
-        store: keeps the watches.
-        is_gone: returns whether the TP of a base URL is gone.
-        reason: the reason, in a sentence.
-        now: the time.
-
-    Raises:
-        StoreError: the store cannot be used.
-
+    `reason` is a sentence. Raises StoreError if the store cannot be used.
     """
     ended = 0
     for watch in await store.unended(None):

@@ -16,12 +16,8 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
     async def add(self, watch: Watch, entry: InboxEntry | None = None) -> Watch | None:
         """Save a new watch, unless the same call was made already; the check and the write are one transaction.
 
-        Args:
-            watch: the watch.
-            entry: the entry of its end, if it has ended already; saved in the same transaction.
-
-        Returns:
-            None if it was saved; else the watch of the same call, and nothing was saved.
+        The entry of its end, if it has ended already, is saved in the same transaction. Returns None if it was saved;
+        else the watch of the same call, and nothing was saved.
 
         Raises:
             WatchError: it is a chain step that has begun already.
@@ -33,15 +29,8 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
     async def save(self, watch: Watch, entry: InboxEntry | None = None, *, epoch: int | None = None) -> Watch | None:
         """Save a watch, the entry of its end, and the duration of its job, in one transaction.
 
-        Args:
-            watch: the watch.
-            entry: the entry of its end.
-            epoch: the epoch of the lease under which it was polled; None if it was not polled.
-
-        Returns:
-            The watch with its new revision; None if nothing was saved, because somebody else saved it first or the
-            lease has expired.
-
+        `epoch` is that of the lease under which it was polled; None if it was not polled. Returns the watch with its
+        new revision; None if nothing was saved, because somebody else saved it first or the lease has expired.
         """
         ...
 
@@ -134,23 +123,14 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
     async def hand_over(self, watch_id: str, to: Owner) -> Watch | None:
         """Move a watch of `to`'s principal to that conversation, and its end with it unless that was seen.
 
-        Returns:
-            The watch afterwards; None if the principal has none with this id.
-
+        Returns the watch afterwards; None if the principal has none with this id.
         """
         ...
 
     async def leave(self, prefix: str, *, but_for: Collection[str], to_key: str) -> int:
-        """Move the watches of every conversation whose key begins with `prefix` to a shared key of their principals.
+        """Move the watches of conversations whose key begins with `prefix` to a shared key of their principals.
 
-        Args:
-            prefix: the prefix.
-            but_for: keys whose watches stay.
-            to_key: the shared key.
-
-        Returns:
-            The number of moved watches.
-
+        The watches of `but_for` stay. Returns the number of moved watches.
         """
         ...
 

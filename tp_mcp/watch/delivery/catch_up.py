@@ -34,9 +34,7 @@ class CatchingUp:
     async def wait_for(self, owner: Owner) -> None:
         """Return once a conversation's watches from before this process were polled, or after `CATCH_UP_SECONDS`.
 
-        Raises:
-            StoreError: the watches cannot be read.
-
+        Raises StoreError if the watches cannot be read.
         """
         if owner in self._waited or self._clock.now() - self._opened_at > FRESH_SECONDS:
             return

@@ -30,11 +30,9 @@ _MISSING = -1
 
 
 class Change:
-    """An event: one of some watches changed.
+    """An event: one of some watches changed. `ended` has those that ended while somebody waited, by id.
 
-    Attributes:
-        ended: the watches that ended while somebody waited, by id. An end is published once saved, so it is final.
-
+    An end is published once saved, so it is final.
     """
 
     def __init__(self) -> None:
@@ -67,22 +65,11 @@ class ChangeFeed:
     """Passes changes of watches on to waiting calls and to listeners.
 
     The store is looked at only while a call waits or a client subscribes; otherwise the heartbeat of the leases asks
-    for `foreign_writes` itself. A watch may be published more than once, and in an earlier state.
-
-    Attributes:
-        on_foreign_write: called with each watch that another process saved; has to publish it in the end.
-
+    for `foreign_writes` itself. A watch may be published more than once, and in an earlier state. `on_foreign_write`
+    gets each watch that another process saved, and has to publish it in the end.
     """
 
     def __init__(self, *, store: Store, clock: Clock, task_group: TaskGroup) -> None:
-        """Create a feed.
-
-        Args:
-            store: shared with other processes.
-            clock: the time.
-            task_group: runs the looks at the store.
-
-        """
         self._store = store
         self._clock = clock
         self._task_group = task_group
@@ -109,16 +96,10 @@ class ChangeFeed:
         listener: Callable[[Watch], None],
         subscribed: Callable[[], Collection[str] | None] | None = None,
     ) -> Callable[[], None]:
-        """Call a listener with each watch that changes.
+        """Call a listener with each changed watch, until the returned function is called; it must not raise or block.
 
-        Args:
-            listener: called with the watch; must neither raise nor block.
-            subscribed: if given, ends that other processes save are published too, and every change of the watches
-                whose ids it returns; None pauses that.
-
-        Returns:
-            A function that ends it.
-
+        With `subscribed`, ends that other processes save are published too, and every change of the watches whose ids
+        it returns; None pauses that.
         """
         key = object()
         self._listeners[key] = listener

@@ -31,15 +31,9 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The delivery of the end of one watch by one channel.
+    """The delivery of the end of one watch by one channel: its number of attempts, and the latest of them.
 
-    Attributes:
-        watch_id: the watch that ended.
-        channel: the channel.
-        outcome: result of the latest attempt, in a few words: "sent", "answered 500".
-        at: time of that attempt, seconds since the epoch.
-        times: number of attempts.
-
+    `outcome` is the result in a few words, e.g. "answered 500"; `at` is its time, seconds since the epoch.
     """
 
     watch_id: str
@@ -77,12 +71,7 @@ class Deliveries:
             logger.warning("%s: its delivery by %s could not be recorded: %s", watch_id, channel, error)
 
     async def of(self, watch_ids: Sequence[str]) -> Mapping[str, tuple[Delivery, ...]]:
-        """Return the deliveries of some watches, the earliest channel first.
-
-        Raises:
-            StoreError: the store cannot be read.
-
-        """
+        """Return the deliveries of some watches, the earliest channel first; may raise StoreError."""
         found: dict[str, tuple[Delivery, ...]] = {}
         for delivery in await self._store.deliveries(watch_ids):
             found[delivery.watch_id] = (*found.get(delivery.watch_id, ()), delivery)

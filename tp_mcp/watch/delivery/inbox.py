@@ -25,13 +25,7 @@ MAX_KNOWN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class LeastShown:
-    """The first entries of an inbox, and their number.
-
-    Attributes:
-        entries: the first ones.
-        total: the number of all entries.
-
-    """
+    """The first entries of an inbox, and the number of all."""
 
     entries: tuple[InboxEntry, ...]
     total: int
@@ -67,11 +61,8 @@ class InboxStore(Protocol):
 class Visit:
     """One request of a conversation, from its beginning to its result.
 
-    Attributes:
-        owner: the principal and the conversation.
-        reported: watches whose end is in the result itself, so that it is not appended.
-        refused: those of them whose start was refused: no job runs, so one confirmed showing is enough.
-
+    `reported` are watches whose end is in the result itself, so that it is not appended. `refused` are those of them
+    whose start was refused: no job runs, so one confirmed showing is enough.
     """
 
     owner: Owner
@@ -112,12 +103,7 @@ class Inbox:
     ) -> None:
         """Register that a request names watches or a job: their ends count as seen if they were shown before.
 
-        Args:
-            visit: the request.
-            watch_ids: the watches that it names.
-            job: the job that it names.
-            job_is_one_watchs: whether no other start can have made that job.
-
+        `job_is_one_watchs` says that no other start can have made that job.
         """
         self._know(visit.owner, watch_ids, named=True)
         named: set[str] = set()

@@ -27,15 +27,7 @@ class EventKind(StrEnum):
 class Outgoing:
     """One event for one endpoint. Times are seconds since the epoch.
 
-    Attributes:
-        id: of the event, the same on each attempt: `evt_...`.
-        endpoint: the name of the endpoint.
-        kind: end or progress.
-        watch_id: the watch.
-        body: the JSON to send.
-        created_at: time when it was saved.
-        attempts: number of failed attempts.
-
+    The id is the same on each attempt: `evt_...`. `body` is the JSON to send; `attempts` counts failed ones.
     """
 
     id: str

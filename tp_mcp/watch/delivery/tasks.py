@@ -37,20 +37,8 @@ class TaskState(StrEnum):
 class WatchTask:
     """All data of one task. Times are seconds since the epoch.
 
-    Attributes:
-        id: `t_...`; cannot be guessed.
-        owner: the principal and the conversation.
-        watch_ids: its watches.
-        fingerprints: the fingerprint of each of them at the beginning, by `fingerprint_of`.
-        until: the condition that ends it.
-        created_at: time when it was made.
-        expires_at: time when it may be dropped.
-        state: its state.
-        ended_at: time when it ended.
-        text: its result, or the reason why it was ended.
-        is_error: whether that is an error.
-        reported: the watches whose ends are in the result.
-
+    The id, `t_...`, cannot be guessed. `fingerprints` are those of its watches at the beginning, `text` is its result
+    or the reason why it was ended, and `reported` are the watches whose ends are in the result.
     """
 
     id: str
@@ -95,7 +83,7 @@ class TaskStore(Protocol):
 
 
 class Tasks:
-    """Makes tasks and finds them again."""
+    """Makes tasks and finds them again. Every method may raise StoreError."""
 
     def __init__(self, *, store: TaskStore, registry: WatchRegistry, clock: Clock) -> None:
         self._store = store
@@ -103,12 +91,7 @@ class Tasks:
         self._clock = clock
 
     async def begin(self, owner: Owner, awaited: Awaited) -> WatchTask | None:
-        """Make and save a task; return None if its condition is met already, or the principal has too many.
-
-        Raises:
-            StoreError: it could not be saved.
-
-        """
+        """Make and save a task; return None if its condition is met already, or the principal has too many."""
         fingerprints = tuple(map(fingerprint_of, awaited.watches))
         if any(
             met(awaited.until, fingerprint, watch)
@@ -129,12 +112,7 @@ class Tasks:
         return task if await self._store.add_task(task) else None
 
     async def get(self, task_id: str, owner: Owner) -> WatchTask | None:
-        """Return one of a principal's tasks; None if there is none with this id, or it is another principal's.
-
-        Raises:
-            StoreError: it could not be read.
-
-        """
+        """Return one of a principal's tasks; None if there is none with this id, or it is another principal's."""
         task = await self._store.task(task_id)
         if task is None or task.owner.principal != owner.principal or task.expires_at < self._clock.now():
             return None
@@ -153,12 +131,7 @@ class Tasks:
     async def end(
         self, task: WatchTask, state: TaskState, text: str, *, is_error: bool = False, reported: tuple[str, ...] = ()
     ) -> WatchTask:
-        """End a task; if it has ended already, return that end.
-
-        Raises:
-            StoreError: it could not be saved.
-
-        """
+        """End a task; if it has ended already, return that end."""
         end = TaskEnd(state, self._clock.now(), text, is_error, reported)
         return await self._store.end_task(task.id, end) or task
 

@@ -28,13 +28,7 @@ class Until(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """A wait for the first of some watches to meet a condition.
-
-    Attributes:
-        watches: the watches at the beginning of the wait.
-        until: the condition.
-
-    """
+    """A wait for the first of some watches, as they are at its beginning, to meet a condition."""
 
     watches: tuple[Watch, ...]
     until: Until = Until.TERMINAL
@@ -82,17 +76,10 @@ async def wait_for_first(
     until: Until,
     report: Report | None,
 ) -> tuple[Watch, ...]:
-    """Return watches when the first of them meets a condition, or after a time limit.
+    """Return watches, as `read` finds them, when the first of them meets a condition, or after a time limit.
 
-    Args:
-        watch_ids: the watches, each once.
-        read: returns the present state of one of them.
-        feed: reports changes.
-        clock: the time.
-        seconds: the time limit.
-        until: the condition; changes count from the beginning of the wait.
-        report: called at once, at each change, and at least every `PROGRESS_SECONDS`; the first time sooner.
-
+    Each watch is given once. Changes count from the beginning of the wait. `report` is called at once, at each change,
+    and at least every `PROGRESS_SECONDS`; the first time sooner.
     """
     now = clock.now()
     deadline, report_at = now + seconds, now + _first_report(watch_ids[0])

@@ -39,26 +39,15 @@ class Starter(Protocol):
     async def start(self, parent: Watch) -> None:
         """Make the call that follows an ended watch, with the checks of a direct call, and watch its job.
 
-        Raises:
-            TpMcpError: it was refused. Its row, if it was saved, has that end.
-
+        Raises TpMcpError if it was refused; its row, if it was saved, has that end.
         """
         ...
 
 
 class Chains:
-    """Starts the next steps of chains."""
+    """Starts the next steps of chains on one TP; none before `use`. Cancelling the task group leaves steps pending."""
 
     def __init__(self, *, store: Store, clock: Clock, server: str, task_group: TaskGroup) -> None:
-        """Create chains; no step is started before `use`.
-
-        Args:
-            store: keeps the watches.
-            clock: the time.
-            server: the base URL of the TP that this process can start jobs on.
-            task_group: starts the steps; cancelling it leaves the others pending.
-
-        """
         self._store = store
         self._clock = clock
         self._server = server

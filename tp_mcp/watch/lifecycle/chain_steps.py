@@ -47,12 +47,7 @@ def followed(watch: Watch) -> Watch:
 
 
 def next_chain(parent: Watch) -> tuple[Link, Chain]:
-    """Return the call that follows an ended watch, and the position of its own watch in the chain.
-
-    Raises:
-        WatchSpecError: no call follows.
-
-    """
+    """Return the call that follows an ended watch, and its watch's position in the chain; WatchSpecError if none."""
     chain = parent.chain
     if chain is None or chain.next is None:
         raise WatchSpecError(f"Nothing follows {parent.id}.")

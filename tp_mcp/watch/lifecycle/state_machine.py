@@ -282,13 +282,8 @@ def timed(before: Watch, ended: Watch, now: float) -> Watch:
     """Return a watch whose job was just seen done, with the job's duration in its reading if that is exact.
 
     Durations of past jobs show how long such a job usually takes. The duration is exact by TP's own timestamps, or if
-    the watch was polled shortly before: the end of a job that ended unobserved would count up to its observation.
-
-    Args:
-        before: the watch before this poll.
-        ended: the watch with the reading of the end.
-        now: the time at which the end was observed.
-
+    the watch was polled shortly before (`before` is the watch then): the end of a job that ended unobserved would count
+    up to its observation.
     """
     reading = ended.reading
     if reading is None:

@@ -15,15 +15,9 @@ CHAIN_DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A further call.
+    """A further call, and the future watch's id; templates in `args` are filled at the end of the step before it.
 
-    Attributes:
-        id: the id of its future watch.
-        tool: the tool to call.
-        args: its arguments; templates in them are filled at the end of the step before it.
-        on_done: a further call or a message template for a good end.
-        on_fail: the same for any other end.
-
+    `on_done` is a further call or a message template for a good end, `on_fail` for any other end.
     """
 
     id: str
@@ -35,16 +29,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The position of one watch in a chain.
+    """The position of one watch in a chain, as step number `step` from 1; `parent` is the watch before it.
 
-    Attributes:
-        on_done: a further call or a message template for a good end.
-        on_fail: the same for any other end except a cancellation.
-        step: its number, from 1.
-        parent: the watch of the step before it; None for the first.
-        next: the call that follows, with its arguments filled; saved together with the end.
-        stopped: the reason why a planned call does not follow, in a sentence.
-
+    `on_done` is a further call or a message template for a good end, `on_fail` for any other end except a cancellation.
+    `next` is the call that follows, with its arguments filled; saved together with the end. `stopped` is the reason why
+    a planned call does not follow, in a sentence.
     """
 
     on_done: Link | str | None = None

@@ -21,14 +21,9 @@ class FactKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One reason.
+    """One reason, with a length of time or a number of polls where its kind has one.
 
-    Attributes:
-        kind: the reason.
-        seconds: a length of time, where the kind has one.
-        polls: a number of polls, where the kind has one.
-        advisory: the fact behind the advisory that the watch had when it reached its limit; else None.
-
+    `advisory` is the fact behind the advisory that the watch had when it reached its limit.
     """
 
     kind: FactKind

@@ -23,12 +23,9 @@ _SCRYPT_BLOCK_SIZE = 8
 def idempotency_key(tool: str, arguments: Mapping[str, JsonValue], *, secret: str = "") -> str:
     """Return the key of a call: equal for equal calls, and nothing can be read from it.
 
-    Args:
-        tool: the tool's name.
-        arguments: its arguments, checked and in one spelling, secrets masked.
-        secret: the secrets masked in them. Calls that differ only in a secret are different, so it is part of the key,
-            in a form that makes each guess slow: about 40 ms of work, without a secret a few microseconds.
-
+    The arguments are checked and in one spelling; `secret` are the secrets masked in them. Calls that differ only in a
+    secret are different, so it is part of the key, in a form that makes each guess slow: about 40 ms of work, without a
+    secret a few microseconds.
     """
     text = json.dumps([tool, arguments], sort_keys=True, separators=(",", ":")).encode()
     plain = hashlib.blake2b(text, digest_size=_KEY_BYTES).digest()

@@ -20,14 +20,9 @@ LEFT_TO_ITS_MAKER_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A target and the process that polls it.
+    """A target's key and the process that polls it, under an epoch that no other lease of any target ever has.
 
-    Attributes:
-        target: the target's key, as text.
-        epoch: a number that no other lease of any target ever has.
-        owner: the id of the process.
-        beat_at: time of the owner's latest heartbeat, seconds since the epoch; None if it has ended.
-
+    `beat_at` is the time of the owner's latest heartbeat, seconds since the epoch; None if the owner has ended.
     """
 
     target: str
@@ -45,16 +40,7 @@ class Claim:
 
 
 def claim(leases: Sequence[Lease], wanted: Collection[str], *, process: str, at: float, lifetime: float) -> Claim:
-    """Return the targets that a process takes and drops.
-
-    Args:
-        leases: all leases of one TP's targets.
-        wanted: the targets of the process's watches.
-        process: its id.
-        at: the time.
-        lifetime: seconds after which a heartbeat expires.
-
-    """
+    """Return the wanted targets that a process takes, and those it drops; `leases` are all of one TP's targets."""
     kept = {lease.target for lease in leases if lease.owner == process or is_alive(lease.beat_at, at, lifetime)}
     mine = {lease.target for lease in leases if lease.owner == process}
     return Claim(

@@ -60,14 +60,11 @@ class Reading:
     """The result of one poll.
 
     Attributes:
-        verdict: the state of the job.
         phase: the job's own name of its state, e.g. `PROGRESS`, `Running`.
-        outcome: its outcome; only with `DONE` and `FAILED`.
+        outcome: only with `DONE` and `FAILED`.
         probable: whether the end is probably, but not certainly, this job's.
         sign_of_life: a text that changes while the job is alive.
-        counts: tests by outcome, for jobs that run tests.
         detail: one line for a person; may be empty.
-        report_url: address of the report; None before there is one.
         took_seconds: duration of the job by TP's own timestamps; None if they do not show it.
         broken: whether some part of the job, a test or a device, has failed; others may go on.
 
@@ -87,13 +84,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """The interpretation of one answer by a rule.
-
-    Attributes:
-        reading: the state of the job.
-        memory: a value that the rule gets back with the next answer.
-
-    """
+    """The reading of one answer by a rule, and a value that the rule gets back with the next answer."""
 
     reading: Reading
     memory: JsonValue
@@ -103,14 +94,9 @@ class Interpretation:
 class Settlement:
     """The result of reading about an unanswered start.
 
-    Attributes:
-        started: whether TP has the job for certain. False is never certain: the request may still be on its way.
-        answer: the answer that TP would have given, as far as it is known.
-        spec_args: arguments to poll with, if they follow from the answer.
-        job: the job's key, if it follows from the answer.
-        evidence: the observation that shows it, in a sentence.
-        title: the watch's title, if it follows from the answer.
-
+    `started` is True only if TP has the job for certain; False is never certain: the request may still be on its way.
+    `answer` is the answer that TP would have given, and `spec_args` (to poll with), `job` and `title` follow from it,
+    as far as they are known. `evidence` is the observation that shows it, in a sentence.
     """
 
     started: bool

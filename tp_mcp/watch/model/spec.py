@@ -22,18 +22,13 @@ class WatchSpec:
     """The specification of a watch.
 
     Attributes:
-        tool: the tool to poll with; the reader knows it by this name.
-        args: its arguments.
-        rule: the name of the rule that interprets the answers.
-        interval_seconds: time between two polls.
+        tool: the tool to poll with, by the name that the reader knows.
+        rule: the name of the rule that interprets the answers; the rule `match` uses the two patterns.
         timeout_seconds: time after the start at which the watch ends.
         max_polls: number of answered polls after which the watch ends; None for no such limit.
-        done_match: pattern of the answer at a good end; used by the `match` rule.
-        fail_match: pattern of the answer at a bad end; used by the `match` rule.
         not_started_after_seconds: time without a pick-up after which the watch gets an advisory.
         stalled_after_seconds: time without a sign of life after which the watch gets an advisory.
-        on_done: message template for a good end.
-        on_fail: message template for any other end.
+        on_done: message template for a good end; `on_fail` for any other end.
         progress: message template for a watch that goes on, if the rule has no texts of its own.
         history: groups of jobs whose durations show how long this one usually takes, the closest first.
 
@@ -56,12 +51,7 @@ class WatchSpec:
 
 
 def check_limits(*, interval_seconds: float, timeout_seconds: float, max_polls: int | None) -> None:
-    """Check the interval and the limits of a request.
-
-    Raises:
-        WatchSpecError: one of them is out of range; names it and the range.
-
-    """
+    """Raise WatchSpecError, with the range, if the interval or a limit of a request is out of range."""
     _within("interval_sec", interval_seconds, MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS)
     _within("timeout_sec", timeout_seconds, MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS)
     if max_polls is not None:

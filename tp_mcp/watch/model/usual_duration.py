@@ -17,13 +17,7 @@ _COARSE_STEP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """The usual duration of a kind of job.
-
-    Attributes:
-        median_seconds: half of the jobs took no longer.
-        p90_seconds: nine of ten jobs took no longer.
-
-    """
+    """The usual duration of a kind of job: half of the jobs, or nine of ten, took no longer."""
 
     median_seconds: float
     p90_seconds: float

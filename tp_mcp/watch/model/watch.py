@@ -35,11 +35,9 @@ class Owner:
 
     Attributes:
         principal: the user, e.g. `local:alice`. No principal learns of another's watches.
-        conversation: the conversation's key.
         exact: whether the key names one conversation; otherwise two chats may share it (same user, same project
             directory), and an end counts as seen only after a later call names it.
-        also: a shared key whose ends are shown in this conversation too; None if there is none. Owners that differ
-            only in it are equal.
+        also: a shared key whose ends are shown in this conversation too. Owners that differ only in it are equal.
 
     """
 
@@ -102,13 +100,7 @@ class Advisory(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The call that made a watch.
-
-    Attributes:
-        tool: the name of the tool that was called.
-        arguments: its arguments, secrets masked.
-
-    """
+    """The call that made a watch; secrets in its arguments are masked."""
 
     tool: str
     arguments: dict[str, JsonValue]
@@ -119,24 +111,16 @@ class Watch:
     """All data of one watch. Times are seconds since the epoch.
 
     Attributes:
-        id: `w_...`.
-        owner: whose it is.
         server: the base URL of the TP that it watches.
-        origin: the call that made it.
         title: the job in a few words: "upgrade of AT16_Combined_FSW to build 6957".
         job: the job's key: two watches of one job have the same. Nothing is read from it.
-        spec: its specification.
-        state: its state.
         created_at: time when its row was written.
-        advisory: its present problem; None if it has none.
         outcome: the job's outcome, once it ended.
         reason: why it ended or has its advisory, in a sentence of TP, a rule, a caller or an older version; see `fact`.
         fact: the same, where the state machine found the reason itself.
         baseline: the value that the rule read before the start.
         memory: the value that the rule keeps between two polls.
-        answer: TP's own answer to the start.
-        last_answer: TP's own answer to the latest poll.
-        reading: the interpretation of that answer.
+        answer: TP's own answer to the start; `last_answer` to the latest poll, and `reading` its interpretation.
         started_at: time when TP accepted the job.
         ended_at: time when the end was observed.
         polled_at: time of the latest answered poll.
@@ -144,15 +128,13 @@ class Watch:
         missing_since: time when TP first answered that it does not know the job.
         missing_polls: number of consecutive answers that say so.
         silent_since: time when TP stopped answering; None while it answers.
-        polls: number of answered polls, at most one for each interval.
-        counted_at: time when the last of them was counted.
+        polls: number of answered polls, at most one for each interval; `counted_at` is the time of the last of them.
         settled: whether reading found the job of an unanswered start; it is probably, but not certainly, its own.
-        chain: its position in a chain; None outside a chain.
         revision: number of writes; the store refuses a write with an older one.
         usual: the usual duration of such jobs, as known at the start.
         idempotency_key: the same for each call that would start the same again; see `tp_mcp.watch.model.idempotency`.
         brief: a summary of the job's report, in a few sentences; added after the end.
-        kind: the name of the kind of job, as `tp_mcp.jobs.kinds` registers it; empty for a watch of something else.
+        kind: the kind of job, as `tp_mcp.jobs.kinds` registers it; empty for a watch of something else.
         testbed: the testbed that the job is on; empty where it is on none, or that is not known.
         unwritten: a sentence that its end could not be saved yet, and why; else empty. In memory only.
 
@@ -207,17 +189,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """The end of a watch, until the owner's conversation has seen it.
+    """The end of a watch, until the owner's conversation has seen it; identified by the watch's id.
 
-    Attributes:
-        watch_id: the watch that ended; it identifies the entry.
-        owner: whose it is.
-        text: the end message, a few lines.
-        job: the job's key: a later call that names it counts as having seen the entry.
-        created_at: time of the end.
-        showings: number of confirmed showings.
-        seen_at: time since which it counts as seen; None before that.
-
+    `text` is the end message, a few lines. A later call that names `job`, the job's key, counts as having seen the
+    entry. `showings` counts confirmed ones. `created_at` is the time of the end.
     """
 
     watch_id: str
@@ -245,12 +220,7 @@ class AdvisoryEnded:
 
 @dataclass(frozen=True, slots=True)
 class StartFound:
-    """Reading found the job of an unanswered start.
-
-    Attributes:
-        evidence: the observation that shows it, in a sentence.
-
-    """
+    """Reading found the job of an unanswered start; `evidence` is the observation that shows it, in a sentence."""
 
     evidence: str
 
@@ -261,14 +231,10 @@ Note: TypeAlias = AdvisoryBegan | AdvisoryEnded | StartFound
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A transition of a watch.
+    """A transition: the watch afterwards, and the changes that the log reports.
 
-    Attributes:
-        watch: the watch afterwards.
-        to_inbox: whether an inbox entry has to be saved with it; only at an end.
-        durable: whether it has to be saved at once; otherwise only counters changed, and a later batch will do.
-        notes: the changes that the log reports.
-
+    `to_inbox` says that an inbox entry has to be saved with it; only at an end. `durable` says that it has to be saved
+    at once; otherwise only counters changed, and a later batch will do.
     """
 
     watch: Watch

@@ -29,14 +29,8 @@ class Reader(Protocol):
     async def read(self, tool: str, args: Mapping[str, JsonValue], identity: str, /) -> JsonValue:
         """Return the tool's own JSON; sends one request, without retries.
 
-        Args:
-            tool: the tool.
-            args: its arguments.
-            identity: the principal whose login is used; empty for the configured login.
-
-        Raises:
-            TpError: there was no readable answer.
-
+        `identity` is the principal whose login is used; empty for the configured login. Raises TpError if there was no
+        readable answer.
         """
         ...
 
@@ -51,9 +45,7 @@ class Rule(Protocol):
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
         """Return the state of the watch's job according to an answer of its poll tool.
 
-        Raises:
-            TpNotJsonError: the answer does not have the shape that the contract promises.
-
+        Raises TpNotJsonError if the answer does not have the shape that the contract promises.
         """
         ...
 
@@ -72,13 +64,7 @@ class Settler(Protocol):
 
 @dataclass(slots=True)
 class Answer:
-    """One answer of TP, interpreted once for all equal watches that share it.
-
-    Attributes:
-        value: TP's own JSON.
-        kept: the part of it that is stored.
-
-    """
+    """One answer of TP, interpreted once for all equal watches that share it; `kept` is the part that is stored."""
 
     value: JsonValue
     kept: JsonValue
@@ -106,17 +92,9 @@ def _are_equal(one: Watch, other: Watch) -> bool:
 
 
 class Interpreter:
-    """Reads targets and applies the rules to the answers."""
+    """Reads targets and applies the rules to the answers; rules and settlers are found by the rule's name."""
 
     def __init__(self, reader: Reader, rules: Mapping[str, Rule], settlers: Mapping[str, Settler]) -> None:
-        """Create an interpreter.
-
-        Args:
-            reader: polls a tool by name.
-            rules: by name, the interpretation of answers.
-            settlers: by name, the settlement of unanswered starts.
-
-        """
         self._reader = reader
         self._rules = rules
         self._settlers = settlers

@@ -18,12 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class LeaseHandover:
-    """Keeps the targets of the table in step with this process's leases, and its watches in step with the store.
-
-    Attributes:
-        in_progress: whether a heartbeat is being made.
-
-    """
+    """Keeps the targets of the table in step with this process's leases, and its watches in step with the store."""
 
     def __init__(
         self,
@@ -35,17 +30,6 @@ class LeaseHandover:
         observations: Observations,
         clock: Clock,
     ) -> None:
-        """Create a handover.
-
-        Args:
-            leases: the leases of this process.
-            store: shared with other processes.
-            feed: shows whether other processes wrote to the store.
-            table: the watches and targets of this process.
-            observations: adopts watches that other processes saved.
-            clock: the time.
-
-        """
         self._leases = leases
         self._store = store
         self._feed = feed

@@ -27,9 +27,7 @@ class LeaseStore(Protocol):
     ) -> tuple[Lease, ...]:
         """Write a process's heartbeat, and take and drop leases as `tp_mcp.watch.model.lease.claim` decides.
 
-        Returns:
-            Every lease of that TP's targets afterwards.
-
+        Returns every lease of that TP's targets afterwards.
         """
         ...
 
@@ -50,12 +48,7 @@ class Leases:
     ) -> None:
         """Create a process without leases; the first `beat` takes some.
 
-        Args:
-            store: keeps leases and heartbeats.
-            clock: the time; all processes that share the store need the same time.
-            server: the base URL of the TP that this process polls.
-            heartbeat_seconds: time between two heartbeats; the same in every process.
-
+        All processes that share the store need the same time and the same `heartbeat_seconds` between two heartbeats.
         """
         self.process = secrets.token_hex(8)
         self.next_at = -math.inf

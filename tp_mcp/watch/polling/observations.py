@@ -22,12 +22,7 @@ FLUSHED_AT_ONCE = 100
 
 
 async def jobs_of_others(store: Store, watch: Watch) -> frozenset[str]:
-    """Return the jobs that TP accepted for other watches and that an unanswered start therefore cannot own.
-
-    Raises:
-        StoreError: the store cannot be read.
-
-    """
+    """Return TP's jobs of other watches, which an unanswered start cannot own; may raise StoreError."""
     if watch.state is not WatchState.STARTING:
         return frozenset()
     return await store.jobs_started(watch.server, since=watch.created_at, but_for=watch.id)
@@ -45,7 +40,7 @@ class Observations:
     """Applies the results of polls.
 
     A poll that changes nothing of substance saves nothing; counters go to the store in batches. An end is visible only
-    once it is saved.
+    once it is saved. With `leased`, results of polls are saved only under the epoch of a lease.
     """
 
     def __init__(
@@ -58,17 +53,6 @@ class Observations:
         on_change: Callable[[Watch], None],
         leased: bool,
     ) -> None:
-        """Create observations.
-
-        Args:
-            store: keeps the watches.
-            interpreter: interprets answers.
-            table: the watches of this process.
-            clock: the time.
-            on_change: called with each watch that was polled or saved.
-            leased: whether results of polls are saved only under the epoch of a lease.
-
-        """
         self._store = store
         self._interpreter = interpreter
         self._table = table
@@ -93,9 +77,7 @@ class Observations:
     async def apply(self, watch_ids: Collection[str], outcome: Answer | TpError, epoch: int) -> bool:
         """Apply one poll to the watches that share it; all that has to be saved at once is saved together.
 
-        Returns:
-            False if the store refused it, because another process holds the lease by now.
-
+        Returns False if the store refused it, because another process holds the lease by now.
         """
         durable = {watch_id: step for watch_id in watch_ids if (step := self._apply_in_memory(watch_id, outcome))}
         if len(durable) == 1:
@@ -140,9 +122,7 @@ class Observations:
     async def flush(self, epoch_of: Callable[[str], int | None]) -> None:
         """Save counters that only changed in memory, and ends that could not be saved.
 
-        Args:
-            epoch_of: returns the epoch of the lease under which a watch is polled here; None if it is not.
-
+        `epoch_of` returns the epoch of the lease under which a watch is polled here; None if it is not.
         """
         self._flushed_at = self._clock.now()
         for watch_id in sorted(self._unwritten_ends):
@@ -257,14 +237,7 @@ class Observations:
         self._on_change(watch)
 
     def defer_end(self, step: Step, *, polled: bool = False, error: StoreError | None = None) -> None:
-        """Keep an end that could not be saved, to be saved with the next flush.
-
-        Args:
-            step: the end.
-            polled: whether it was observed by a poll, and so needs its lease.
-            error: the reason why it could not be saved.
-
-        """
+        """Keep an end that could not be saved, and why, for the next flush; an end that was polled needs its lease."""
         watch = self._table.watches.get(step.watch.id)
         if watch is not None:
             self._unwritten_ends[watch.id] = _UnwrittenEnd(step, polled)

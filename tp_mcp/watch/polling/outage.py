@@ -34,15 +34,7 @@ def is_outage(outcome: object) -> TypeGuard[TpError]:
 
 @dataclass(slots=True)
 class Outage:
-    """An outage of TP, as this process sees it. During an outage one target at a time is polled, as a probe.
-
-    Attributes:
-        rng: source of the back-off.
-        away: whether there is an outage.
-        retry_at: time of the next probe during an outage.
-        probe: the target that is polled during an outage.
-
-    """
+    """An outage of TP, as this process sees it. One target at a time is polled then, as a probe, at `retry_at`."""
 
     rng: random.Random
     away: bool = False
@@ -67,13 +59,8 @@ class Outage:
     def failed(self, target: Target, failure: TpError, *, now: float, intervals: list[float], default: float) -> None:
         """Register a poll that TP did not answer, and log the news.
 
-        Args:
-            target: the target that was polled.
-            failure: the reason why there was no answer.
-            now: the time.
-            intervals: the interval of each target that this process polls, in seconds.
-            default: the interval to assume where there is none, in seconds.
-
+        `intervals` has one for each target that this process polls, in seconds; `default` stands in where there is
+        none.
         """
         self._failed.add(target.key)
         refused = isinstance(failure, TpNotAuthenticatedError)

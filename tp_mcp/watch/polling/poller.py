@@ -66,13 +66,8 @@ class Poller:
         """Create a poller; it polls nothing before `start`.
 
         Args:
-            store: keeps the watches.
-            feed: finds the watches that other processes saved.
-            interpreter: reads targets and interprets the answers.
-            clock: the time.
-            timer: calls `tick` when a target is due.
-            task_group: runs polls; cancelling it ends them.
             on_change: called with each watch that was polled or saved.
+            task_group: runs polls; cancelling it ends them.
             interval_factor: multiplies every interval.
             rng: source of phases and back-off.
             leases: decides which targets this process may poll; None if no other process shares the store.
@@ -148,14 +143,10 @@ class Poller:
         spread: float = RESUME_SPREAD_SECONDS,
         unwritten_end: Step | None = None,
     ) -> None:
-        """Poll a watch from now on; one that has ended is ignored.
+        """Poll a watch in state `starting` (reading settles its start) or `active`; one that has ended is ignored.
 
-        Args:
-            watch: a watch in state `starting` (reading settles its start) or `active`.
-            resumed: whether it was found in the store, so that its first poll is overdue.
-            spread: seconds over which overdue first polls are spread.
-            unwritten_end: its end, which could not be saved; the next flush saves it.
-
+        With `resumed` it was found in the store: its first poll is overdue, and comes within `spread` seconds. The next
+        flush saves `unwritten_end`, its end that could not be saved.
         """
         self.remove(watch.id)
         if watch.state.ended:

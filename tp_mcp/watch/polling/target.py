@@ -10,13 +10,9 @@ from pydantic import JsonValue
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
-    """A poll tool, its arguments in canonical form, and the login to poll with; equal calls have equal keys.
+    """A poll tool, its canonical arguments and the principal whose login is used; equal calls have equal keys.
 
-    Attributes:
-        tool: the tool.
-        args_json: its arguments as canonical JSON.
-        identity: the principal whose login is used; empty for the configured login.
-
+    An empty identity means the configured login.
     """
 
     tool: str
@@ -33,16 +29,8 @@ class TargetKey:
 class Target:
     """One thing to poll, and the watches that share its answer.
 
-    Attributes:
-        key: identifies it.
-        args: the arguments to poll with.
-        watch_ids: the watches that share the answer.
-        due: time of the next poll, seconds since the epoch.
-        polling: whether a poll is in progress.
-        failures: number of consecutive polls without an answer.
-        leased: whether this process holds the lease, and so polls it.
-        place: number of its current entry in the queue; entries with other numbers are outdated.
-
+    `due` is in seconds since the epoch; `failures` counts consecutive polls without an answer; `leased` says whether
+    this process holds the lease, and so polls it. Entries of the queue with another number than `place` are outdated.
     """
 
     key: TargetKey

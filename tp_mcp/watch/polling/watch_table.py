@@ -21,12 +21,8 @@ def resume_spread(targets: int) -> float:
 class WatchTable:
     """Watches and targets in memory. The poller, the observations and the lease handover share one table.
 
-    Attributes:
-        watches: the watches by id, with the latest observation.
-        targets: all targets, also those that another process polls.
-        queue: the targets by due time.
-        needs_lease: a target was added that this process holds no lease of; the handover resets it.
-
+    `targets` has also those that another process polls. `needs_lease` says that a target was added that this process
+    holds no lease of; the handover resets it.
     """
 
     def __init__(
@@ -38,16 +34,6 @@ class WatchTable:
         rng: random.Random,
         interval_factor: float,
     ) -> None:
-        """Create an empty table.
-
-        Args:
-            request_of: returns the tool and arguments that a watch is polled with in its present state.
-            identity_of: returns the login that polls a tool for a principal; None if all use the configured one.
-            is_leased: returns whether this process holds the lease of a target.
-            rng: spreads due times.
-            interval_factor: multiplies every interval.
-
-        """
         self._request_of = request_of
         self._identity_of = identity_of
         self._is_leased = is_leased
@@ -70,15 +56,7 @@ class WatchTable:
         return resume_spread(len({self._key_and_args(watch)[0] for watch in watches}))
 
     def add(self, watch: Watch, now: float, *, resumed: bool = False, spread: float = RESUME_SPREAD_SECONDS) -> None:
-        """Add a watch, or move one to the target of its new state.
-
-        Args:
-            watch: a watch that has not ended.
-            now: the time.
-            resumed: whether it was found in the store, so that its first poll is overdue.
-            spread: seconds over which overdue first polls are spread.
-
-        """
+        """Add a watch that has not ended, or move one to the target of its new state; arguments as in `Poller.add`."""
         self.remove(watch.id)
         key, args = self._key_and_args(watch)
         interval = self._scaled(watch.spec.interval_seconds)
