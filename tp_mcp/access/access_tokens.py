@@ -30,7 +30,6 @@ class AccessToken:
         principal: whose requests are made with it, e.g. `token:alice`.
         created_at: seconds since the epoch.
         expires_at: end of its validity; None if it does not expire.
-        revoked_at: time of its revocation; None if it is not revoked.
 
     """
 
@@ -77,7 +76,6 @@ class Tokens:
         """Return a new token, which is never shown again.
 
         Args:
-            name: its name.
             user: whose it is; a user's tokens share their watches.
             days: for how long it is good; None for ever.
 

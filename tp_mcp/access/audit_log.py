@@ -27,12 +27,8 @@ class AuditEntry:
     Attributes:
         at: seconds since the epoch.
         call: what the lines of one call have in common.
-        principal: who asked.
-        conversation: in which conversation.
-        tool: the tool that was called.
         action: the change; None where the call did not get so far as to tell.
         testbed: the testbed that it would change; empty if unknown.
-        event: what happened.
         detail: in words, or arguments as JSON; secrets are redacted.
 
     """
@@ -59,8 +55,6 @@ class AuditFilter:
 
     Attributes:
         since: seconds since the epoch.
-        testbed: of this testbed alone.
-        principal: of this principal alone.
         limit: at most so many, the newest.
 
     """

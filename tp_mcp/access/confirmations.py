@@ -19,10 +19,7 @@ class Proposal:
     """The effect of a call, as far as it is known in advance.
 
     Attributes:
-        action: what kind of change.
-        tool: the tool that was called.
         arguments: its arguments as JSON, secrets masked.
-        testbed: the testbed it changes.
         what: the change in words, as `upgrade of AT16_Combined_FSW to build 6957`.
         devices: names and addresses of what is changed.
         running: what runs there now, as `build 6950`; empty where TP does not tell.
@@ -96,15 +93,10 @@ class Confirmation:
 
     Attributes:
         code_hash: SHA-256 of its code; the code itself is not kept.
-        principal: who was asked.
-        conversation: in which conversation.
         digest: of the proposal that it is about.
         plan: the proposal's lines, as they were shown.
-        testbed: the testbed that it would change.
         by_person: it counts only once a person has approved it.
         expires_at: seconds since the epoch.
-        approved_at: when a person approved it.
-        used_at: when it was used.
 
     """
 
@@ -170,9 +162,6 @@ class Confirmations:
         """Redeem a code for its plan.
 
         Args:
-            code: as `ask` returned it.
-            owner: who wants to use it.
-            proposal: what would be done now.
             by_person: a person has to have approved it, as the policy is now.
             user_answered: the client's user gave the answer themselves.
 

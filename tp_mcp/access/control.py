@@ -20,17 +20,7 @@ DETAIL_MAX_CHARACTERS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class AccessControl:
-    """The parts of access control.
-
-    Attributes:
-        policy: what the operator allows.
-        confirmations: the questions that wait.
-        tokens: the access tokens of HTTP clients.
-        audit: the log.
-        clock: the time.
-        redactor: makes the audit log's texts safe.
-
-    """
+    """The parts of access control."""
 
     policy: Policy
     confirmations: Confirmations

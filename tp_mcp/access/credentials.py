@@ -36,9 +36,7 @@ class StoredCredential:
     Attributes:
         server: the base URL of the TP that it is for.
         principal: whose it is, e.g. `token:alice`.
-        username: as whom it logs in to TP.
         kind: `password` or `token`.
-        sealed: it, encrypted.
         created_at: when it was kept, seconds since the epoch.
 
     """
@@ -78,10 +76,7 @@ class Vault:
         """Prepare.
 
         Args:
-            store: where they are kept.
             keys: base64 of `KEY_BYTES` bytes each; the first encrypts, all decrypt.
-            server: the base URL of the TP.
-            clock: the time.
 
         Raises:
             ConfigurationError: a key is none.

@@ -54,13 +54,11 @@ class Policy:
     """The operator's rules.
 
     Attributes:
-        read_only: nothing may be changed.
         allowed_testbeds: patterns such as `AT1*` of testbeds that may be changed; all where there are none.
         protected_testbeds: patterns of testbeds on which a person confirms every change.
         daily_upgrades: how many upgrades a principal may start in 24 hours; None for any number.
         daily_runs: how many runs, likewise.
         confirm: what has to be confirmed elsewhere.
-        unasked: what happens where nobody can be asked.
 
     """
 

@@ -87,10 +87,7 @@ class RawAnswer:
     """An uninterpreted answer.
 
     Attributes:
-        url: requested URL.
-        status: HTTP status.
         headers: headers, with names in lower case.
-        body: body, up to the endpoint's limit.
 
     """
 
@@ -129,7 +126,6 @@ class Judge:
 
     Attributes:
         login_remedy: remedy for a rejected login; names the variables.
-        redactor: removes secrets from TP's text.
         has_answered: True if TP gave a valid answer before, so that address and kind of login are probably right.
 
     """

@@ -20,14 +20,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 @dataclass(frozen=True, slots=True)
 class PasswordLogin:
-    """A user name and password, to mint tokens and to renew them before they expire.
-
-    Attributes:
-        username: user name on TP.
-        password: password on TP.
-        remedy: remedy if TP rejects them.
-
-    """
+    """A user name and password, to mint tokens and to renew them before they expire."""
 
     username: str
     password: SecretStr
@@ -39,9 +32,7 @@ class IssuedToken:
     """A token issued elsewhere, which cannot be renewed here.
 
     Attributes:
-        token: token.
         named: origin of the token, for messages.
-        remedy: remedy if TP rejects it.
 
     """
 
@@ -52,13 +43,7 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class NoLogin:
-    """No login: nothing is ever sent.
-
-    Attributes:
-        message: reason for its absence.
-        remedy: how to provide a login.
-
-    """
+    """No login: nothing is ever sent."""
 
     message: str
     remedy: str
@@ -85,7 +70,6 @@ class TokenClaims:
     """Claims of a token. They are not verified: TP does that.
 
     Attributes:
-        username: TP user name; None if the token has none.
         expires_at: time of expiry, in seconds since the epoch; None if the token does not expire, or is not a JWT.
 
     """

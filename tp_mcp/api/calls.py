@@ -45,7 +45,6 @@ class FailedAttempt(Exception):  # noqa: N818 - it never leaves this package: th
     """One failed attempt.
 
     Attributes:
-        error: error for the caller.
         wait_seconds: pause that TP requested, in seconds; None if it requested none.
 
     """
@@ -109,7 +108,6 @@ class Caller:
     """Sends calls to one TP with one login.
 
     Attributes:
-        tokens: source of tokens.
         secrets: secrets of the login, all minted tokens, and secrets in sent calls.
 
     """

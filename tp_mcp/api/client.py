@@ -46,9 +46,6 @@ class TpClient:
 
     Args:
         base_url: TP's URL, such as `http://HOST:8000`.
-        credentials: login to mint tokens with, or a token issued elsewhere.
-        clock: current time, for the expiry of tokens.
-        transport: HTTP transport; None for the network.
         verify: trusted authorities: True for the system's, or a TLS context. TLS cannot be disabled.
 
     Raises:
@@ -164,7 +161,6 @@ class TpClient:
 
         Args:
             report_file_path: path below the base URL, as TP returned it.
-            max_bytes: limit of the report, in bytes.
 
         Raises:
             InputError: the path is empty, or leads outside TP.

@@ -28,8 +28,6 @@ class Pool:
     """Transports, each for one request at a time.
 
     Args:
-        make: creates a transport.
-        most: limit of transports.
         wait_seconds: longest wait for a free transport, in seconds.
         idle_seconds: idle time after which a transport is closed, in seconds.
 
@@ -123,10 +121,7 @@ class Call:
     """A call that is ready to be sent.
 
     Attributes:
-        endpoint: row of the endpoint table.
         path: percent-encoded path below the base URL.
-        body: JSON body; None for none.
-        max_bytes: limit of the answer's body, in bytes.
         secrets: secrets in the call, besides the login.
 
     """

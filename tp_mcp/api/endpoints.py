@@ -36,13 +36,9 @@ class Endpoint:
     """One call of the TP Automation API.
 
     Attributes:
-        name: name in this package.
-        method: HTTP method.
         path: path below the base URL; `{name}` stands for a percent-encoded argument.
         kind: effect; a POST that only reads is a read.
         timeout_seconds: time limit of one exchange, from the first byte sent to the last one received, in seconds.
-        max_bytes: limit of the answer's body, in bytes.
-        answer_may_be_empty: True if a successful answer may have no body.
 
     """
 

@@ -62,12 +62,7 @@ class UpgradeStatus(TpModel):
 
 
 class ExecutionStarted(TpModel):
-    """An accepted pytest run.
-
-    Attributes:
-        exec_id: execution id, always present.
-
-    """
+    """An accepted pytest run."""
 
     exec_id: int = Field(gt=0)
     status: Text = ""
@@ -143,7 +138,6 @@ class Lab(TpModel):
     """A lab that the user may use; its name is also its testbed's.
 
     Attributes:
-        name: name, always present.
         status: `Available` or `Running`.
         devices: devices in `deployinfo`, in the order of `dev1`, `dev2`, ...
 

@@ -50,7 +50,6 @@ class UpgradeRequest:
     """A checked request for an upgrade of a testbed.
 
     Attributes:
-        testbed: name of the testbed.
         mode: source of the image; of the three following fields only the one for this mode is set.
 
     """
@@ -124,7 +123,6 @@ class PytestRequest:
     """A checked request for a pytest run on a lab.
 
     Attributes:
-        lab: name of the lab, which is also its testbed's.
         testcase: test ids, quoted for the shell.
         argument: pytest arguments of the dry run and the real run.
         extra_pytest_options: pytest arguments of the real run only.
@@ -149,10 +147,6 @@ class PytestRequest:
         """Check the arguments and return the request.
 
         Args:
-            lab: name of the lab.
-            testcase: list of test ids.
-            argument: pytest arguments, as one text; None for none.
-            extra_pytest_options: the same, for the real run only.
             extra_allowed_options: long pytest options that an operator allows besides the known ones.
 
         Raises:

@@ -110,8 +110,6 @@ class Examination:
     """Result of examining a manifest's text.
 
     Attributes:
-        manifest: manifest; None if unusable.
-        problems: problems that make it unusable.
         warnings: valid parts that are probably unintended, including unknown keys.
 
     """

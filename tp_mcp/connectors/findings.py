@@ -33,8 +33,6 @@ class Located:
 
     Attributes:
         line: line number, from 1.
-        key: path of its key, joined by dots; empty for the whole file.
-        what: problem, and allowed values.
 
     """
 

@@ -35,9 +35,6 @@ def follow_up_problems(
     """Return the problems of a follow-up, each as `<key>: <problem>`; empty if it is valid.
 
     Args:
-        follow_up: follow-up to check.
-        tools: tools that it may call.
-        roots: roots that its templates may use.
         known: values of roots that are already known, such as `args`; a template without a value below one of them is a
             problem, because it will have none at the end either.
     """

@@ -28,7 +28,6 @@ class LoadedManifest:
     """A usable manifest and its warnings.
 
     Attributes:
-        manifest: manifest.
         warnings: unknown keys and contradictions, with their lines.
 
     """
@@ -75,10 +74,6 @@ def first_manifest(candidates: tuple[Traversable, ...]) -> LoadedManifest:
 
 def parse_manifest(text: str, *, source: str) -> LoadedManifest:
     """Parse the text of a manifest.
-
-    Args:
-        text: YAML text.
-        source: name of the source, for errors.
 
     Raises:
         ManifestError: the text is not YAML or not a usable manifest.

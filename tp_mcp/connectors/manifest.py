@@ -103,7 +103,6 @@ class FollowUp(ManifestModel):
     Attributes:
         mode: `chat` (needs `message`) or `tool` (needs `tool`).
         message: template text.
-        tool: name of the tool.
         args: arguments of the call; templates are filled at the end of the watch.
 
     """
@@ -126,7 +125,6 @@ class ProgressMessage(ManifestModel):
     """The progress message of a running job.
 
     Attributes:
-        show: whether the message is shown.
         message: template text, filled after each poll.
 
     """
@@ -141,18 +139,12 @@ class AsyncBlock(ManifestModel):
     Attributes:
         poll: name of the tool that reads the job's state, in the same manifest.
         poll_args: its arguments; templates over `args`, `result` and `settings`.
-        done_match: match that ends the watch as done.
         fail_match: match that ends the watch as failed; Forge ignores this key.
-        interval_sec: interval between polls, in seconds.
-        timeout_sec: time limit of the watch, in seconds.
-        max_polls: limit of polls; None for no limit.
         stalled_after_sec: time without a sign of life after which the job counts as stalled, in seconds; Forge ignores
             this key.
         not_started_after_sec: time after which a job that no worker picked up is reported as not started, in seconds;
             Forge ignores this key.
-        on_done: action when the job is done.
         on_fail: action when the job failed or the watch reached a limit.
-        progress: progress message.
 
     """
 
@@ -174,7 +166,6 @@ class Request(ManifestModel):
     """An HTTP request; its texts may contain templates over `settings` and `args`.
 
     Attributes:
-        body: JSON body; None for none.
         body_form: fields of a form, or one template for all of them.
         capture_response_headers: names of answer headers that are shown before the body.
 
@@ -207,7 +198,6 @@ class ToolManifest(ManifestModel):
         destructive: whether the tool changes anything.
         items_path: dotted path of the list of items in the answer, which replaces the answer.
         response_fields: dotted paths of the fields that are kept, in the answer or in each item.
-        timeout_ms: time limit of the request, in milliseconds.
         async_block: watch on the job (`async` in a manifest); None if the tool starts no job.
 
     """
@@ -247,12 +237,8 @@ class Auth(ManifestModel):
     All texts may contain templates over `settings`.
 
     Attributes:
-        username: user name, for `basic`.
-        password: password, for `basic`.
         exchange_url: URL that returns the token for requests, for `bearer-token-exchange`.
-        exchange_method: HTTP method of the exchange.
         api_token: token to exchange, sent as `Bearer` unless `exchange_auth_header` is set.
-        exchange_headers: additional headers of the exchange.
         exchange_auth_header: complete `Authorization` header of the exchange.
         bearer_path: dotted path of the token in the exchange's answer.
         expires_path: dotted path of its lifetime, in seconds, or in milliseconds if the path says so.
@@ -292,7 +278,6 @@ class ConnectionTest(ManifestModel):
 
     Attributes:
         ok_template: message on success; `{{field}}` is a field of the answer.
-        timeout_ms: time limit of the request, in milliseconds.
 
     """
 

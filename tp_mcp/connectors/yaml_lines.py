@@ -16,7 +16,6 @@ class NotYamlError(Exception):
 
     Attributes:
         line: line of the error, from 1.
-        what: problem.
 
     """
 
@@ -31,7 +30,6 @@ class YamlDocument:
     """A document as plain data.
 
     Attributes:
-        value: content.
         lines: line of each key and item, from 1, by dotted path.
         repeated: duplicate keys, which YAML does not allow.
 

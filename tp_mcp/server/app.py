@@ -82,13 +82,7 @@ class TpServer(MCPServer[None]):
         """Prepare.
 
         Args:
-            backend: gives tools what they work with.
-            identity: knows whose a request is.
-            clock: the time.
-            load_tools: loads the tools' definitions.
             list_tools: lists the same tools without loading them; None to make the listing from the definitions.
-            authentication: how requests over HTTP are authenticated; None where they are not.
-            limiting: refuses requests of who makes too many; None where nobody does.
 
         """
         self._backend = backend

@@ -50,7 +50,6 @@ class ProcessIdentity:
     Attributes:
         principal: the user of the process, e.g. `local:alice`.
         conversation: the conversation that its environment names; None where it names none.
-        project: the project directory.
 
     """
 
@@ -84,7 +83,6 @@ class HttpIdentity:
     """The user and conversation of an HTTP request.
 
     Attributes:
-        principal_of: tells whose a request is.
         header: the header in which the operator lets clients name the conversation; None where there is none.
 
     """

@@ -52,9 +52,7 @@ async def kept_text(
     """Return a result or an error as text, within its limit; where it has to be cut, the whole is kept.
 
     Args:
-        outcome: what a tool came to.
         inbox: what is appended; it is no part of `max_characters`, but of what a result may have in all.
-        redactor: makes texts safe.
         max_characters: the tool's typical size, for a document; an error has its own limit.
         keep: keeps a text and returns its handle; a StoreError is said in the result.
 
@@ -91,7 +89,6 @@ def inbox_text(
 
     Args:
         entries: the ends, or the first of them.
-        redactor: makes texts safe.
         total: how many there are in all; None where `entries` are all.
 
     """

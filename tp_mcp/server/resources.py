@@ -35,13 +35,7 @@ PLACEHOLDER = "{id}"
 
 @dataclass(frozen=True, slots=True)
 class ResourceCall:
-    """One reading of a resource.
-
-    Attributes:
-        owner: the reader's principal and conversation.
-        services: everything behind the tools.
-
-    """
+    """One reading of a resource."""
 
     owner: Owner
     services: Services
@@ -54,8 +48,6 @@ class ResourceDefinition:
     Attributes:
         uri: `tp://inbox`, or `tp://watches/{id}` for a family.
         name: short, of `[a-z0-9_]`.
-        title: a few words for a person.
-        description: what is read there.
         read: returns the document for an id (empty if the URI has none). Raises the same WatchNotFoundError or
             InputError for a missing resource and for another principal's.
 

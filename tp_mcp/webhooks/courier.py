@@ -62,14 +62,8 @@ class Courier:
         """Prepare.
 
         Args:
-            endpoints: by name.
-            events: makes the events of progress.
-            outbox: where events wait.
             deliveries: records what came of each attempt to send an end.
-            clock: the time.
-            rng: where the back-off comes from.
             claim_seconds: how long an event is one process's.
-            make_sender: makes what sends to one endpoint.
 
         """
         self._endpoints = endpoints
@@ -86,7 +80,6 @@ class Courier:
         """Send what is due, and queue progress, until it is cancelled.
 
         Args:
-            feed: passes on changes of watches.
             polled_here: whether this process polls a watch; its progress is this process's to tell.
 
         """

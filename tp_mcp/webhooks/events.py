@@ -84,14 +84,6 @@ class Events:
     """Makes events for the configured endpoints."""
 
     def __init__(self, endpoints: Mapping[str, Webhook], redactor: Redactor, clock: Clock) -> None:
-        """Prepare.
-
-        Args:
-            endpoints: by name.
-            redactor: makes texts safe to leave.
-            clock: the time.
-
-        """
         self._endpoints = endpoints
         self._redactor = redactor.knowing([webhook.secret for webhook in endpoints.values()])
         self._clock = clock

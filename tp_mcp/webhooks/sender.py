@@ -31,7 +31,6 @@ def allowed_address(addresses: Iterable[str], *, private: bool) -> str:
     """Return the first address that may be connected to.
 
     Args:
-        addresses: what a name resolves to.
         private: whether private, loopback and link-local addresses are allowed as well.
 
     Raises:
@@ -71,7 +70,6 @@ def signed_headers(secret: SecretStr, event_id: str, timestamp: int, body: str) 
         secret: shared with the endpoint; one that begins with `whsec_` is Base64, any other is taken as it is.
         event_id: the same on each attempt.
         timestamp: of the attempt, whole seconds since the epoch.
-        body: what is sent.
 
     """
     signed = f"{event_id}.{timestamp}.{body}".encode()

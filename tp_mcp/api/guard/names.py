@@ -24,7 +24,6 @@ def guard_name(name: str, value: object) -> str:
 
     Args:
         name: `testbed` or `lab`, for the error.
-        value: name, such as `AT16_Combined_FSW`.
 
     Raises:
         InvalidArgumentError: not a string, empty, too long, or with spaces around it.

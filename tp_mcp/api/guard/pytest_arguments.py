@@ -85,7 +85,6 @@ def check_value(name: str, option: Option, spelling: str, value: str) -> None:
 
     Args:
         name: `argument` or `extra_pytest_options`, for the error.
-        option: row of the option table.
         spelling: option as written.
         value: unquoted value.
 

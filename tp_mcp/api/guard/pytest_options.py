@@ -49,7 +49,6 @@ class Option:
 
     Attributes:
         names: all spellings, such as `-x` and `--exitfirst`.
-        takes: kind of its value.
         choices: allowed values, for CHOICE.
         most: greatest allowed number, for WHOLE_NUMBER, NUMBER and WORKERS.
 

@@ -37,8 +37,6 @@ class RestoreCommand:
 
     Attributes:
         path: absolute path of the image on `host`.
-        host: server with the image.
-        user: user name on `host`.
         password: password on `host`; never part of this object's representation.
 
     """
@@ -123,7 +121,6 @@ def guard_image(command: RestoreCommand, *, hosts: tuple[str, ...], paths: tuple
     """Check that a command loads its image from an allowed source.
 
     Args:
-        command: command for an appliance.
         hosts: allowed host names or addresses, compared as text without regard to case.
         paths: allowed directories on these hosts, including everything below them; empty to allow all.
 

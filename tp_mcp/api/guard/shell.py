@@ -19,7 +19,6 @@ def split(name: str, text: str) -> tuple[str, ...]:
     act on is refused.
 
     Args:
-        name: name of the argument, for the error.
         text: printable text.
 
     Raises:

@@ -53,7 +53,6 @@ class ToolAnswer:
     """The answer of a tool, without secrets.
 
     Attributes:
-        status: HTTP status.
         headers: requested headers that the answer has.
         value: answer, or the part of it that the tool returns.
 

@@ -32,7 +32,6 @@ class Prepared:
 
     Attributes:
         headers: headers, with names as declared.
-        content: body; None for none.
 
     """
 
@@ -48,8 +47,6 @@ def prepared(request: Request, parameters: Mapping[str, Parameter], roots: Roots
     A part with an omitted argument or setting is dropped: a query key, a header, a field of a body or a form.
 
     Args:
-        request: declared request.
-        parameters: parameters of the tool.
         roots: values of `settings` and `args`.
 
     Raises:

@@ -31,8 +31,6 @@ class Login:
 
     Args:
         auth: login in the manifest; None if requests carry their own headers.
-        send: sends the exchange.
-        clock: current time, for the expiry of tokens.
         secrets: collection that receives each token.
 
     """

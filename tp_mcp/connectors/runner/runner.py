@@ -31,10 +31,7 @@ class ConnectorRunner:
     """A connector with its user's settings. It connects on first use.
 
     Args:
-        manifest: connector.
         settings: settings by name; secrets as text or `SecretStr`.
-        clock: current time, for the expiry of tokens.
-        transport: HTTP transport; None for the network.
 
     Raises:
         ConfigurationError: a setting is missing, unknown or has a wrong type.

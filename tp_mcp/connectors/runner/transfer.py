@@ -27,9 +27,7 @@ class Transfer:
     """Sends requests; connects on first use.
 
     Args:
-        verify_tls: whether certificates are verified.
         redactor: removes secrets from the library's log messages.
-        transport: HTTP transport; None for the network.
 
     """
 
@@ -55,9 +53,7 @@ class Transfer:
         """Send a request once and return its answer, whatever its status.
 
         Args:
-            request: request.
             headers: headers of the login; the request's own headers override them.
-            timeout_seconds: time limit of the whole exchange, in seconds.
             changes: whether the request changes anything, so that a lost answer leaves its outcome unknown.
 
         Raises:

@@ -29,7 +29,6 @@ class Verifier:
 
         Args:
             tokens: gives this server's own tokens, once the store is open; None where they do not count.
-            checker: checks an identity provider's; None where there is none.
 
         """
         self._tokens = tokens
@@ -69,7 +68,6 @@ class Authentication:
     """How requests are authenticated.
 
     Attributes:
-        verifier: finds the principal of a token.
         address: the server's URL as clients see it, `/mcp` included; what tokens of an identity provider are for.
         issuer: the identity provider that clients are referred to; None if there is none.
 

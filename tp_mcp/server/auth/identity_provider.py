@@ -52,14 +52,6 @@ class TokenChecker:
     """Checks tokens of one provider."""
 
     def __init__(self, provider: Provider, clock: Clock, *, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        """Prepare.
-
-        Args:
-            provider: whose tokens.
-            clock: the time.
-            transport: what carries requests to the provider; the network by default.
-
-        """
         self._provider = provider
         self._clock = clock
         self._transport = transport

@@ -32,7 +32,6 @@ class RateLimit:
         """Prepare.
 
         Args:
-            clock: the time.
             per_minute: how many requests one principal may make in a minute, and at once after a minute of rest.
 
         """

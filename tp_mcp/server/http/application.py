@@ -18,14 +18,7 @@ from tp_mcp.server.http.capacity import LOOK_SECONDS, MAX_BODY_BYTES, MAX_SESSIO
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of a readiness check.
-
-    Attributes:
-        ready: whether the server can work.
-        store: the state of the store, in a word or two.
-        tp: the state of TP.
-
-    """
+    """The result of a readiness check."""
 
     ready: bool
     store: str

@@ -120,7 +120,6 @@ class HttpServing:
         """Prepare.
 
         Args:
-            app: what answers.
             listening: where; closed at the end.
             close: closes what is behind the application, so that what waits for it is answered.
 

@@ -42,7 +42,6 @@ class Subscriptions:
         """Prepare.
 
         Args:
-            owner_of: whose a request is.
             read: reads a resource for a request; raises MCPError with INVALID_PARAMS where there is none for its owner.
 
         """

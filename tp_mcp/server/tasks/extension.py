@@ -58,12 +58,8 @@ class Task:
 
     Attributes:
         id: unguessable, because it grants access to the task.
-        status: its status.
-        created_at: time of its creation.
-        updated_at: time of its last change.
         ttl_ms: milliseconds after its creation for which it is kept, at least.
         poll_interval_ms: milliseconds that a client should wait between two requests.
-        message: its state in words, for a person.
         result: the result of the call in the protocol's form; only for a completed task.
         error: code and message; only for a failed task.
         input_requests: the questions to the client, by key; only if input is required.

@@ -44,8 +44,6 @@ class TaskResult:
     """The result of a completed task.
 
     Attributes:
-        text: as a tool's result has it.
-        is_error: whether it is an error.
         reported: the watches whose ends it tells.
 
     """

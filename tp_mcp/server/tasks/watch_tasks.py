@@ -56,14 +56,6 @@ class WatchTasks:
         owner_of: Callable[[Context], Owner],
         definitions: Callable[[], Mapping[str, ToolDefinition[Any]]],
     ) -> None:
-        """Prepare.
-
-        Args:
-            backend: gives the services.
-            owner_of: whose a request is.
-            definitions: the tools by name.
-
-        """
         self._backend = backend
         self._owner_of = owner_of
         self._definitions = definitions
