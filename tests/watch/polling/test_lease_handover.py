@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tp_mcp.errors import ConfigurationError, StoreError, TpMcpError, TpNotAuthenticatedError
+from tp_mcp.errors import ConfigurationError, StoreError, TpMcpError, TpNotAuthenticatedError, TpUnreachableError
+from tp_mcp.watch.lifecycle.state_machine import SILENCE_BEFORE_TIMEOUT_SECONDS
 from tp_mcp.watch.model.lease import HEARTBEAT_SECONDS, LEFT_TO_ITS_MAKER_SECONDS, RETAKE_SECONDS
 from tp_mcp.watch.model.watch import Advisory, Watch, WatchState
 
@@ -320,3 +321,24 @@ async def test_a_process_that_closed_takes_nothing_any_more(open_world: Any, mak
         held.set()
         await closing
         assert await world.store.real.leases(watch.server) == ()
+
+
+async def test_a_silence_that_another_process_met_does_not_end_the_watch_that_is_taken_over(
+    open_world: Any, make_watch: MakeWatch
+) -> None:
+    async with open_world(shared=True) as one:
+        await one.add(make_watch("1"))
+        await one.advance(20)
+        now = one.clock.time
+        silent_since = now - SILENCE_BEFORE_TIMEOUT_SECONDS
+        times = {"created_at": silent_since, "started_at": silent_since, "silent_since": silent_since}
+        left = make_watch("2", spec={"timeout_seconds": 60.0}, **times)
+        one.reader.on("2", TpUnreachableError("TP is down."))
+        async with open_world(one.clock, shared=True, started=False) as dead:
+            await dead.store.real.add(left)
+        await one.advance(2 * HEARTBEAT_SECONDS + left.spec.interval_seconds)
+        assert one.reader.asked("2") != []
+        after = await one.stored(left)
+        assert after.state is WatchState.ACTIVE
+        assert after.silent_since is not None
+        assert after.silent_since > now
