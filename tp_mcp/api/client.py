@@ -238,7 +238,7 @@ class TpClient:
 
         """
         endpoint = ENDPOINTS.get(name)
-        if endpoint is None or not endpoint.reads or endpoint in (endpoints.MINT_TOKEN, endpoints.GET_REPORT):
+        if endpoint is None or name not in readable():
             raise InvalidArgumentError(
                 f"{shown(name)} is not an endpoint that reads JSON from TP.",
                 remedy=f"Allowed: {', '.join(readable())}.",

@@ -125,7 +125,9 @@ class Tokens(Protocol):
 
 
 class HandedInToken:
-    """A token issued elsewhere."""
+    """A token issued elsewhere, which only its issuer can replace."""
+
+    renewable = False
 
     def __init__(self, issued: IssuedToken, clock: Clock) -> None:
         if not is_token(issued.token.get_secret_value()):
@@ -137,11 +139,6 @@ class HandedInToken:
         self._token = issued.token
         self._claims = read_claims(issued.token)
         self._clock = clock
-
-    @property
-    def renewable(self) -> bool:
-        """False: only its issuer can replace it."""
-        return False
 
     def username(self) -> str:
         """Return the user name in the token.
@@ -170,14 +167,7 @@ class HandedInToken:
             )
         return self._token
 
-    async def fresh(self) -> SecretStr:
-        """Return the token.
-
-        Raises:
-            TpNotAuthenticatedError: it has expired; nothing was sent.
-
-        """
-        return await self.current()
+    fresh = current
 
     def drop(self, refused: SecretStr) -> None:
         """Do nothing: there is no other token."""
@@ -190,13 +180,10 @@ class HandedInToken:
 class NoTokens:
     """No token: each request for one raises an error with the reason, so nothing is sent."""
 
+    renewable = False
+
     def __init__(self, why: NoLogin) -> None:
         self._why = why
-
-    @property
-    def renewable(self) -> bool:
-        """False: there is nothing to replace."""
-        return False
 
     def username(self) -> str:
         """Raise TpNotAuthenticatedError: there is no user."""
@@ -206,9 +193,7 @@ class NoTokens:
         """Raise TpNotAuthenticatedError: there is no token."""
         raise self._error()
 
-    async def fresh(self) -> SecretStr:
-        """Raise TpNotAuthenticatedError: there is no token."""
-        raise self._error()
+    fresh = current
 
     def drop(self, refused: SecretStr) -> None:
         """Do nothing: no token was ever sent."""
@@ -224,10 +209,14 @@ class NoTokens:
 class MintedTokens:
     """Tokens minted with a user name and a password, lazily, by one caller on behalf of all waiting ones.
 
+    Where none can be minted, its methods raise the TpError of the attempt.
+
     Args:
         mint: requests a token from TP, once.
 
     """
+
+    renewable = True
 
     def __init__(self, login: PasswordLogin, clock: Clock, mint: Callable[[], Awaitable[SecretStr]]) -> None:
         self._login = login
@@ -241,31 +230,16 @@ class MintedTokens:
         self._failures = 0
         self._failed_at = 0.0
 
-    @property
-    def renewable(self) -> bool:
-        """True."""
-        return True
-
     def username(self) -> str:
         """Return the user name of the login."""
         return self._login.username
 
     async def current(self) -> SecretStr:
-        """Return a token; mint one if there is none or it is about to expire.
-
-        Raises:
-            TpError: no token could be minted.
-
-        """
+        """Return a token; mint one if there is none or it is about to expire."""
         return self._usable() or await self._minted(refused=None)
 
     async def fresh(self) -> SecretStr:
-        """Return a token that does not expire within `RENEW_BEFORE_SECONDS`, or a new one.
-
-        Raises:
-            TpError: no token could be minted.
-
-        """
+        """Return a token that does not expire within `RENEW_BEFORE_SECONDS`, or a new one."""
         token = self._usable()
         if token is not None and self._clock.now() < self._expires_soon_at:
             return token
@@ -277,12 +251,7 @@ class MintedTokens:
             self._token = None
 
     async def renewed(self, refused: SecretStr) -> SecretStr:
-        """Return a token other than `refused`; mint one unless another caller already did.
-
-        Raises:
-            TpError: no token could be minted.
-
-        """
+        """Return a token other than `refused`; mint one unless another caller already did."""
         return await self._minted(refused=refused)
 
     async def _minted(self, refused: SecretStr | None) -> SecretStr:

@@ -43,13 +43,7 @@ def guard_test_ids(values: object) -> tuple[str, ...]:
 
 
 def intended_ids(values: object) -> tuple[str, ...]:
-    """Return the ids of `testcase` as pytest receives them, below the tests root and without quotes.
-
-    Raises:
-        InvalidArgumentError: as `guard_test_ids`.
-        UnsafeArgumentError: as `guard_test_ids`.
-
-    """
+    """Return the ids of `testcase` as pytest receives them, without quotes; raise the errors of `guard_test_ids`."""
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise InvalidArgumentError(
             f"testcase must be a list of test ids; {shown(values)} was given.", remedy="Pass a list, even for one id."
