@@ -36,14 +36,14 @@ class LoadedManifest:
     warnings: tuple[Located, ...]
 
 
-def load_manifest(path: Path) -> LoadedManifest:
+def load_manifest(file: Traversable) -> LoadedManifest:
     """Load a manifest file.
 
     Raises:
         ManifestError: the file cannot be read, is not YAML, or is not a usable manifest.
 
     """
-    return _load(path, str(path))
+    return parse_manifest(_read(file), source=str(file))
 
 
 def load_builtin_manifest() -> LoadedManifest:
@@ -67,7 +67,7 @@ def first_manifest(candidates: tuple[Traversable, ...]) -> LoadedManifest:
     """
     for candidate in candidates:
         if candidate.is_file():
-            return _load(candidate, str(candidate))
+            return load_manifest(candidate)
     places = " or ".join(str(candidate) for candidate in candidates)
     raise ManifestError(f"The connector manifest is missing: it is not at {places}.", remedy="Reinstall tp-mcp.")
 
@@ -79,7 +79,10 @@ def parse_manifest(text: str, *, source: str) -> LoadedManifest:
         ManifestError: the text is not YAML or not a usable manifest.
 
     """
-    return _loaded(examine(text), source)
+    examination = examine(text)
+    if examination.manifest is None:
+        raise _error(source, [problem.at(source) for problem in examination.problems])
+    return LoadedManifest(examination.manifest, examination.warnings)
 
 
 def examine_file(path: Path) -> Examination:
@@ -89,20 +92,11 @@ def examine_file(path: Path) -> Examination:
         ManifestError: the file cannot be read.
 
     """
-    return examine(_read(path, str(path)))
+    return examine(_read(path))
 
 
-def _load(file: Traversable, source: str) -> LoadedManifest:
-    return _loaded(examine(_read(file, source)), source)
-
-
-def _loaded(examination: Examination, source: str) -> LoadedManifest:
-    if examination.manifest is None:
-        raise _error(source, [problem.at(source) for problem in examination.problems])
-    return LoadedManifest(examination.manifest, examination.warnings)
-
-
-def _read(file: Traversable, source: str) -> str:
+def _read(file: Traversable) -> str:
+    source = str(file)
     try:
         data = file.read_bytes()
     except OSError as error:

@@ -23,10 +23,6 @@ from tp_mcp.connectors.template import render_value
 from tp_mcp.errors import WatchSpecError
 
 
-def _no_problem(expected: object) -> None:  # noqa: ARG001 - the shape of every check
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Operator:
     """A comparison.
@@ -39,7 +35,7 @@ class Operator:
     """
 
     meets: Callable[[object, Any], bool]
-    problem: Callable[[Any], str | None] = _no_problem
+    problem: Callable[[Any], str | None] = lambda _: None
     takes_templates: bool = False
 
 

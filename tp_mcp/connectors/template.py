@@ -145,12 +145,7 @@ def render_value(value: object, roots: Mapping[str, object]) -> object:
 
 
 def render_mapping(values: Mapping[str, object], roots: Mapping[str, object]) -> dict[str, object]:
-    """Fill the templates in the values of a mapping, such as the arguments of a call, as `render_value` does.
-
-    Raises:
-        WatchSpecError: as in `render_value`.
-
-    """
+    """Fill the templates in the values of a mapping, such as the arguments of a call, as `render_value` does."""
     return {key: render_value(value, roots) for key, value in values.items()}
 
 
