@@ -16,12 +16,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tp_mcp.access.confirmations import CODE_SECONDS
 from tp_mcp.redaction import Redactor
+from tp_mcp.server.identity import SESSIONLESS_SINCE
 from tp_mcp.server.outgoing import ask_user, question_request
 from tp_mcp.tools.framework.questions import Answer, Asker, QuestionForUser, Said
 
 logger = logging.getLogger(__name__)
 
-FIRST_VERSION_WITHOUT_SERVER_REQUESTS = "2026-07-28"
 QUESTION = "confirm"
 
 
@@ -35,8 +35,7 @@ def asker_of(context: Context[Any, Any], redactor: Redactor) -> Asker | None:
     """Return the asker for the user of a request's client; None where the client did not declare that it can ask."""
     if not _can_ask(context.client_capabilities):
         return None
-    # Versions are dates, so they compare as texts.
-    if (context.protocol_version or "") >= FIRST_VERSION_WITHOUT_SERVER_REQUESTS:
+    if (context.protocol_version or "") >= SESSIONLESS_SINCE:
         return RoundTripAsker(_earlier(context), redactor)
     return InlineAsker(context, redactor)
 
@@ -61,23 +60,19 @@ class RoundTripAsker:
         raise QuestionForUser(self.redactor.safe(question), code)
 
 
+@dataclass(frozen=True, slots=True)
 class InlineAsker:
-    """Asks while the call goes on."""
+    """Asks while the call goes on, so that there is no earlier round."""
 
-    def __init__(self, context: Context[Any, Any], redactor: Redactor) -> None:
-        self._context = context
-        self._redactor = redactor
-
-    @property
-    def earlier(self) -> Said | None:
-        """Return None: there are no rounds."""
-        return None
+    context: Context[Any, Any]
+    redactor: Redactor
+    earlier: Said | None = None
 
     async def ask(self, question: str, code: str) -> Said:
         """Ask, and wait for as long as the code is good."""
         with anyio.move_on_after(CODE_SECONDS):
             try:
-                outcome = await ask_user(self._context, self._redactor.safe(question), Consent)
+                outcome = await ask_user(self.context, self.redactor.safe(question), Consent)
             except (MCPError, ValueError) as error:
                 # It declared that it can ask, and cannot; or it answered something that is no answer.
                 logger.warning("The client could not ask its user: %s", error)

@@ -26,7 +26,7 @@ META_KEYS = ("threadId", "sessionId", "vscode.conversationId", "ai.opencode/sess
 NAME_MAX_CHARACTERS = 128
 SESSION_HEADER = "mcp-session-id"
 SESSIONLESS_SINCE = "2026-07-28"
-"""The first protocol version without sessions; there the SDK checks no session header, so it says nothing."""
+"""First protocol version without sessions, session headers and requests of servers; versions are dates as texts."""
 
 HTTP_SHARED_KEY = "http"
 """The key of indistinguishable HTTP requests, and of the watches of gone sessions."""

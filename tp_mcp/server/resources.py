@@ -34,14 +34,6 @@ PLACEHOLDER = "{id}"
 
 
 @dataclass(frozen=True, slots=True)
-class ResourceCall:
-    """One reading of a resource."""
-
-    owner: Owner
-    services: Services
-
-
-@dataclass(frozen=True, slots=True)
 class ResourceDefinition:
     """A resource, or a family of resources that differ in an id.
 
@@ -57,7 +49,7 @@ class ResourceDefinition:
     name: str
     title: str
     description: str
-    read: Callable[[str, ResourceCall], Awaitable[Document]]
+    read: Callable[[str, Owner, Services], Awaitable[Document]]
 
     @property
     def is_family(self) -> bool:
@@ -77,10 +69,9 @@ def watch_uri(watch_id: str) -> str:
     return WATCH_URI.format(id=watch_id)
 
 
-async def read_watch(watch_id: str, call: ResourceCall) -> Document:
+async def read_watch(watch_id: str, owner: Owner, services: Services) -> Document:
     """Return the state of a watch, or its end."""
-    services = call.services
-    watch = await services.watches.registry.get(watch_id, call.owner)
+    watch = await services.watches.registry.get(watch_id, owner)
     if watch.state.ended:
         return watch_documents.ended(watch)
     if not services.watches.registry.looks_at(watch):
@@ -88,9 +79,9 @@ async def read_watch(watch_id: str, call: ResourceCall) -> Document:
     return watch_documents.interim(watch, services.clock.now())
 
 
-async def read_inbox(_: str, call: ResourceCall) -> Document:
+async def read_inbox(_: str, owner: Owner, services: Services) -> Document:
     """Return the ends that this conversation has not seen yet, newest first."""
-    waiting = await call.services.watches.inbox.to_show(Visit(call.owner))
+    waiting = await services.watches.inbox.to_show(Visit(owner))
     if not waiting:
         return Document("No watch of this conversation has ended unseen.")
     newest_first = [entry.text for entry in sorted(waiting, key=lambda entry: -entry.created_at)]
@@ -101,9 +92,9 @@ async def read_inbox(_: str, call: ResourceCall) -> Document:
     )
 
 
-async def read_kept(handle: str, call: ResourceCall) -> Document:
+async def read_kept(handle: str, owner: Owner, services: Services) -> Document:
     """Return the first page of a stored result."""
-    return stored_results.first_page(handle, await stored_results.kept_under(handle, call.owner, call.services))
+    return stored_results.first_page(handle, await stored_results.kept_under(handle, owner, services))
 
 
 RESOURCES: tuple[ResourceDefinition, ...] = (
@@ -166,7 +157,7 @@ async def read_resource(uri: str, *, backend: Backend, owner: Owner) -> list[Rea
         raise ResourceError(error_text(error, backend.redactor)) from None
     redactor = services.tp.redactor
     try:
-        document = await definition.read(identifier, ResourceCall(owner, services))
+        document = await definition.read(identifier, owner, services)
     except (InputError, WatchNotFoundError) as error:
         raise ResourceNotFoundError(error_text(error, redactor)) from None
     except TpMcpError as error:

@@ -15,6 +15,7 @@ import anyio
 from mcp import MCPError
 from mcp.types import INVALID_PARAMS, LoggingLevel
 
+from tp_mcp.server.identity import SESSIONLESS_SINCE
 from tp_mcp.server.outgoing import send_log_message
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from tp_mcp.watch.model.watch import Owner
 
 logger = logging.getLogger(__name__)
-
-FIRST_PROTOCOL_WITHOUT_SESSIONS = "2026-07-28"
-"""Protocol versions are dates: what is older has a handshake and sessions."""
 
 PUSH_SECONDS = 5.0
 """How long a reader may take for one push."""
@@ -71,7 +69,7 @@ class HandshakeSessions:
 
     def heard(self, ctx: ServerRequestContext[Any, Any], owner: Owner) -> None:
         """Note a call: its session, if its protocol has sessions, gets later ends of this conversation."""
-        if ctx.protocol_version < FIRST_PROTOCOL_WITHOUT_SESSIONS:
+        if ctx.protocol_version < SESSIONLESS_SINCE:
             session = self._of(ctx)
             session.owners.pop(owner, None)
             session.owners[owner] = None
