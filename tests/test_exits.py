@@ -45,7 +45,7 @@ CALLS: Mapping[str, frozenset[str]] = {
     "confirm": frozenset({"tp_mcp.cli.jobs", "tp_mcp.cli.connector"}),
     "print": frozenset(
         {
-            "tp_mcp.cli.follow",
+            "tp_mcp.cli.jobs",
             "tp_mcp.cli.doctor",
             "tp_mcp.cli.report",
             "tp_mcp.cli.demo",

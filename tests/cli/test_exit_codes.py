@@ -1,6 +1,6 @@
 import pytest
 
-from tp_mcp.cli.follow import exit_code_of
+from tp_mcp.cli.jobs import exit_code_of
 from tp_mcp.cli.script_terms import FAILED, PASSED, UNKNOWN
 from tp_mcp.watch.model.reading import Outcome, Reading, Verdict
 from tp_mcp.watch.model.spec import WatchSpec

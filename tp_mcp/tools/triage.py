@@ -17,13 +17,7 @@ from tp_mcp.results.text import count_of
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.arguments import ToolArguments
 from tp_mcp.tools.framework.definition import Call, ToolDefinition
-from tp_mcp.tools.reports.triage_view import (
-    cluster_item,
-    compared_with,
-    evidence,
-    next_step,
-    note_words,
-)
+from tp_mcp.tools.reports.triage_view import cluster_item, compared_with, evidence, next_step, note_words
 from tp_mcp.triage.recurrence import fixed
 from tp_mcp.triage.verdict import rerun_words, verdict
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tp_mcp.cli.serve_http import authentication_of
 from tp_mcp.clock import SystemClock
-from tp_mcp.composition.http_access import authentication_of
 from tp_mcp.composition.serve_options import HttpOptions
 from tp_mcp.errors import ConfigurationError
 from tp_mcp.server.auth.authentication import Authentication, names_answered_to
