@@ -137,7 +137,7 @@ async def ours(port: int, watches: int, targets: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         store = (await open_storage(Path(directory))).watches
         async with (
-            TpClient(base_url=server, credentials=a_token(), clock=SystemClock()) as client,
+            TpClient.at(base_url=server, credentials=a_token(), clock=SystemClock()) as client,
             anyio.create_task_group() as tasks,
         ):
             noted = Noted(TpReader(client))

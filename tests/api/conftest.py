@@ -99,7 +99,7 @@ def login() -> PasswordLogin:
 @pytest.fixture
 def make_client(tp: Tp, clock: FakeClock) -> Callable[[Credentials], TpClient]:
     def make(credentials: Credentials) -> TpClient:
-        return TpClient(
+        return TpClient.at(
             base_url=BASE_URL, credentials=credentials, clock=clock, transport=httpx2.MockTransport(tp.handle)
         )
 

@@ -223,7 +223,7 @@ def make(**arguments: Any) -> TpClient:
         "credentials": PasswordLogin("u", SecretStr("p")),
         "clock": SystemClock(),
     }
-    return TpClient(**(given | arguments))
+    return TpClient.at(**(given | arguments))
 
 
 @pytest.mark.parametrize("verify", [False, None, 0, "ca.pem"])

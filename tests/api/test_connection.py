@@ -69,7 +69,7 @@ async def serving(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> As
 
 
 def client_of(base_url: str) -> TpClient:
-    return TpClient(
+    return TpClient.at(
         base_url=base_url, credentials=IssuedToken(SecretStr("a.eyJ1c2VybmFtZSI6ImRlbW8ifQ.c")), clock=SystemClock()
     )
 
@@ -207,7 +207,7 @@ async def test_a_certificate_that_the_context_trusts_is_accepted(
 ) -> None:
     async with serving(answer_well, self_signed) as (base_url, _):
         token = IssuedToken(SecretStr("opaque"))
-        async with TpClient(base_url=base_url, credentials=token, clock=SystemClock(), verify=trusting) as client:
+        async with TpClient.at(base_url=base_url, credentials=token, clock=SystemClock(), verify=trusting) as client:
             assert (await client.get_execution(446)).exec_id == 446
 
 

@@ -22,7 +22,7 @@ async def answered(encoding: str, content: bytes) -> JsonValue:
     async def answer(_: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers=sent, stream=httpx2.ByteStream(content))
 
-    async with TpClient(
+    async with TpClient.at(
         base_url="http://tp.example",
         credentials=IssuedToken(SecretStr("e30.e30.e30")),
         clock=SystemClock(),

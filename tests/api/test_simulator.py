@@ -35,7 +35,9 @@ async def simulator() -> AsyncIterator[Simulator]:
 def log_in(simulator: Simulator) -> Login:
     def make(credentials: Credentials) -> TpClient:
         transport = httpx2.ASGITransport(app=simulator.app)
-        return TpClient(base_url="http://tp.example", credentials=credentials, clock=SystemClock(), transport=transport)
+        return TpClient.at(
+            base_url="http://tp.example", credentials=credentials, clock=SystemClock(), transport=transport
+        )
 
     return make
 

@@ -39,7 +39,7 @@ async def tp() -> Tp:
 async def reader(tp: Tp) -> AsyncIterator[TpReader]:
     login = PasswordLogin("demo", SecretStr("secret"))
     transport = httpx2.MockTransport(tp.handle)
-    async with TpClient(
+    async with TpClient.at(
         base_url="http://tp.example", credentials=login, clock=SystemClock(), transport=transport
     ) as client:
         yield TpReader(client)

@@ -107,7 +107,7 @@ async def open_process(
     login, timer = PasswordLogin("demo", SecretStr(password)), FakeTimer()
     storage = await open_storage(state_dir, clock=clock)
     async with (
-        TpClient(base_url=BASE_URL, credentials=credentials or login, clock=clock, transport=transport) as client,
+        TpClient.at(base_url=BASE_URL, credentials=credentials or login, clock=clock, transport=transport) as client,
         anyio.create_task_group() as tasks,
     ):
         polls = CountedTasks(tasks)

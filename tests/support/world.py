@@ -146,6 +146,7 @@ class World:
             return value if called == name else await usual(called, arguments)
 
         client.read_json = read_json  # type: ignore[method-assign, assignment] # the one way in for all reads
+        client.without_retries = lambda: client  # type: ignore[method-assign] # a view would not have it
 
     def fault(self, endpoint: str, kind: str = "status", **fields: Any) -> None:
         """Let requests of one endpoint go wrong."""

@@ -1,14 +1,11 @@
 """Calls with a login: tokens are fetched and renewed, reads are retried, writes are sent once."""
 
-import copy
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Self, TypeVar, assert_never
 
-import httpx2
 import stamina
 from pydantic import JsonValue, SecretStr
 
@@ -114,18 +111,18 @@ class Caller:
 
     def __init__(
         self,
-        *,
-        base_url: str,
+        connection: Connection,
         credentials: Credentials,
         clock: Clock,
-        transport: httpx2.AsyncBaseTransport | None,
-        verify: ssl.SSLContext | bool,
+        *,
+        carried: Secrets | None = None,
+        has_answered: bool = False,
     ) -> None:
         self._clock = clock
-        self._has_answered = False
-        self._connection = Connection(base_url, transport=transport, verify=verify)
+        self._has_answered = has_answered
+        self._connection = connection
         self._log_in_with(credentials)
-        self._carried = self.secrets
+        self._carried = self.secrets if carried is None else carried
 
     def acting_as(self, credentials: Credentials) -> Self:
         """Return a caller with another login over the same connections; each request carries its own login.
@@ -136,9 +133,9 @@ class Caller:
             ConfigurationError: the token cannot be used.
 
         """
-        other = copy.copy(self)
-        other._log_in_with(credentials)  # noqa: SLF001 - a copy of this very object
-        return other
+        return type(self)(
+            self._connection, credentials, self._clock, carried=self._carried, has_answered=self._has_answered
+        )
 
     @property
     def base_url(self) -> str:

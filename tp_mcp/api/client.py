@@ -1,6 +1,5 @@
 """The client of the TP Automation API: one typed method per endpoint."""
 
-import copy
 import ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -14,7 +13,7 @@ from tp_mcp.api import endpoints
 from tp_mcp.api.auth import Credentials
 from tp_mcp.api.calls import Caller
 from tp_mcp.api.conflicts import upgrade_under_way, who_holds_the_lab
-from tp_mcp.api.connection import Call
+from tp_mcp.api.connection import Call, Connection
 from tp_mcp.api.endpoints import ENDPOINTS, Endpoint, report_path, report_url
 from tp_mcp.api.guard import guard_execution_id, guard_name
 from tp_mcp.api.guard.plain_text import shown
@@ -44,29 +43,34 @@ class TpClient:
     `TpUnreachableError` (`may_have_acted` says whether a write may have been carried out), `TpNotAuthenticatedError`,
     `TpForbiddenError`, `TpNotFoundError`, `TpBusyError`, `TpRejectedError`, `TpServerFaultError`, `TpNotJsonError`.
 
-    Args:
-        base_url: TP's URL, such as `http://HOST:8000`.
-        verify: trusted authorities: True for the system's, or a TLS context. TLS cannot be disabled.
-
-    Raises:
-        ConfigurationError: the base URL, the token or `verify` cannot be used.
-
     """
 
-    def __init__(
-        self,
-        *,
+    def __init__(self, caller: Caller, *, retrying: bool = True, reads_alone: bool = False) -> None:
+        self._caller = caller
+        self._retrying = retrying
+        self._reads_alone = reads_alone
+
+    @classmethod
+    def at(
+        cls,
         base_url: str,
+        *,
         credentials: Credentials,
         clock: Clock,
         transport: httpx2.AsyncBaseTransport | None = None,
         verify: ssl.SSLContext | bool = True,
-    ) -> None:
-        self._caller = Caller(
-            base_url=base_url, credentials=credentials, clock=clock, transport=transport, verify=verify
-        )
-        self._retrying = True
-        self._reads_alone = False
+    ) -> Self:
+        """Return a client of the TP at a URL.
+
+        Args:
+            base_url: TP's URL, such as `http://HOST:8000`.
+            verify: trusted authorities: True for the system's, or a TLS context. TLS cannot be disabled.
+
+        Raises:
+            ConfigurationError: the base URL, the token or `verify` cannot be used.
+
+        """
+        return cls(Caller(Connection(base_url, transport=transport, verify=verify), credentials, clock))
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,15 +86,11 @@ class TpClient:
 
     def without_retries(self) -> Self:
         """Return a view of this client that sends each read once; connections and token are shared."""
-        view = copy.copy(self)
-        view._retrying = False  # noqa: SLF001 - a view of this very client
-        return view
+        return type(self)(self._caller, retrying=False, reads_alone=self._reads_alone)
 
     def only_reading(self) -> Self:
         """Return a view of this client that refuses to send writes."""
-        view = copy.copy(self)
-        view._reads_alone = True  # noqa: SLF001 - a view of this very client
-        return view
+        return type(self)(self._caller, retrying=self._retrying, reads_alone=True)
 
     def acting_as(self, credentials: Credentials) -> Self:
         """Return a client with another login; it shares this client's connections, which this client closes.
@@ -99,10 +99,7 @@ class TpClient:
             ConfigurationError: the token cannot be used.
 
         """
-        view = copy.copy(self)
-        view._caller = self._caller.acting_as(credentials)  # noqa: SLF001 - a view of this very client
-        view._reads_alone = False  # noqa: SLF001 - likewise
-        return view
+        return type(self)(self._caller.acting_as(credentials), retrying=self._retrying)
 
     @property
     def secrets(self) -> Secrets:

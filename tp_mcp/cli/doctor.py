@@ -193,7 +193,7 @@ async def _store_finding(state_dir: Path) -> Finding:
 async def _tp_findings(access: TpAccess, clock: Clock) -> AsyncIterator[Finding]:
     redactor = Redactor(access.secrets)
     try:
-        async with TpClient(
+        async with TpClient.at(
             base_url=access.base_url, credentials=access.credentials, clock=clock, verify=access.verify
         ) as client:
             how = (

@@ -60,7 +60,7 @@ def run_report(exec_id: int, form: ReportFormat, *, output: Path | None, profile
 async def _report(exec_id: int, form: ReportFormat, output: Path | None, profile: str | None) -> int:
     settings = load_settings(config_file(), profile=profile)
     access = tp_access(settings)
-    async with TpClient(
+    async with TpClient.at(
         base_url=access.base_url, credentials=access.credentials, clock=SystemClock(), verify=access.verify
     ) as client:
         execution = await client.get_execution(exec_id)

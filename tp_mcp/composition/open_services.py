@@ -145,7 +145,7 @@ async def open_services(
 
     async with (
         _one_error_as_itself(),
-        TpClient(
+        TpClient.at(
             base_url=access.base_url,
             credentials=access.credentials,
             clock=clock,
