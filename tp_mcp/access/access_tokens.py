@@ -113,12 +113,7 @@ class Tokens:
         return found if found is not None and found.good(self._clock.now()) else None
 
     async def revoke(self, name: str) -> None:
-        """Revoke a token.
-
-        Raises:
-            InvalidArgumentError: there is no such token.
-
-        """
+        """Revoke a token; raise InvalidArgumentError if there is none."""
         if not await self._store.revoke(name, self._clock.now()):
             raise InvalidArgumentError(
                 f"There is no token {name!r} that is not revoked.", remedy="tp-mcp token list shows them all."

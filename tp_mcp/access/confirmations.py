@@ -188,12 +188,7 @@ class Confirmations:
             raise ConfirmationError("The code was used already.", remedy=_ASK_AGAIN)
 
     async def waiting(self, code: str) -> Confirmation:
-        """Return a question that a person can approve now.
-
-        Raises:
-            ConfirmationError: there is none; says why.
-
-        """
+        """Return a question that a person can approve now; raise ConfirmationError with the reason if there is none."""
         found = await self._store.get(hash_of(code))
         if found is None or found.used_at is not None or self._clock.now() >= found.expires_at:
             raise ConfirmationError(
@@ -208,12 +203,7 @@ class Confirmations:
         return found
 
     async def approve(self, code: str) -> None:
-        """Record a person's approval of a question.
-
-        Raises:
-            ConfirmationError: none waits for this code any more.
-
-        """
+        """Record a person's approval of a question; raise ConfirmationError if none waits for this code any more."""
         found = await self.waiting(code)
         if not await self._store.approve(found.code_hash, self._clock.now()):
             raise ConfirmationError("The question has already been answered.", remedy="Have the assistant ask again.")

@@ -44,12 +44,7 @@ class Trail:
     call: str
 
     async def write(self, event: Event, detail: str = "", *, action: Action | None = None, testbed: str = "") -> None:
-        """Write a line.
-
-        Raises:
-            StoreError: it could not be written.
-
-        """
+        """Write a line; raise StoreError if that fails."""
         await self.control.audit.append(self._entry(event, detail, action, testbed))
 
     async def write_if_possible(self, event: Event, detail: str) -> None:

@@ -118,12 +118,7 @@ class Vault:
         return await self._store.get(self._server, principal)
 
     async def remove(self, principal: str) -> None:
-        """Keep a principal's login no longer.
-
-        Raises:
-            InvalidArgumentError: there is none.
-
-        """
+        """Keep a principal's login no longer; raise InvalidArgumentError if there is none."""
         if not await self._store.remove(self._server, principal):
             raise InvalidArgumentError(
                 f"There is no login of {principal!r}.", remedy="tp-mcp credentials list shows them all."
@@ -142,12 +137,7 @@ class Vault:
         return True
 
     def opened(self, credential: StoredCredential) -> StorableLogin:
-        """Return a login.
-
-        Raises:
-            ConfigurationError: none of the keys decrypts it, or it was kept for somebody else.
-
-        """
+        """Return a login; raise ConfigurationError if no key decrypts it, or it was kept for somebody else."""
         if not self._ciphers:
             raise ConfigurationError(
                 f"A login of {credential.principal} is kept, but {VARIABLE} is not set.",

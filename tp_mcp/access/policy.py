@@ -71,12 +71,7 @@ class Policy:
     unasked: Unasked = Unasked.TWO_STEP
 
     def check(self, action: Action, testbed: str) -> None:
-        """Check whether a change may be made at all.
-
-        Raises:
-            PolicyError: it may not; says which setting says so.
-
-        """
+        """Check whether a change may be made at all; raise PolicyError, which names the setting, if not."""
         if self.read_only:
             raise PolicyError(
                 f"Nothing may be changed through this server: it is read-only, so no {action}.",

@@ -107,12 +107,7 @@ class RawAnswer:
         return self.is_html and _LOGIN_PAGE.search(self.body[:_LOOKED_AT_BYTES]) is not None
 
     def json(self) -> JsonValue:
-        """Parse the body as JSON.
-
-        Raises:
-            ValueError: the body is not JSON.
-
-        """
+        """Parse the body as JSON; raise ValueError if it is not."""
         try:
             value: JsonValue = json.loads(self.body)
         except RecursionError as error:
@@ -179,12 +174,7 @@ class Judge:
         return answer.body
 
     def check(self, endpoint: Endpoint, answer: RawAnswer) -> None:
-        """Check the status of an answer.
-
-        Raises:
-            TpError: the status is not one of success.
-
-        """
+        """Check the status of an answer; raise TpError unless it is one of success."""
         status = answer.status
         if 200 <= status < 300:
             return

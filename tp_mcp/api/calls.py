@@ -64,12 +64,7 @@ def pause(error: Exception) -> bool | float:
 
 
 async def repeated(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Return the result of `attempt`, retried with growing, jittered pauses as `pause` decides.
-
-    Raises:
-        FailedAttempt: the last attempt failed.
-
-    """
+    """Return the result of `attempt`, retried with jittered pauses as `pause` decides; raise the last FailedAttempt."""
     caller = stamina.AsyncRetryingCaller(
         attempts=READ_ATTEMPTS,
         timeout=READ_RETRY_SECONDS,

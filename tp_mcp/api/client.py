@@ -107,21 +107,11 @@ class TpClient:
         return self._caller.secrets
 
     async def username(self) -> str:
-        """Return the TP user name of the credentials, without a request.
-
-        Raises:
-            ConfigurationError: the issued token carries no user name.
-
-        """
+        """Return the TP user name of the credentials, without a request; raise ConfigurationError without one."""
         return self._caller.tokens.username()
 
     async def start_upgrade(self, request: UpgradeRequest) -> UpgradeStarted:
-        """Start an upgrade; sent at most once.
-
-        Raises:
-            TpBusyError: the testbed is being upgraded; the message has the progress.
-
-        """
+        """Start an upgrade; sent at most once. A TpBusyError has the progress of the upgrade that is under way."""
         secrets = (request.command.password,) if request.command else ()
         try:
             value = await self._json(endpoints.START_UPGRADE, body=request.payload(), secrets=secrets)
@@ -172,12 +162,7 @@ class TpClient:
         )
 
     def report_url(self, report_file_path: str) -> str:
-        """Return the URL of a report, for people who are logged in to TP.
-
-        Raises:
-            InputError: the path is empty, or leads outside TP.
-
-        """
+        """Return the URL of a report, for people who are logged in to TP; raise InputError for a wrong path."""
         return report_url(self._caller.base_url, report_file_path)
 
     async def list_testcases(self) -> TestTree:

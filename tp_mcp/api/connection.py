@@ -50,12 +50,7 @@ class Pool:
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[httpx2.AsyncBaseTransport]:
-        """Lend a transport to one request.
-
-        Raises:
-            httpx2.PoolTimeout: all transports are in use.
-
-        """
+        """Lend a transport to one request; raise httpx2.PoolTimeout if all are in use."""
         await self._wait()
         try:
             transport = self._idle.pop()[1] if self._idle else self._make()

@@ -117,10 +117,5 @@ def report_path(report_file_path: str) -> str:
 
 
 def report_url(base_url: str, report_file_path: str) -> str:
-    """Return the URL of a report, for people who are logged in to TP.
-
-    Raises:
-        InputError: the path is empty, or leads outside TP.
-
-    """
+    """Return the URL of a report, for people who are logged in to TP; raise the errors of `report_path`."""
     return base_url + report_path(report_file_path)

@@ -98,12 +98,7 @@ AnyModelT = TypeVar("AnyModelT", bound=BaseModel)
 
 
 def parsed(model: type[AnyModelT], answer: JsonValue) -> AnyModelT:
-    """Return an answer as its model.
-
-    Raises:
-        TpNotJsonError: the answer has an unexpected shape.
-
-    """
+    """Return an answer as its model; raise TpNotJsonError if it has an unexpected shape."""
     try:
         return model.model_validate(answer)
     except ValidationError as error:

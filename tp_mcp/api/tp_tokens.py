@@ -141,12 +141,7 @@ class HandedInToken:
         self._clock = clock
 
     def username(self) -> str:
-        """Return the user name in the token.
-
-        Raises:
-            ConfigurationError: the token has none.
-
-        """
+        """Return the user name in the token; raise ConfigurationError if it has none."""
         if self._claims.username is None:
             raise ConfigurationError(
                 f"The token in {self._issued.named} carries no username, so its user is unknown.",
@@ -155,12 +150,7 @@ class HandedInToken:
         return self._claims.username
 
     async def current(self) -> SecretStr:
-        """Return the token.
-
-        Raises:
-            TpNotAuthenticatedError: it has expired; nothing was sent.
-
-        """
+        """Return the token; raise TpNotAuthenticatedError if it has expired, and nothing was sent."""
         if self._claims.expires_at is not None and self._claims.expires_at <= self._clock.now():
             raise TpNotAuthenticatedError(
                 f"The token in {self._issued.named} has expired; nothing was sent.", remedy=self._issued.remedy

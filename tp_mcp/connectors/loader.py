@@ -37,34 +37,19 @@ class LoadedManifest:
 
 
 def load_manifest(file: Traversable) -> LoadedManifest:
-    """Load a manifest file.
-
-    Raises:
-        ManifestError: the file cannot be read, is not YAML, or is not a usable manifest.
-
-    """
+    """Load a manifest file; raise ManifestError if it cannot be read, or is not YAML or not a usable manifest."""
     return parse_manifest(_read(file), source=str(file))
 
 
 def load_builtin_manifest() -> LoadedManifest:
-    """Load the TP manifest of this package.
-
-    Raises:
-        ManifestError: the file is missing or unusable, so the installation is damaged.
-
-    """
+    """Load the TP manifest of this package; a ManifestError means that the installation is damaged."""
     package = resources.files("tp_mcp.connectors")
     source_tree = Path(__file__).parents[2]
     return first_manifest((package / _BUILTIN_NAME, source_tree / "connectors" / _BUILTIN_NAME))
 
 
 def first_manifest(candidates: tuple[Traversable, ...]) -> LoadedManifest:
-    """Load the first existing file.
-
-    Raises:
-        ManifestError: none exists, or the first one is unusable.
-
-    """
+    """Load the first existing file; raise ManifestError if none exists, or the first one is unusable."""
     for candidate in candidates:
         if candidate.is_file():
             return load_manifest(candidate)
@@ -73,12 +58,7 @@ def first_manifest(candidates: tuple[Traversable, ...]) -> LoadedManifest:
 
 
 def parse_manifest(text: str, *, source: str) -> LoadedManifest:
-    """Parse the text of a manifest.
-
-    Raises:
-        ManifestError: the text is not YAML or not a usable manifest.
-
-    """
+    """Parse the text of a manifest; raise ManifestError if it is not YAML or not a usable manifest."""
     examination = examine(text)
     if examination.manifest is None:
         raise _error(source, [problem.at(source) for problem in examination.problems])
@@ -86,12 +66,7 @@ def parse_manifest(text: str, *, source: str) -> LoadedManifest:
 
 
 def examine_file(path: Path) -> Examination:
-    """Examine a manifest file, usable or not.
-
-    Raises:
-        ManifestError: the file cannot be read.
-
-    """
+    """Examine a manifest file, usable or not; raise ManifestError if it cannot be read."""
     return examine(_read(path))
 
 

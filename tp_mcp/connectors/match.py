@@ -164,12 +164,7 @@ def match_problems(match: Match) -> Iterator[tuple[str, str]]:
 
 
 def check_match(match: Match) -> None:
-    """Check that a match can be evaluated.
-
-    Raises:
-        WatchSpecError: its path or pattern is invalid, too long or too expensive.
-
-    """
+    """Raise WatchSpecError if the path or the pattern of a match is invalid, too long or too expensive."""
     problems = [problem for _, problem in match_problems(match)]
     if problems:
         raise WatchSpecError(

@@ -41,12 +41,7 @@ class YamlDocument:
 
 
 def read_yaml(text: str) -> YamlDocument:
-    """Parse a document into plain data with lines.
-
-    Raises:
-        NotYamlError: the text is not YAML, or contains an unreadable value.
-
-    """
+    """Parse a document with its lines; raise NotYamlError if it is not YAML, or has an unreadable value."""
     # Imported here to keep it out of the server's start.
     import yaml  # noqa: PLC0415 - start-up time
 

@@ -66,12 +66,7 @@ def guard_build_number(value: object) -> str:
 
 
 def guard_version(value: object) -> str:
-    """Return `value` if it is a version such as `7.6.5`.
-
-    Raises:
-        InvalidArgumentError: it is not.
-
-    """
+    """Return `value` if it is a version such as `7.6.5`; raise InvalidArgumentError if not."""
     if not isinstance(value, str) or not _VERSION.fullmatch(value):
         raise InvalidArgumentError(
             f"version is {shown(value)}; it must be a string of three numbers joined by dots.",
@@ -81,12 +76,7 @@ def guard_version(value: object) -> str:
 
 
 def guard_execution_id(value: object) -> int:
-    """Return `value` if it is a valid execution id: a whole number above zero.
-
-    Raises:
-        InvalidArgumentError: it is not.
-
-    """
+    """Return `value` if it is a whole number above zero; raise InvalidArgumentError if not."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST_EXECUTION_ID:
         raise InvalidArgumentError(
             f"exec_id is {shown(value)}; it must be a whole number above zero.", remedy="Example: 446."

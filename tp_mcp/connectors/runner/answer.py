@@ -95,12 +95,7 @@ def shaped(tool: ToolManifest, value: JsonValue) -> JsonValue:
 
 
 def redacted(value: JsonValue, redactor: Redactor, *, levels: int = DEEPEST_LEVELS) -> JsonValue:
-    """Return a value with all secrets removed from its texts, keys and numbers.
-
-    Raises:
-        ConnectorError: it is nested more than `levels` deep.
-
-    """
+    """Return a value without secrets in texts, keys and numbers; raise ConnectorError beyond `levels` of nesting."""
     if levels == 0:
         raise ConnectorError(f"The answer is nested more than {DEEPEST_LEVELS} levels deep.")
     if isinstance(value, str):

@@ -30,12 +30,7 @@ BACKLOG = 512
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
-
-    Raises:
-        OSError: the port cannot be listened on.
-
-    """
+    """Return a socket that listens; raise OSError if the port cannot be listened on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named, because only of a socket that is known to be TCP does asyncio send small parts without delay.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

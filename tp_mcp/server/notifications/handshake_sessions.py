@@ -108,12 +108,7 @@ class HandshakeSessions:
         return any(uri in session.subscribed for session in self._sessions.values())
 
     def updated(self, uri: str, may_hear: Callable[[Owner], bool], tasks: TaskGroup) -> int:
-        """Notify the sessions that subscribed to a resource and may see it of a change.
-
-        Returns:
-            How many.
-
-        """
+        """Notify the sessions that subscribed to a resource and may see it of a change; return their number."""
         receivers = [
             session
             for session in self._sessions.values()
