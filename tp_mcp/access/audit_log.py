@@ -51,13 +51,7 @@ def new_call_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which lines to read.
-
-    Attributes:
-        since: seconds since the epoch.
-        limit: at most so many, the newest.
-
-    """
+    """Which lines to read: the newest `limit` since a time in seconds since the epoch."""
 
     since: float = 0.0
     testbed: str | None = None

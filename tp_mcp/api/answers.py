@@ -84,12 +84,7 @@ _UNKNOWN = "It is unknown whether TP carried out the request: read its state bef
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """An uninterpreted answer.
-
-    Attributes:
-        headers: headers, with names in lower case.
-
-    """
+    """An uninterpreted answer; the names of its headers are in lower case."""
 
     url: str
     status: int
@@ -158,12 +153,7 @@ class Judge:
             ) from None
 
     def report(self, endpoint: Endpoint, answer: RawAnswer) -> bytes:
-        """Return the body of a report.
-
-        Raises:
-            TpError: one class per failure; TpNotFoundError if the report does not exist.
-
-        """
+        """Return the body of a report; raise TpNotFoundError if there is none, or another TpError."""
         if answer.status == 404:
             raise TpNotFoundError(
                 "TP has no report at this path.", remedy="A report exists after the run has ended.", status_code=404

@@ -29,12 +29,7 @@ class PasswordLogin:
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token issued elsewhere, which cannot be renewed here.
-
-    Attributes:
-        named: origin of the token, for messages.
-
-    """
+    """A token issued elsewhere, which cannot be renewed here; `named` is its origin, for messages."""
 
     token: SecretStr
     named: str = "TP_MCP_TOKEN"

@@ -39,12 +39,7 @@ logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 class FailedAttempt(Exception):  # noqa: N818 - it never leaves this package: the error inside it does
-    """One failed attempt.
-
-    Attributes:
-        wait_seconds: pause that TP requested, in seconds; None if it requested none.
-
-    """
+    """One failed attempt; `wait_seconds` is the pause that TP requested, if any."""
 
     def __init__(self, error: TpError, wait_seconds: float | None = None) -> None:
         super().__init__(error.message)
@@ -76,13 +71,7 @@ async def repeated(attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the pause of a Retry-After header, in seconds; None without one.
-
-    Args:
-        headers: headers, with names in lower case.
-        now: current time, in seconds since the epoch.
-
-    """
+    """Return the pause of a Retry-After header in seconds; None without one. Header names are in lower case."""
     value = headers.get("retry-after", "").strip()
     if value.isdecimal() and len(value) < 10:
         return float(value)
@@ -97,12 +86,7 @@ Verdict = Callable[[Judge, RawAnswer], T]
 
 
 class Caller:
-    """Sends calls to one TP with one login.
-
-    Attributes:
-        secrets: secrets of the login, all minted tokens, and secrets in sent calls.
-
-    """
+    """Sends calls to one TP with one login; `secrets` has those of the login, all minted tokens and sent calls."""
 
     def __init__(
         self,

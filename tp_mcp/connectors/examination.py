@@ -107,12 +107,7 @@ OTHER_PROTOCOLS = frozenset({"ssh", "shell", "browser"})
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Result of examining a manifest's text.
-
-    Attributes:
-        warnings: valid parts that are probably unintended, including unknown keys.
-
-    """
+    """The manifest, if it is usable; its problems; and its warnings: valid parts that are probably unintended."""
 
     manifest: Manifest | None
     problems: tuple[Located, ...]

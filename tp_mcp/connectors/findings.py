@@ -29,12 +29,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A finding with its line.
-
-    Attributes:
-        line: line number, from 1.
-
-    """
+    """A finding with its line, from 1."""
 
     line: int
     key: str

@@ -25,12 +25,7 @@ _BUILTIN_NAME = "tp.yaml"
 
 @dataclass(frozen=True, slots=True)
 class LoadedManifest:
-    """A usable manifest and its warnings.
-
-    Attributes:
-        warnings: unknown keys and contradictions, with their lines.
-
-    """
+    """A usable manifest, and its warnings: unknown keys and contradictions."""
 
     manifest: Manifest
     warnings: tuple[Located, ...]

@@ -122,12 +122,7 @@ class FollowUp(ManifestModel):
 
 
 class ProgressMessage(ManifestModel):
-    """The progress message of a running job.
-
-    Attributes:
-        message: template text, filled after each poll.
-
-    """
+    """The progress message of a running job: template text that is filled after each poll."""
 
     show: bool = True
     message: str = ""
@@ -215,12 +210,7 @@ class ToolManifest(ManifestModel):
 
 
 class Setting(ManifestModel):
-    """A setting that the user of the connector provides.
-
-    Attributes:
-        fields: settings of each instance, for type `instances`.
-
-    """
+    """A setting that the user of the connector provides; `fields` are those of each instance, for type `instances`."""
 
     type: Literal["string", "secret", "select", "boolean", "number", "json", "instances"]
     label: str = ""
@@ -274,12 +264,7 @@ class HttpOptions(ManifestModel):
 
 
 class ConnectionTest(ManifestModel):
-    """A request that tests the settings.
-
-    Attributes:
-        ok_template: message on success; `{{field}}` is a field of the answer.
-
-    """
+    """A request that tests the settings; in `ok_template`, `{{field}}` is a field of the answer."""
 
     description: str = ""
     request: Request

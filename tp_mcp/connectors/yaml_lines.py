@@ -12,12 +12,7 @@ MOST_NODES = 200_000
 
 
 class NotYamlError(Exception):
-    """The text is not readable YAML.
-
-    Attributes:
-        line: line of the error, from 1.
-
-    """
+    """The text is not readable YAML; `line` is that of the error, from 1."""
 
     def __init__(self, what: str, line: int = 1) -> None:
         super().__init__(what)

@@ -79,12 +79,7 @@ class TpServer(MCPServer[None]):
         authentication: Authentication | None = None,
         limiting: ServerMiddleware[Any] | None = None,
     ) -> None:
-        """Prepare.
-
-        Args:
-            list_tools: lists the same tools without loading them; None to make the listing from the definitions.
-
-        """
+        """Prepare; without `list_tools`, which lists the tools without loading them, the definitions are listed."""
         self._backend = backend
         self._identity = identity
         self._clock = clock
@@ -162,12 +157,7 @@ class TpServer(MCPServer[None]):
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[None, Any] | None = None
     ) -> Iterable[ReadResourceContents]:
-        """Read a resource.
-
-        Raises:
-            ResourceError: there is none with this URI for who asks, or it could not be read.
-
-        """
+        """Read a resource; raise ResourceError if there is none with this URI for who asks, or it could not be read."""
         from tp_mcp.server.resources import read_resource  # noqa: PLC0415 -- after the first answer
 
         if context is None:

@@ -80,12 +80,7 @@ def everyone(_: Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HttpIdentity:
-    """The user and conversation of an HTTP request.
-
-    Attributes:
-        header: the header in which the operator lets clients name the conversation; None where there is none.
-
-    """
+    """The user and conversation of an HTTP request; `header` is the one, if any, that names the conversation."""
 
     principal_of: Callable[[Request], str] = everyone
     header: str | None = None

@@ -42,12 +42,7 @@ class Listing:
     toolsets: Mapping[str, Tools]
 
     def with_toolsets(self, names: Iterable[str]) -> Tools:
-        """Return the default tools and those of the named toolsets.
-
-        Raises:
-            ConfigurationError: a toolset does not exist; the remedy names the existing ones.
-
-        """
+        """Return the default tools and those of the named toolsets; raise ConfigurationError for an unknown one."""
         chosen = list(dict.fromkeys(names))
         unknown = [name for name in chosen if name not in self.toolsets]
         if unknown:

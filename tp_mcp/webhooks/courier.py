@@ -77,12 +77,7 @@ class Courier:
         self._woken = {name: Change() for name in endpoints}
 
     async def run(self, feed: ChangeFeed, polled_here: Callable[[str], bool]) -> None:
-        """Send what is due, and queue progress, until it is cancelled.
-
-        Args:
-            polled_here: whether this process polls a watch; its progress is this process's to tell.
-
-        """
+        """Send what is due, and queue the progress of watches that this process polls, until it is cancelled."""
         await self._drop_forgotten()
         tells_progress = any(EventKind.PROGRESS in webhook.events for webhook in self._endpoints.values())
         async with anyio.create_task_group() as tasks:

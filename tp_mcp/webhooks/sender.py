@@ -110,12 +110,7 @@ class Attempt:
 
 
 async def resolved(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a name, in the system's order.
-
-    Raises:
-        OSError: there are none.
-
-    """
+    """Return the addresses of a name, in the system's order; raise OSError if there are none."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 

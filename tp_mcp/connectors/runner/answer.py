@@ -25,12 +25,7 @@ DEEPEST_LEVELS = 200
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """An uninterpreted answer.
-
-    Attributes:
-        headers: names in lower case, with their values.
-
-    """
+    """An uninterpreted answer; the names of its headers are in lower case."""
 
     status: int
     headers: Sequence[tuple[str, str]]

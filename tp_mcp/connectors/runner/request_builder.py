@@ -28,12 +28,7 @@ _DROPPED = object()
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that is ready to be sent. It may contain secrets.
-
-    Attributes:
-        headers: headers, with names as declared.
-
-    """
+    """A request that is ready to be sent, with header names as declared. It may contain secrets."""
 
     method: str
     url: str

@@ -24,12 +24,7 @@ _LOGGERS = ("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.htt
 
 
 class Transfer:
-    """Sends requests; connects on first use.
-
-    Args:
-        redactor: removes secrets from the library's log messages.
-
-    """
+    """Sends requests; connects on first use; `redactor` removes secrets from the library's log messages."""
 
     def __init__(
         self, *, verify_tls: bool, redactor: Redactor, transport: httpx2.AsyncBaseTransport | None = None

@@ -25,12 +25,7 @@ class Verifier:
     """Finds the principal of a token."""
 
     def __init__(self, *, tokens: OpenTokens | None = None, checker: TokenChecker | None = None) -> None:
-        """Prepare.
-
-        Args:
-            tokens: gives this server's own tokens, once the store is open; None where they do not count.
-
-        """
+        """Prepare; `tokens` gives this server's own tokens once the store is open, None where they do not count."""
         self._tokens = tokens
         self._checker = checker
 

@@ -29,12 +29,7 @@ class RateLimit:
     """A bucket of requests for each principal, filled again as time passes."""
 
     def __init__(self, clock: Clock, *, per_minute: int) -> None:
-        """Prepare.
-
-        Args:
-            per_minute: how many requests one principal may make in a minute, and at once after a minute of rest.
-
-        """
+        """Prepare; `per_minute` is also how many requests may be made at once after a minute of rest."""
         self._clock = clock
         self._per_minute = per_minute
         self._buckets: dict[str, _Bucket] = {}

@@ -108,12 +108,7 @@ class Sessions:
             tasks.cancel_scope.cancel()
 
     async def sweep(self, leave: Leave) -> None:
-        """Forget sessions that are gone.
-
-        Args:
-            leave: moves everything under keys with a prefix, except some keys.
-
-        """
+        """Forget sessions that are gone; `leave` moves everything under keys with a prefix, except some keys."""
         now = self._clock.now()
         gone = [key for key, session in self._sessions.items() if session.is_gone(now)]
         due = [key for key, at in self._leave_again.items() if at <= now and key not in self._sessions]

@@ -41,12 +41,7 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """The result of a completed task.
-
-    Attributes:
-        reported: the watches whose ends it tells.
-
-    """
+    """The result of a completed task, and the watches whose ends it reports."""
 
     text: SafeText
     is_error: bool
