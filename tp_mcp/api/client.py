@@ -175,11 +175,11 @@ class TpClient:
 
     async def list_labs(self) -> tuple[Lab, ...]:
         """Return the labs available to the user."""
-        return await self._list(Lab, endpoints.LIST_LABS)
+        return each_valid(Lab, await self._rows(endpoints.LIST_LABS))
 
     async def list_executions(self) -> tuple[ExecutionSummary, ...]:
         """Return the user's recent executions."""
-        return await self._list(ExecutionSummary, endpoints.LIST_EXECUTIONS)
+        return each_valid(ExecutionSummary, await self._rows(endpoints.LIST_EXECUTIONS))
 
     async def cancel_execution(self, exec_id: int) -> JsonValue:
         """End a running execution, which keeps its row, with a terminal status.
@@ -190,10 +190,7 @@ class TpClient:
 
     async def list_versions(self) -> tuple[str, ...]:
         """Return the versions known to TP's automation."""
-        rows = rows_of(await self.read_json(endpoints.LIST_VERSIONS.name, {}))
-        if rows is None:
-            raise _unexpected(endpoints.LIST_VERSIONS)
-        return texts_of(rows)
+        return texts_of(await self._rows(endpoints.LIST_VERSIONS))
 
     async def lock_lab(self, lab: str, action: LockAction) -> JsonValue:
         """Lock a lab for `username()`, or unlock it.
@@ -247,11 +244,11 @@ class TpClient:
             call, lambda judge, answer: judge.json(endpoint, answer), retrying=self._retrying
         )
 
-    async def _list(self, model: type[ModelT], endpoint: Endpoint) -> tuple[ModelT, ...]:
+    async def _rows(self, endpoint: Endpoint) -> list[JsonValue]:
         rows = rows_of(await self.read_json(endpoint.name, {}))
         if rows is None:
             raise _unexpected(endpoint)
-        return each_valid(model, rows)
+        return rows
 
 
 def readable() -> tuple[str, ...]:
