@@ -70,7 +70,7 @@ def texts_of(value: object) -> Iterator[str]:
 
 def template_roots(value: object) -> frozenset[str]:
     """Return the roots of all templates in a text or a nested value."""
-    return frozenset(match[1] for text in texts_of(value) for match in _TEMPLATE.finditer(text))
+    return frozenset(path.partition(".")[0] for path in template_paths(value))
 
 
 def template_paths(value: object) -> frozenset[str]:

@@ -35,7 +35,7 @@ def request_problems(manifest: Manifest, request: Request, tool: ToolManifest | 
         yield Finding(f"{where}.url", "must begin with http://, https:// or a setting such as {settings.base_url}")
     if request.body is not None and request.body_form is not None:
         yield Finding(f"{where}.body_form", "a request takes either body or body_form")
-    if isinstance(request.body_form, str) and not _is_one_template(request.body_form):
+    if isinstance(request.body_form, str) and not re.fullmatch(r"\{[^{}]+\}", request.body_form):
         yield Finding(f"{where}.body_form", "must be a mapping of keys and values, or a single template")
 
 
@@ -65,10 +65,6 @@ def _parts(request: Request) -> dict[str, object]:
         "body": request.body,
         "body_form": request.body_form,
     }
-
-
-def _is_one_template(text: str) -> bool:
-    return re.fullmatch(r"\{[^{}]+\}", text) is not None
 
 
 START_ROOTS = frozenset({"settings", "args", "result"})

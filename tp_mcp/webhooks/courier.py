@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Mapping
 
 import anyio
-from anyio.abc import TaskGroup
 
 from tp_mcp.clock import Clock
 from tp_mcp.errors import StoreError
@@ -92,14 +91,11 @@ class Courier:
 
             stop = feed.listen(changed)
             try:
-                self._serve_all(tasks)
+                for name, webhook in self._endpoints.items():
+                    tasks.start_soon(self._serve, name, self._make_sender(webhook))
                 await anyio.sleep_forever()
             finally:
                 stop()
-
-    def _serve_all(self, tasks: TaskGroup) -> None:
-        for name, webhook in self._endpoints.items():
-            tasks.start_soon(self._serve, name, self._make_sender(webhook))
 
     async def _serve(self, name: str, sender: Sender) -> None:
         try:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from tp_mcp.clock import Clock
 from tp_mcp.connectors.findings import nearest_words
-from tp_mcp.connectors.manifest import Manifest, Request, ToolManifest
+from tp_mcp.connectors.manifest import Manifest, ToolManifest
 from tp_mcp.connectors.runner.answer import RawAnswer, ToolAnswer, tool_answer, words_of
 from tp_mcp.connectors.runner.request_builder import Prepared, as_text, prepared
 from tp_mcp.connectors.runner.request_login import Login
@@ -136,12 +136,8 @@ class ConnectorRunner:
 
 
 def _changes(tool: ToolManifest) -> bool:
-    return tool.destructive or _writes(tool.request)
-
-
-def _writes(request: Request) -> bool:
     # A POST that only reads is declared without `destructive`.
-    return request.method in {"PUT", "PATCH", "DELETE"}
+    return tool.destructive or tool.request.method in {"PUT", "PATCH", "DELETE"}
 
 
 def _seconds(timeout_ms: int | None) -> float:

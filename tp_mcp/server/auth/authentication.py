@@ -94,10 +94,8 @@ def names_answered_to(public_url: str | None) -> TransportSecuritySettings:
     origins = [f"http://{name}:*" for name in LOOPBACK_NAMES]
     if public_url is not None:
         parts = urlsplit(public_url)
-        hosts += [parts.netloc, *([f"{parts.netloc}:{_usual_port(parts.scheme)}"] if parts.port is None else [])]
+        hosts.append(parts.netloc)
+        if parts.port is None:
+            hosts.append(f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}")
         origins.append(f"{parts.scheme}://{parts.netloc}")
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
-
-
-def _usual_port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
