@@ -93,7 +93,7 @@ async def test_a_list_is_given_also_where_how_ends_were_told_cannot_be_read(
 
     watch_id = await started(world)
     await world.advance(400)
-    monkeypatch.setattr(world.services.watches.conversations._store, "entries", busy)
+    monkeypatch.setattr(world.services.watches.store, "entries", busy)
     text = await world.call("list_watches")
     assert watch_id in text
     assert "seen" not in text
@@ -101,4 +101,4 @@ async def test_a_list_is_given_also_where_how_ends_were_told_cannot_be_read(
 
 async def test_what_is_gone_by_the_time_it_is_handed_over_is_said_to_be(world: World) -> None:
     with pytest.raises(WatchNotFoundError, match="There is no watch 'w_00000000'"):
-        await world.services.watches.conversations.hand_over("w_00000000", OTHER_CHAT)
+        await world.services.watches.registry.hand_over("w_00000000", OTHER_CHAT)

@@ -30,7 +30,6 @@ from tp_mcp.tools.framework.services import Results, Services, Starts, Tp, Watch
 from tp_mcp.tools.framework.tp_catalogue import Catalogue
 from tp_mcp.tools.framework.tp_identities import Principals
 from tp_mcp.tools.starts.chain_arguments import ToolStarter
-from tp_mcp.watch.conversations import Conversations
 from tp_mcp.watch.delivery.catch_up import CatchingUp
 from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.delivery.delivery_log import Deliveries
@@ -166,7 +165,7 @@ def assemble(settings: Settings, ground: Ground) -> Assembly:
             inbox=Inbox(store=ground.storage.watches, clock=ground.clock),
             feed=feed,
             catching_up=CatchingUp(registry=registry, feed=feed, clock=ground.clock),
-            conversations=Conversations(store=ground.storage.watches, poller=poller),
+            store=ground.storage.watches,
             deliveries=Deliveries(store=ground.storage.watches, clock=ground.clock),
             tasks=Tasks(store=ground.storage.tasks, registry=registry, clock=ground.clock),
             max_wait_seconds=settings.max_wait_seconds,

@@ -205,12 +205,12 @@ async def hand_over_watch(arguments: HandOverWatchArguments, call: Call) -> Docu
     whose = "this conversation" if to == call.owner else f"conversation {to.handle}"
     if before.owner == to:
         return Document(f"[{before.id}] belongs to {whose} already; nothing was changed.")
-    watch = await services.watches.conversations.hand_over(before.id, to)
-    end = (await services.watches.conversations.ends([watch.id])).get(watch.id)
+    watch = await services.watches.registry.hand_over(before.id, to)
+    entries = await services.watches.store.entries([watch.id])
     moved = f"{messages.headline(watch)}. It belongs to {whose} now, and no longer to {before.owner.handle}."
     if not watch.state.ended:
         end_words = "Its end will be reported there."
-    elif end is not None and end.seen_at is None:
+    elif any(entry.seen_at is None for entry in entries):
         end_words = "Its end was not seen yet and will be reported there."
     else:
         end_words = "Its end was already seen and is not reported again."
@@ -222,7 +222,7 @@ async def hand_over_watch(arguments: HandOverWatchArguments, call: Call) -> Docu
 async def _conversation(handle: str | None, call: Call) -> Owner:
     if handle is None or handle == call.owner.handle:
         return call.owner
-    there_are = await call.services.watches.conversations.of_principal(call.owner.principal)
+    there_are = await call.services.watches.store.conversations(call.owner.principal)
     for conversation in there_are:
         if conversation.handle == handle:
             return conversation

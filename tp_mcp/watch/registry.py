@@ -190,6 +190,16 @@ class WatchRegistry:
         self._feed.publish(watch)
         return watch
 
+    async def hand_over(self, watch_id: str, to: Owner) -> Watch:
+        """Move a watch, and its end unless that was seen, to a conversation of its principal. Errors as in `get`."""
+        watch = await self._store.hand_over(watch_id, to)
+        if watch is None:
+            raise _not_found(watch_id)
+        if self._poller.current(watch_id) is not None:
+            # The poller saves the end with the owner that it knows.
+            self._poller.add(watch, resumed=True)
+        return watch
+
     async def wait(self, watch_id: str, owner: Owner, *, seconds: float, report: Report | None = None) -> Watch:
         """Return a watch when it has ended, or after `seconds`."""
         [watch] = await self.wait_for_first([watch_id], owner, seconds=seconds, report=report)

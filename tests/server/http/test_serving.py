@@ -125,6 +125,6 @@ async def swept(served: Served) -> None:
     """Let the server notice which sessions are gone."""
 
     async def leave(prefix: str, but_for: frozenset[str]) -> None:
-        await served.world.services.watches.conversations.leave(prefix, but_for=but_for, to_key="http")
+        await served.world.services.watches.store.leave(prefix, but_for=but_for, to_key="http")
 
     await served.sessions.sweep(leave)

@@ -93,7 +93,7 @@ class Sessions:
         """Move the watches of gone sessions to the shared key while this context lasts."""
 
         async def leave(prefix: str, but_for: frozenset[str]) -> None:
-            await services.watches.conversations.leave(prefix, but_for=but_for, to_key=HTTP_SHARED_KEY)
+            await services.watches.store.leave(prefix, but_for=but_for, to_key=HTTP_SHARED_KEY)
 
         async def sweep() -> None:
             while True:

@@ -19,13 +19,13 @@ from tp_mcp.results.kept_logs import KeptLogs
 from tp_mcp.results.stored_results import StoredResults
 from tp_mcp.tools.framework.tp_catalogue import Catalogue
 from tp_mcp.tools.framework.tp_identities import Acting, Principals
-from tp_mcp.watch.conversations import Conversations
 from tp_mcp.watch.delivery.catch_up import CatchingUp
 from tp_mcp.watch.delivery.change_feed import ChangeFeed
 from tp_mcp.watch.delivery.delivery_log import Deliveries
 from tp_mcp.watch.delivery.inbox import Inbox
 from tp_mcp.watch.delivery.tasks import Tasks
 from tp_mcp.watch.registry import WatchRegistry
+from tp_mcp.watch.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,11 @@ class Watches:
     """The watches, with the ways to wait for them and to report their ends.
 
     Attributes:
-        registry: makes and finds watches.
+        store: keeps the watches.
+        registry: makes and finds watches, and moves them between conversations.
         inbox: the ends that nobody has seen yet.
         feed: passes on changes of watches.
         catching_up: waits for the first poll of the watches that an earlier process left.
-        conversations: finds conversations, and moves watches between them.
         deliveries: records of ends that were sent by other ways than the inbox.
         tasks: tasks by which clients ask for results later.
         max_wait_seconds: longest wait of one call.
@@ -82,11 +82,11 @@ class Watches:
 
     """
 
+    store: Store
     registry: WatchRegistry
     inbox: Inbox
     feed: ChangeFeed
     catching_up: CatchingUp
-    conversations: Conversations
     deliveries: Deliveries
     tasks: Tasks
     max_wait_seconds: float

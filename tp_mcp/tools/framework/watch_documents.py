@@ -138,7 +138,7 @@ async def delivery_notes(watches: Sequence[Watch], call: Call, *, name_conversat
     """
     ids = [watch.id for watch in watches if watch.state.ended]
     try:
-        ends = await call.services.watches.conversations.ends(ids)
+        ends = {entry.watch_id: entry for entry in await call.services.watches.store.entries(ids)}
         deliveries = await call.services.watches.deliveries.of(ids)
     except StoreError:
         # The list is useful without the notes.
