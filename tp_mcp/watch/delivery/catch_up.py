@@ -32,10 +32,7 @@ class CatchingUp:
         self._waited: set[Owner] = set()
 
     async def wait_for(self, owner: Owner) -> None:
-        """Return once a conversation's watches from before this process were polled, or after `CATCH_UP_SECONDS`.
-
-        Raises StoreError if the watches cannot be read.
-        """
+        """Wait for the first polls of a conversation's earlier watches, for a limited time; may raise StoreError."""
         if owner in self._waited or self._clock.now() - self._opened_at > FRESH_SECONDS:
             return
         self._waited.add(owner)

@@ -140,12 +140,7 @@ class ChangeFeed:
             self._adjust_pace()
 
     async def foreign_writes(self) -> int:
-        """Return a number that has grown if another process wrote to the store since the previous call.
-
-        Raises:
-            StoreError: the store cannot be read.
-
-        """
+        """Return a number that has grown if another process wrote since the previous call; may raise StoreError."""
         version = await self._store.version()
         if version != self._version:
             self._version = version
@@ -260,11 +255,10 @@ class Throttle:
         if wait <= 0:
             self._passed_at[key] = self._clock.now()
             pass_on()
-        elif key in self._pending:
-            self._pending[key] = pass_on
-        else:
-            self._pending[key] = pass_on
+            return
+        if key not in self._pending:
             self._tasks.start_soon(self._later, key, wait)
+        self._pending[key] = pass_on
 
     def forget(self, key: str) -> None:
         """Pass on nothing more for a key."""

@@ -122,8 +122,10 @@ class Inbox:
 
         A result has room for a few, and on a shared key old ends may stay unseen for long: a new one comes first.
         """
-        waiting = [entry for entry in await self._unseen(visit.owner) if entry.watch_id not in visit.reported]
-        return _in_order(waiting)
+        unseen = await self._store.unseen(visit.owner)
+        if visit.owner.shared is not None:
+            unseen += await self._store.unseen(visit.owner.shared)
+        return _in_order([entry for entry in unseen if entry.watch_id not in visit.reported])
 
     async def first_to_show(self, visit: Visit, limit: int) -> LeastShown:
         """Return the first ends to append to the visit's result, in the order of `to_show`, and the number of all."""
@@ -152,10 +154,6 @@ class Inbox:
         if entry.owner.exact:
             return entry.showings + 1 >= SHOWINGS_UNTIL_SEEN
         return self._known.get(entry.watch_id, False) and self._shown_here[entry.watch_id] >= SHOWINGS_UNTIL_SEEN
-
-    async def _unseen(self, owner: Owner) -> tuple[InboxEntry, ...]:
-        own = await self._store.unseen(owner)
-        return own if owner.shared is None else (*own, *await self._store.unseen(owner.shared))
 
     async def _unseen_of(
         self, owner: Owner, *, watch_ids: Collection[str], job: str | None = None

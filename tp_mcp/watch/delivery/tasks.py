@@ -92,24 +92,20 @@ class Tasks:
 
     async def begin(self, owner: Owner, awaited: Awaited) -> WatchTask | None:
         """Make and save a task; return None if its condition is met already, or the principal has too many."""
-        fingerprints = tuple(map(fingerprint_of, awaited.watches))
-        if any(
-            met(awaited.until, fingerprint, watch)
-            for fingerprint, watch in zip(fingerprints, awaited.watches, strict=True)
-        ):
-            return None
         now = self._clock.now()
         last = max(watch.since + watch.spec.timeout_seconds for watch in awaited.watches)
         task = WatchTask(
             id=ID_PREFIX + secrets.token_urlsafe(ID_BYTES),
             owner=owner,
             watch_ids=tuple(watch.id for watch in awaited.watches),
-            fingerprints=fingerprints,
+            fingerprints=tuple(map(fingerprint_of, awaited.watches)),
             until=awaited.until,
             created_at=now,
             expires_at=max(now, last) + KEPT_SECONDS,
         )
-        return task if await self._store.add_task(task) else None
+        if is_over(task, awaited.watches) or not await self._store.add_task(task):
+            return None
+        return task
 
     async def get(self, task_id: str, owner: Owner) -> WatchTask | None:
         """Return one of a principal's tasks; None if there is none with this id, or it is another principal's."""

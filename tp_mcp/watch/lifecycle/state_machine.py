@@ -52,8 +52,7 @@ def refuse(watch: Watch, *, reason: str, now: float) -> Step:
 
     No chain step follows: only a job that TP may have had can have failed.
     """
-    now = _not_before(watch, now)
-    return _to_inbox(_as_ended(watch, WatchState.FAILED, now, reason=reason))
+    return _end(watch, WatchState.FAILED, _not_before(watch, now), reason=reason, chained=False)
 
 
 def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonValue, *, now: float) -> Step:
@@ -62,6 +61,7 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
         return Step(watch)
     now = _not_before(watch, now)
     reading = interpretation.reading
+    shows_life = watch.reading is None or watch.reading.sign_of_life != reading.sign_of_life
     # Other watches may poll the same target more often, and all intervals may be scaled: one poll in each interval of
     # the watch counts towards its limit.
     counted = watch.counted_at is None or now - watch.counted_at >= watch.spec.interval_seconds * COUNTED_SHARE
@@ -73,7 +73,7 @@ def observe_answer(watch: Watch, interpretation: Interpretation, answer: JsonVal
         memory=interpretation.memory,
         reading=reading,
         last_answer=answer,
-        lively_at=now if _shows_life(watch.reading, reading) else _lively_at(watch, now),
+        lively_at=now if shows_life else _lively_at(watch, now),
         missing_since=None,
         missing_polls=0,
         silent_since=None,
@@ -190,20 +190,20 @@ def lose(watch: Watch, *, reason: str, now: float) -> Step:
     """End a watch whose TP is gone for good. No chain step follows: it would have to be started there."""
     if watch.state.ended:
         return Step(watch)
-    return _to_inbox(_as_ended(watch, WatchState.LOST, _not_before(watch, now), reason=reason))
+    return _end(watch, WatchState.LOST, _not_before(watch, now), reason=reason, chained=False)
 
 
 def _limits(watch: Watch, now: float) -> Step | None:
     """Return the end of a watch that reached its limit; None while it has not."""
     spec = watch.spec
-    advised = watch.advisory is not None
+    reason, advisory = ("", None) if watch.advisory is None else (watch.reason, watch.fact)
     if now - watch.since >= spec.timeout_seconds:
-        limit = Fact(FactKind.LIMIT_REACHED, seconds=spec.timeout_seconds, advisory=watch.fact if advised else None)
+        limit = Fact(FactKind.LIMIT_REACHED, seconds=spec.timeout_seconds, advisory=advisory)
     elif spec.max_polls is not None and watch.polls >= spec.max_polls:
-        limit = Fact(FactKind.LIMIT_REACHED, polls=spec.max_polls, advisory=watch.fact if advised else None)
+        limit = Fact(FactKind.LIMIT_REACHED, polls=spec.max_polls, advisory=advisory)
     else:
         return None
-    return _end(watch, WatchState.TIMED_OUT, now, reason=watch.reason if advised else "", fact=limit)
+    return _end(watch, WatchState.TIMED_OUT, now, reason=reason, fact=limit)
 
 
 def _advise(before: Watch, watch: Watch, reading: Reading, now: float) -> Step:
@@ -246,10 +246,6 @@ def _lively_at(watch: Watch, now: float) -> float | None:
     return now if silent >= SILENCE_BEFORE_TIMEOUT_SECONDS else min(watch.lively_at + silent, now)
 
 
-def _shows_life(before: Reading | None, reading: Reading) -> bool:
-    return before is None or before.sign_of_life != reading.sign_of_life
-
-
 def _end(
     watch: Watch,
     state: WatchState,
@@ -258,24 +254,11 @@ def _end(
     reason: str = "",
     fact: Fact | None = None,
     outcome: Outcome | None = None,
+    chained: bool = True,
 ) -> Step:
-    return _to_inbox(followed(_as_ended(watch, state, now, reason=reason, fact=fact, outcome=outcome)))
-
-
-def _as_ended(
-    watch: Watch,
-    state: WatchState,
-    now: float,
-    *,
-    reason: str,
-    fact: Fact | None = None,
-    outcome: Outcome | None = None,
-) -> Watch:
-    return replace(watch, state=state, outcome=outcome, reason=_short(reason), fact=fact, ended_at=now, advisory=None)
-
-
-def _to_inbox(ended: Watch) -> Step:
-    return Step(ended, to_inbox=True, durable=True)
+    """Return the end of a watch, with the next call of its chain if `chained`."""
+    ended = replace(watch, state=state, outcome=outcome, reason=_short(reason), fact=fact, ended_at=now, advisory=None)
+    return Step(followed(ended) if chained else ended, to_inbox=True, durable=True)
 
 
 def timed(before: Watch, ended: Watch, now: float) -> Watch:
@@ -289,15 +272,12 @@ def timed(before: Watch, ended: Watch, now: float) -> Watch:
     if reading is None:
         return ended
     took = reading.took_seconds
+    previous_poll = before.since if before.polled_at is None else before.polled_at
     if not ended.spec.history or reading.probable or reading.outcome not in _RAN:
         took = None
-    elif took is None and now - _last_poll(before) <= IN_TIME_INTERVALS * before.spec.interval_seconds:
+    elif took is None and now - previous_poll <= IN_TIME_INTERVALS * before.spec.interval_seconds:
         took = now - before.since
     return replace(ended, reading=replace(reading, took_seconds=took))
-
-
-def _last_poll(watch: Watch) -> float:
-    return watch.since if watch.polled_at is None else watch.polled_at
 
 
 def _not_before(watch: Watch, now: float) -> float:

@@ -43,10 +43,7 @@ class Rule(Protocol):
     """
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
-        """Return the state of the watch's job according to an answer of its poll tool.
-
-        Raises TpNotJsonError if the answer does not have the shape that the contract promises.
-        """
+        """Return the state of the job according to an answer of its poll tool; TpNotJsonError if its shape is wrong."""
         ...
 
 

@@ -47,10 +47,6 @@ class LeaseHandover:
             self._leases.beat_soon()
         return self._leases.next_at
 
-    def beat_soon(self) -> None:
-        """Make the next heartbeat due now."""
-        self._leases.beat_soon()
-
     def lost(self, target: Target) -> None:
         """Stop polling a target: the store refused a write, so another process holds its lease."""
         self._leases.lost(target.key.text)

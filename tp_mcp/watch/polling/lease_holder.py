@@ -25,10 +25,7 @@ class LeaseStore(Protocol):
     async def beat(
         self, process: str, server: str, wanted: Collection[str], *, at: float, lifetime: float
     ) -> tuple[Lease, ...]:
-        """Write a process's heartbeat, and take and drop leases as `tp_mcp.watch.model.lease.claim` decides.
-
-        Returns every lease of that TP's targets afterwards.
-        """
+        """Write a heartbeat, take and drop leases as `lease.claim` decides; return all leases on that TP then."""
         ...
 
     async def leases(self, server: str) -> tuple[Lease, ...]:

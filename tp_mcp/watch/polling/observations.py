@@ -21,13 +21,6 @@ FLUSHED_AT_ONCE = 100
 """Number of watches whose counters one batch writes: an end waits for one batch at most."""
 
 
-async def jobs_of_others(store: Store, watch: Watch) -> frozenset[str]:
-    """Return TP's jobs of other watches, which an unanswered start cannot own; may raise StoreError."""
-    if watch.state is not WatchState.STARTING:
-        return frozenset()
-    return await store.jobs_started(watch.server, since=watch.created_at, but_for=watch.id)
-
-
 @dataclass(frozen=True, slots=True)
 class _UnwrittenEnd:
     """An end that could not be saved yet; `polled` if it needs the lease under which it was observed."""
@@ -172,7 +165,7 @@ class Observations:
         while (watch := self._table.watches.get(watch_id)) is not None:
             if step is None or watch.state is WatchState.STARTING:
                 try:
-                    taken = await jobs_of_others(self._store, watch)
+                    taken = await self._jobs_of_others(watch)
                 except StoreError as error:
                     logger.warning("%s cannot be settled yet: %s", watch_id, error)
                     break
@@ -198,6 +191,12 @@ class Observations:
                 return False
             step = None
         return True
+
+    async def _jobs_of_others(self, watch: Watch) -> frozenset[str]:
+        """Return the jobs that TP accepted for other watches, which an unanswered start cannot own."""
+        if watch.state is not WatchState.STARTING:
+            return frozenset()
+        return await self._store.jobs_started(watch.server, since=watch.created_at, but_for=watch.id)
 
     async def _save_end(self, watch_id: str, epoch: int | None) -> None:
         end = self._unwritten_ends[watch_id]

@@ -278,8 +278,8 @@ class Poller:
         wait = backoff(target.failures, interval, self._rng) if target.failures else interval
         due = max(now + interval, self._outage.retry_at) if self._outage.away else now + wait
         self._table.queue.put(target, due)
-        if self._handover is not None and self._epoch(target.key) is None:
-            self._handover.beat_soon()
+        if self._leases is not None and self._epoch(target.key) is None:
+            self._leases.beat_soon()
 
     def _epoch(self, key: TargetKey) -> int | None:
         """Return the epoch of the lease under which a target is polled here; None if it is not."""

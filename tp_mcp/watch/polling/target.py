@@ -10,10 +10,7 @@ from pydantic import JsonValue
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
-    """A poll tool, its canonical arguments and the principal whose login is used; equal calls have equal keys.
-
-    An empty identity means the configured login.
-    """
+    """A poll tool, its canonical arguments, and the principal whose login is used; empty for the configured login."""
 
     tool: str
     args_json: str
