@@ -55,7 +55,6 @@ class Document:
     """A whole result.
 
     Attributes:
-        conclusion: the one thing to read.
         sections: the facts behind it, the most important first.
         next_step: the recommended next action; may be empty.
         full: the complete document, where the tool left something out of this one; the complete one is stored.

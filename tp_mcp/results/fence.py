@@ -40,8 +40,6 @@ def fence(text: str, marker: str, *, label: str = "log", source: str = "TP") -> 
     Args:
         text: anything; it is cleaned, and the marker is taken out of it.
         marker: the marker of this result, from `new_marker`.
-        label: the kind of text.
-        source: where it came from.
 
     Raises:
         ValueError: the marker is not one of `new_marker`'s kind.

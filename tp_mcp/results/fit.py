@@ -149,7 +149,6 @@ def render(
     large ones share what is left. Sections for which there is no room at all are dropped from the end, and counted.
 
     Args:
-        document: the result to render.
         max_characters: limit in code points, `MINIMUM_LIMIT` at least.
         max_bytes: limit in bytes of UTF-8, `MINIMUM_LIMIT` at least.
         marker: the fences' marker, made for this result by `new_marker`.

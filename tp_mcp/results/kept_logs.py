@@ -36,7 +36,6 @@ class LogLimits:
     """How much is kept of one log.
 
     Attributes:
-        head_bytes: how much of its beginning is kept.
         tail_bytes: how much of its end is kept at least.
         slack_bytes: by how much it may grow beyond both before its middle is dropped.
 
@@ -115,10 +114,8 @@ class KeptLogs:
         """Prepare.
 
         Args:
-            blobs: stores the files of all TPs.
             server: the base URL of this TP.
             mask: removes secrets and invisible characters from texts that are stored.
-            limits: how much is kept of one log.
 
         """
         self._blobs = blobs
@@ -133,8 +130,6 @@ class KeptLogs:
         """Add the new part of a tail. A failed write is logged, and the part comes again with a later tail.
 
         Args:
-            exec_id: the execution.
-            tail: the end of its log.
             reader: a principal who has seen this tail, and may read the log; nothing waits then.
 
         """

@@ -78,7 +78,6 @@ def stitch(known: Known, tail: str, size: int | None, shown: Shown, *, final: bo
     """Return what a tail adds to the known part of a log; None where it adds nothing.
 
     Args:
-        known: the known part.
         tail: the end of the log, as TP shows it; bytes that are no UTF-8 are U+FFFD.
         size: bytes of the whole log; None where TP does not say.
         shown: removes secrets and control sequences from lines.

@@ -32,7 +32,6 @@ class StoredResult:
 
     Attributes:
         what: a short description, e.g. "a result of get_execution".
-        text: the whole text.
         version: changes when places in the text change.
 
     """
@@ -49,7 +48,6 @@ class StoredResults:
         """Prepare.
 
         Args:
-            blobs: stores the files.
             mask: removes secrets and invisible characters from texts that are stored.
             entry_bytes: the largest text; the middle of a larger one is left out, with a mark.
 
@@ -60,11 +58,6 @@ class StoredResults:
 
     async def keep(self, principal: str, text: str, *, what: str) -> str:
         """Store a text, and return its id, e.g. "r_v109ds8t6mcg7nv6".
-
-        Args:
-            principal: the owner.
-            text: anything; secrets are removed.
-            what: a short description.
 
         Raises:
             StoreFullError: there is no space left.

@@ -153,8 +153,6 @@ def count_of(number: int, singular: str, plural: str = "") -> str:
     """Return a number with its noun: "1 test", "1,234 tests".
 
     Args:
-        number: how many.
-        singular: the noun for one.
         plural: the noun for any other number; the singular with an s where it is empty.
 
     """

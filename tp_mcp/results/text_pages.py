@@ -20,7 +20,6 @@ class Page:
     """A part of a text.
 
     Attributes:
-        text: the part.
         begin: its first character.
         end: the character after its last one.
         first_line: the line that it begins in.
@@ -61,8 +60,6 @@ def page(text: str, begin: int, room: Size, *, stop: int | None = None) -> Page:
     """Return the part from `begin` on that fits, up to the end of a line where that is possible.
 
     Args:
-        text: the whole text.
-        begin: the first character.
         room: the largest part; four characters at least.
         stop: the latest end; the end of the text where None.
 
@@ -108,7 +105,6 @@ def search(
     """Return the lines in which a pattern is found, from the line at `begin` on.
 
     Args:
-        text: the whole text.
         begin: the first character of the first line to search.
         find: returns the place of a match in a line.
         room: the largest result.

@@ -44,13 +44,9 @@ class Fault:
 
     Attributes:
         endpoint: an endpoint's name, or `*` for every one.
-        kind: one of `KINDS`.
-        status: for kind `status`.
         retry_after: for kind `status`: the header's value, in seconds.
         delay_seconds: for kind `delay`, in real seconds.
-        shape: for kind `malformed`: one of `SHAPES`.
         match: strikes only paths that contain it.
-        when: `before` or `after` TP handles the request.
         times: number of requests that it strikes; None for all.
         until: simulated time at which it ends, in seconds since the epoch.
 

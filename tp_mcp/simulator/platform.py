@@ -17,16 +17,7 @@ from tp_mcp.simulator.token_issuer import TokenIssuer
 
 
 class Platform:
-    """A test platform, as an async context manager that stops what it started.
-
-    Attributes:
-        options: the options of the platform.
-        state: labs, upgrades, executions, faults, requests seen; apart from the wire.
-        tokens: mints and checks tokens.
-        controller: runs the scripts; `controller.processes` lists its processes.
-        workers: take executions to the controller.
-
-    """
+    """A test platform, as an async context manager that stops what it started."""
 
     def __init__(self, options: SimulatorOptions | None = None) -> None:
         self.options = options or SimulatorOptions()
@@ -68,35 +59,20 @@ class Platform:
         self.workers = Workers(self.state, self.controller, self._consoles)
 
     async def advance(self, seconds: float) -> None:
-        """Advance the time, and let the workers act on it.
-
-        Raises:
-            ValueError: if `seconds` is negative.
-
-        """
+        """Advance the time, and let the workers act on it. Raises ValueError if `seconds` is negative."""
         self.state.clock.advance(seconds)
         await asyncio.sleep(0)
         self.workers.settle()
 
     def start_execution(self, username: str, body: dict[str, Any]) -> Execution:
-        """Start pytest for a user, with the fields of the POST.
-
-        Raises:
-            Refusal: if TP refuses.
-
-        """
+        """Start pytest for a user, with the fields of the POST. Raises Refusal if TP refuses."""
         self.workers.settle()
         execution = self.state.create_execution(username, body)
         self.workers.take(execution)
         return execution
 
     async def kill_execution(self, username: str, body: dict[str, Any]) -> Execution:
-        """End a running execution for a user, with the fields of the POST.
-
-        Raises:
-            Refusal: if TP refuses.
-
-        """
+        """End a running execution for a user, with the fields of the POST. Raises Refusal if TP refuses."""
         with self.state.record.refusing(KILL_EXECUTION, username, body):
             exec_id = read_exec_id(body.get("id"))
             self.state.execution_for(username, exec_id)

@@ -13,13 +13,7 @@ class Reason(Enum):
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer of TP, not a fault of the program
-    """TP refuses the request.
-
-    Attributes:
-        reason: the kind.
-        message: TP's words.
-
-    """
+    """TP refuses the request."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

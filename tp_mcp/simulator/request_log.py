@@ -22,7 +22,6 @@ class SeenRequest:
     """A request that arrived.
 
     Attributes:
-        method: `GET` or `POST`.
         path: decoded, without the query.
         endpoint: the name that faults use; '' if no endpoint has this path.
         at: simulated time, in seconds since the epoch.
@@ -88,7 +87,6 @@ class Write:
 
     Attributes:
         number: counts all writes from 1.
-        endpoint: one of `WRITES`.
         user: the user; '' if the token names none.
         lab: the lab or testbed; '' if the request names none.
         asked: the other fields of the body.
@@ -126,7 +124,6 @@ class RefusedWrite(Write):
 
     Attributes:
         reason: `invalid`, `forbidden`, `unknown`, `conflict` or `unauthorized`.
-        message: TP's words.
 
     """
 
@@ -136,12 +133,7 @@ class RefusedWrite(Write):
 
 @dataclass(frozen=True, slots=True)
 class StruckWrite(Write):
-    """A write that never reached TP.
-
-    Attributes:
-        fault: the kind of the fault.
-
-    """
+    """A write that never reached TP."""
 
     fault: str = ""
 
@@ -151,7 +143,6 @@ class JobEnd:
     """How a job ended.
 
     Attributes:
-        status: the execution's or the testbed's, as a GET shows it.
         at: simulated time, in seconds since the epoch.
         counts: for an execution.
 

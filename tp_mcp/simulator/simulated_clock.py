@@ -42,12 +42,7 @@ class SimulatedClock:
         return self._start + (self._monotonic() - self._real_start) + self._stepped
 
     def advance(self, seconds: float) -> None:
-        """Step forward.
-
-        Raises:
-            ValueError: if `seconds` is negative.
-
-        """
+        """Step forward. Raises ValueError if `seconds` is negative."""
         if seconds < 0:
             raise ValueError("time only moves forward")
         self._rebase()
@@ -68,12 +63,7 @@ class SimulatedClock:
         self._notify()
 
     def set_speed(self, speed: float) -> None:
-        """Run at `speed` simulated seconds per real second from now on.
-
-        Raises:
-            ValueError: if `speed` is negative.
-
-        """
+        """Run at `speed` simulated seconds per real second from now on. Raises ValueError if `speed` is negative."""
         if speed < 0:
             raise ValueError("time only moves forward")
         self._rebase()

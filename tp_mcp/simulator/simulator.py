@@ -36,8 +36,6 @@ async def serve_simulator(options: SimulatorOptions, *, host: str, port: int, on
     No connection, no run and no temporary directory is left.
 
     Args:
-        options: how it behaves.
-        host: address to listen on.
         port: port to listen on; 0 for any free one.
         on_ready: called with the base URL (`http://127.0.0.1:8000`) once connections are accepted.
 

@@ -34,10 +34,8 @@ class SimulatorOptions:
         speed: simulated seconds per real second, for everything TP does itself. Zero starts with time standing still.
         suite_speed: the same for the waits of the sample tests; `speed` when None, and `DEFAULT_SPEED` when time stands
             still.
-        seed: makes durations and the like reproducible.
         workdir: the scratch directory, made when it does not exist; a temporary one, removed at the end, when None.
             Its path must need no quoting in a shell, because TP pastes it into its script as it is.
-        first_exec_id: the id of the first execution that is started.
         token_lifetime_seconds: how long a minted token is valid, in real (not scaled) seconds.
         sso_only: True for a production TP: `/token-auth/` answers with the login page of the single sign-on.
         start_time: the simulated time at the start, in seconds since the epoch; the real time when None.
@@ -60,18 +58,7 @@ class SimulatorState:
     """Labs, users, builds, upgrades, executions, faults, and the requests seen.
 
     Attributes:
-        clock: simulated time.
-        builds: the build server's builds; may be replaced.
-        labs: by name.
-        users: by username.
-        testbeds: the upgrades.
-        executions: the runs.
-        locks: the labs that users locked.
-        faults: the active faults.
-        requests: the requests so far.
-        record: the outcome of every write.
         testcase_pulls: number of requests for the test tree, each of which is a `git pull`.
-        sso_only: whether a request for a token returns the single sign-on's login page.
         suite_speed: speed of the waits in the sample tests; None for the speed of TP.
 
     """
@@ -99,12 +86,7 @@ class SimulatorState:
         self.testbeds.add(lab, self.clock.now())
 
     def user_with(self, username: object, password: object) -> User:
-        """Return the user whose credentials these are.
-
-        Raises:
-            Refusal: (INVALID) if they are nobody's.
-
-        """
+        """Return the user whose credentials these are. Raises Refusal (INVALID) if they are nobody's."""
         user = self.users.get(username) if isinstance(username, str) else None
         if user is None or user.password != password:
             raise Refusal(Reason.INVALID, "Unable to log in with provided credentials.")
@@ -136,12 +118,7 @@ class SimulatorState:
         return lab
 
     def start_upgrade(self, username: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Dispatch an upgrade and return the answer to the POST.
-
-        Raises:
-            Refusal: if it cannot be dispatched.
-
-        """
+        """Dispatch an upgrade and return the answer to the POST. Raises Refusal if it cannot be dispatched."""
         with self.record.refusing(START_UPGRADE, username, body):
             lab = self.lab_for(username, body.get("testbed"))
             order = read_order(body, self.builds)
@@ -192,12 +169,7 @@ class SimulatorState:
         return answer
 
     def execution_for(self, username: str, exec_id: int) -> Execution:
-        """Return an execution on a lab that `username` may use.
-
-        Raises:
-            Refusal: (UNKNOWN) or (FORBIDDEN).
-
-        """
+        """Return an execution on a lab that `username` may use. Raises Refusal (UNKNOWN) or (FORBIDDEN)."""
         execution = self.executions.get(exec_id)
         self.lab_for(username, execution.lab)
         return execution
@@ -217,12 +189,7 @@ class SimulatorState:
         return self.testbeds.running_build(lab.device_under_test.ip, self.clock.now())
 
     def kill_worker_of_execution(self, exec_id: int) -> None:
-        """Kill the worker of an execution: the row stays `Running`, its log stops growing.
-
-        Raises:
-            Refusal: (UNKNOWN).
-
-        """
+        """Kill the worker of an execution: the row stays `Running`, its log stops growing. Raises Refusal (UNKNOWN)."""
         self.executions.put(self.executions.get(exec_id).lose_worker())
 
     def kill_workers_of_testbed(self, testbed: str) -> None:

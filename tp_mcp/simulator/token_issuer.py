@@ -57,12 +57,7 @@ class TokenIssuer:
         self._oldest_valid = self._serial + 1
 
     def username(self, token: str) -> str:
-        """Return whose token it is.
-
-        Raises:
-            BadTokenError: if it is not ours, or has expired.
-
-        """
+        """Return whose token it is. Raises BadTokenError if it is not ours, or has expired."""
         import jwt  # noqa: PLC0415 - takes longer to import than the simulator to start
 
         try:

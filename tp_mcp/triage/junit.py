@@ -33,8 +33,6 @@ def junit_xml(
     """Return the XML document, in UTF-8.
 
     Args:
-        tests: rows of a report.
-        name: name of the test suite.
         timestamp: start time, in ISO 8601; empty if unknown.
         properties: names and values of properties of the suite. Characters that XML forbids are removed everywhere.
         clean: removes secrets from a text of the report.

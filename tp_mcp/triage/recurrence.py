@@ -35,9 +35,7 @@ class EarlierExecution:
     """An earlier execution.
 
     Attributes:
-        exec_id: execution id.
         build: build under test; empty if unknown.
-        outcomes: outcome of each test, by id.
 
     """
 
@@ -51,7 +49,6 @@ class EarlierResults:
     """Earlier results of a failing test.
 
     Attributes:
-        recurrence: classification.
         since: for a new failure the latest execution in which it passed; for a known one the first in which it failed.
         failed: number of earlier executions in which it failed.
         ran: number of earlier executions in which it passed or failed.
@@ -78,7 +75,6 @@ def earlier_results(test_id: str, earlier: Sequence[EarlierExecution]) -> Earlie
     """Classify a test that fails now.
 
     Args:
-        test_id: id of the test.
         earlier: earlier executions on the testbed, the latest first.
 
     """

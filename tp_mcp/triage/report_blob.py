@@ -75,7 +75,6 @@ def read_blob(document: Document, start: int) -> Report:
     """Parse the rows of a report of generation 4.
 
     Args:
-        document: the file.
         start: start of its data, from `container_of`.
 
     Raises:

@@ -40,12 +40,7 @@ _PHASE_MARKS: tuple[tuple[str, Phase], ...] = (
 
 
 def read_rows(document: Document) -> Report:
-    """Parse the rows of a report of generation 3.
-
-    Raises:
-        ReportError: the report is cut off.
-
-    """
+    """Parse the rows of a report of generation 3. Raises ReportError: the report is cut off."""
     start = document.find(_TABLE)
     if start < 0 or document.rfind(b"</html>") < start:
         raise ReportError("The report is cut off: its table has no end.", remedy=FETCH_AGAIN)

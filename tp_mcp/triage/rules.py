@@ -28,8 +28,6 @@ class Rule:
     """A rule that recognises one cause.
 
     Attributes:
-        name: name of the rule.
-        kind: cause of the failures that match.
         where: place that is examined.
         patterns: regular expressions, case-insensitive; one of them must match within a line.
         one_reason: True if all matching failures share one reason, even if their messages differ.
@@ -225,7 +223,6 @@ class Decision:
     """A decision on what broke.
 
     Attributes:
-        kind: cause.
         rule: name of the matching rule; empty if none matched.
         line: matching line; empty if the phase matched, or nothing.
         one_reason: True if all failures that match this rule share one reason.

@@ -15,14 +15,7 @@ TEXT_MAX_CHARACTERS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A kind of text that varies between runs.
-
-    Attributes:
-        name: name.
-        pattern: regular expression.
-        stands_for: replacement.
-
-    """
+    """A kind of text that varies between runs."""
 
     name: str
     pattern: re.Pattern[str]
@@ -92,10 +85,8 @@ class Signature:
     """A failure without the details that vary between runs.
 
     Attributes:
-        exception: name of the exception.
         message: masked message.
         frame: deepest frame in the tests' own code, as `path::function`, without a line number.
-        phase: failed phase of the test.
 
     """
 
@@ -113,13 +104,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Failure:
-    """A failed row of a report with its parsed log.
-
-    Attributes:
-        test: row.
-        traceback: parsed log.
-
-    """
+    """A failed row of a report with its parsed log."""
 
     test: ReportedTest
     traceback: Traceback

@@ -35,7 +35,6 @@ class ReportedTest:
     Attributes:
         test_id: complete node id of pytest; characters beyond ASCII in parameters are escaped as pytest does it.
         outcome: outcome; "error" outside the test itself, in collection, setup or teardown.
-        phase: phase that the row is about.
         duration_seconds: duration, with the precision of the report; None if the report has an unknown format.
         markup: traceback and captured output as stored in the report; use `log` instead.
         form: encoding of `markup`.

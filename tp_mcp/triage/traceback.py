@@ -33,7 +33,6 @@ class Frame:
 
     Attributes:
         path: file as pytest shows it, relative to the tests root if it is below it.
-        line: line number.
         function: name of the function; empty if the traceback does not show it.
 
     """

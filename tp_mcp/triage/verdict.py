@@ -29,9 +29,7 @@ class Triage:
     """The triage of a run.
 
     Attributes:
-        exec_id: execution id.
         build: build under test; empty if unknown.
-        outcomes: outcome of each test, by id.
         clusters: failures by reason, the largest cluster first.
         earlier: executions to compare with, the latest first.
         counted: number of tests that ran according to TP, if `outcomes` only has failures; else None.

@@ -24,7 +24,6 @@ class Appliance:
     """One device's configuration and CLI.
 
     Args:
-        hostname: shown in the prompt.
         running: returns number, version and defects of the running build.
 
     """
@@ -67,12 +66,7 @@ class Appliance:
         return f"{self._hostname} # "
 
     def answer(self, line: str) -> list[str]:
-        """Return the lines that a command prints.
-
-        Raises:
-            HungUpError: the appliance closes the console instead.
-
-        """
+        """Return the lines that a command prints. Raises HungUpError: the appliance closes the console instead."""
         try:
             words = shlex.split(line)
         except ValueError:

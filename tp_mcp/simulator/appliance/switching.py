@@ -32,13 +32,7 @@ class HungUpError(ConnectionError):
 
 
 class Switching:
-    """The commands of this part, by the words that they begin with.
-
-    Args:
-        defects: returns the defects of the running build.
-        seed: for the values that change each time.
-
-    """
+    """The commands of this part, by the words that they begin with."""
 
     def __init__(self, defects: Callable[[], frozenset[str]], seed: str) -> None:
         self._defects = defects

@@ -63,13 +63,7 @@ class Run:
 
 
 class Controller:
-    """Runs executions in a scratch directory.
-
-    Attributes:
-        tests_root: the mirror of the tests that pytest runs in.
-        server_root: the directory of the files that TP serves.
-
-    """
+    """Runs executions in a scratch directory."""
 
     def __init__(self, workdir: Path) -> None:
         if not _UNQUOTED.fullmatch(str(workdir)):

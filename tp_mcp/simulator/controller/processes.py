@@ -23,7 +23,6 @@ class SeenProcess:
     """A process of an execution.
 
     Attributes:
-        exec_id: the execution.
         kind: `pytest` (a call of the pytest command, `argv` exactly as it was received, without the command's name),
             `command` (any other simple command that bash ran, as it traced it), `redirection` (`argv` are the
             streams of pytest that did not go to the log), `left-behind` (a process was still there when the script

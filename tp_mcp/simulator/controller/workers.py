@@ -36,12 +36,7 @@ class Workers:
         )
 
     def look(self, exec_id: int) -> Execution:
-        """Return an execution's row after a look at the controller and at the clock.
-
-        Raises:
-            Refusal: (UNKNOWN).
-
-        """
+        """Return an execution's row after a look at the controller and at the clock. Raises Refusal (UNKNOWN)."""
         table, now = self._state.executions, self._state.clock.now()
         execution = table.get(exec_id)
         run = self._controller.process_of(exec_id)

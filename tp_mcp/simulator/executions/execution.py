@@ -113,12 +113,7 @@ class Execution:
         return replace(self.lose_worker(), controller_rebooted=True)
 
     def revive_worker(self) -> "Execution":
-        """Revive the worker.
-
-        Raises:
-            Refusal: (INVALID) if there is none.
-
-        """
+        """Revive the worker. Raises Refusal (INVALID) if there is none."""
         if not self.worker_died or self.controller_rebooted or not self.in_flight:
             raise Refusal(Reason.INVALID, f"execution {self.exec_id} has no worker that could go on")
         return replace(self, worker_died=False)
@@ -192,12 +187,7 @@ def _epoch(moment: float | None) -> str | None:
 
 
 def read_exec_id(value: object) -> int:
-    """Return an id that was given as a number or in digits.
-
-    Raises:
-        Refusal: (UNKNOWN) if it is neither.
-
-    """
+    """Return an id that was given as a number or in digits. Raises Refusal (UNKNOWN) if it is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 19:

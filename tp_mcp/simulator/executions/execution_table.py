@@ -15,13 +15,7 @@ from tp_mcp.simulator.testbeds.lab import Lab
 
 
 class ExecutionTable:
-    """All executions, by id.
-
-    Args:
-        first_id: the id of the first one.
-        seed: for played runs.
-
-    """
+    """All executions, by id."""
 
     def __init__(self, first_id: int, seed: int = 0) -> None:
         self._next_id = first_id
@@ -38,12 +32,7 @@ class ExecutionTable:
         return iter(list(self._rows.values()))
 
     def get(self, exec_id: int) -> Execution:
-        """Return one.
-
-        Raises:
-            Refusal: (UNKNOWN) if there is none with this id.
-
-        """
+        """Return one. Raises Refusal (UNKNOWN) if there is none with this id."""
         try:
             return self._rows[exec_id]
         except KeyError:

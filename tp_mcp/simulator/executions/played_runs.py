@@ -36,14 +36,10 @@ class PlayedRun:
     """One run as planned when it was created. Moments are seconds since the epoch.
 
     Attributes:
-        lab: where it is played.
         begins_at: when it becomes `Running`.
         ends_at: when it becomes `status`.
-        status: `Done`, or `Failed` if it breaks off.
-        planned: number of tests.
         reached: how many of them have ended at the end.
         failed: how many of those fail.
-        skipped: how many of those are skipped.
 
     """
 

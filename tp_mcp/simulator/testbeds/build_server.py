@@ -14,7 +14,6 @@ class Build:
 
     Attributes:
         number: as the build server spells it; leading zeros matter.
-        version: the version it belongs to, `7.6.5`.
         defects: names of its defects: `radius-schema` (the RADIUS server table is not loaded after the
             reboot), `poe-unit` (the PoE budget is shown in milliwatts but labelled as watts), and those of `switching`.
 
@@ -44,7 +43,6 @@ class BuildServer:
     """The builds and GA releases that can be asked for.
 
     Attributes:
-        builds: by number.
         ga: the build number of the newest GA build, by version.
 
     """

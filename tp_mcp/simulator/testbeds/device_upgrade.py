@@ -28,16 +28,11 @@ class UpgradeTask:
     """The upgrade of one device, as planned when it was dispatched. Moments are seconds since the epoch.
 
     Attributes:
-        celery_id: the task's id.
-        ip: the device.
-        mode: `command`, `build` or `ga`.
         shown_build: the value of `last_build_number`; None in mode `command`.
         build: the build that runs after a success.
         command: the line given to the device, as its session echoes it.
-        dispatched_at: when the 202 was given.
         picked_up_at: when a worker takes it up.
         ends_at: when the worker writes the terminal status.
-        outcome: `SUCCESS`, `FAILURE` or `TIMEOUT`.
         reason: the last line of the log if the upgrade failed.
         died_at: when the worker died; None while it lives.
 

@@ -15,8 +15,6 @@ class Device:
     """A network appliance of a lab.
 
     Attributes:
-        name: as `deployinfo` gives it.
-        ip: its management address.
         build: the build that runs at the start.
 
     """
@@ -33,14 +31,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class PastUpgrade:
-    """How the last upgrade before the simulator's start ended, the same for every device.
-
-    Attributes:
-        mode: `command`, `build` or `ga`.
-        status: `SUCCESS`, `FAILURE` or `TIMEOUT`.
-        seconds_ago: before the start.
-
-    """
+    """How the last upgrade before the simulator's start ended, the same for every device."""
 
     mode: str
     status: str
@@ -77,10 +68,7 @@ class Lab:
     """A testbed with its controller.
 
     Attributes:
-        name: the lab's name, which is the testbed's too.
         controller: address of the host that pytest runs on.
-        devices: at least one.
-        users: the owners.
         usedby: who else may use it.
         deployinfo_as_text: whether `deployinfo` is a JSON string instead of an object.
         past: its last upgrade; None if there never was one.

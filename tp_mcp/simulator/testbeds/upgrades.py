@@ -36,11 +36,9 @@ class UpgradeOrder:
     """What was asked for, checked.
 
     Attributes:
-        mode: `command`, `build` or `ga`.
         build: the ordered build; '' if it is unknown.
         answered_build: `build_number` in the answer of the POST.
         shown_build: `last_build_number` in later GETs.
-        command: the line that the device is given.
         reason: why it will fail, '' when it will not.
 
     """

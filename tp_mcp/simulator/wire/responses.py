@@ -71,12 +71,7 @@ async def not_found(_: "Request", exception: Exception) -> "Response":
 
 
 async def json_object(request: "Request") -> dict[str, Any]:
-    """Return the request's JSON object.
-
-    Raises:
-        Refusal: (INVALID) if the body is none.
-
-    """
+    """Return the request's JSON object. Raises Refusal (INVALID) if the body is none."""
     try:
         body = await request.json()
     except ValueError:
@@ -95,12 +90,7 @@ async def written(request: "Request") -> dict[str, Any]:
 
 
 def bearer(request: "Request") -> str:
-    """Return the token of the `Authorization: JWT <token>` header.
-
-    Raises:
-        BadTokenError: if there is none.
-
-    """
+    """Return the token of the `Authorization: JWT <token>` header. Raises BadTokenError if there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme != "JWT" or not token.strip():
         raise BadTokenError("Authentication credentials were not provided.")
