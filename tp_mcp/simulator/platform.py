@@ -77,7 +77,7 @@ class Platform:
             exec_id = read_exec_id(body.get("id"))
             self.state.execution_for(username, exec_id)
             execution = await self.workers.cancel(exec_id)
-        self.state.record.accept_kill(username, body, exec_id)
+        self.state.record.accept(KILL_EXECUTION, username, {**body, "lab": execution.lab}, exec_id=exec_id)
         return execution
 
     async def testcases(self) -> dict[str, Any]:
@@ -108,6 +108,7 @@ class Platform:
         return build_tree(await self.controller.collect())
 
     def _wall(self) -> float:
+        # A reset replaces the state and its clock.
         return self.state.clock.wall()
 
     def _running(self, lab: Lab) -> tuple[str, str, frozenset[str]] | None:

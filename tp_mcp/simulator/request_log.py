@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -189,23 +189,18 @@ class WriteRecord:
         """What a fault kept from TP."""
         return tuple(row for row in self._rows if isinstance(row, StruckWrite))
 
-    def accept_upgrade(self, user: str, body: Mapping[str, Any], tasks: tuple[UpgradeTask, ...]) -> None:
-        """Record a dispatched upgrade."""
+    def accept(
+        self,
+        endpoint: str,
+        user: str,
+        body: Mapping[str, Any],
+        *,
+        exec_id: int | None = None,
+        tasks: Iterable[UpgradeTask] = (),
+    ) -> None:
+        """Record a write that TP did, with the execution or the tasks that it is about."""
         ids = tuple((task.ip, task.celery_id) for task in tasks)
-        self._rows.append(AcceptedWrite(*self._fields_of(START_UPGRADE, user, body), tasks=ids))
-
-    def accept_execution(self, user: str, body: Mapping[str, Any], exec_id: int) -> None:
-        """Record a created execution."""
-        self._rows.append(AcceptedWrite(*self._fields_of(START_PYTEST, user, body), exec_id=exec_id))
-
-    def accept_kill(self, user: str, body: Mapping[str, Any], exec_id: int) -> None:
-        """Record a killed execution."""
-        on_lab = {**body, "lab": self._executions.get(exec_id).lab}
-        self._rows.append(AcceptedWrite(*self._fields_of(KILL_EXECUTION, user, on_lab), exec_id=exec_id))
-
-    def accept_lock(self, user: str, body: Mapping[str, Any]) -> None:
-        """Record a locked or unlocked lab."""
-        self._rows.append(AcceptedWrite(*self._fields_of(LOCK_LAB, user, body)))
+        self._rows.append(AcceptedWrite(*self._fields_of(endpoint, user, body), exec_id=exec_id, tasks=ids))
 
     @contextmanager
     def refusing(self, endpoint: str, user: str, body: Mapping[str, Any]) -> Iterator[None]:

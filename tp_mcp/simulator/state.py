@@ -123,7 +123,7 @@ class SimulatorState:
             lab = self.lab_for(username, body.get("testbed"))
             order = read_order(body, self.builds)
             tasks = self.testbeds.dispatch(lab, order, self.clock.now())
-        self.record.accept_upgrade(username, body, tasks)
+        self.record.accept(START_UPGRADE, username, body, tasks=tasks)
         return {
             "testbed": lab.name,
             "mode": order.mode,
@@ -131,15 +131,6 @@ class SimulatorState:
             "target_ips": [task.ip for task in tasks],
             "tasks": [{"ip": task.ip, "celery_id": task.celery_id} for task in tasks],
         }
-
-    def upgrade(self, username: str, testbed: str) -> dict[str, Any]:
-        """Return the answer to a GET of the testbed's upgrade.
-
-        Raises:
-            Refusal: if the testbed is unknown or not the user's.
-
-        """
-        return self.testbeds.view(self.lab_for(username, testbed), self.clock.now())
 
     def create_execution(self, username: str, body: dict[str, Any]) -> Execution:
         """Write the row of a new execution, which the caller has to run.
@@ -152,7 +143,7 @@ class SimulatorState:
             user = _named_user(username, body)
             lab = self.lab_for(username, body.get("lab"))
             execution = self.executions.create(lab, user, body, self.clock.now())
-        self.record.accept_execution(username, body, execution.exec_id)
+        self.record.accept(START_PYTEST, username, body, exec_id=execution.exec_id)
         return execution
 
     def lock_lab(self, username: str, body: dict[str, Any]) -> Mapping[str, Any]:
@@ -165,7 +156,7 @@ class SimulatorState:
         with self.record.refusing(LOCK_LAB, username, body):
             user = _named_user(username, body)
             answer = self.locks.apply(self.lab_for(username, body.get("name")), user, body.get("action"))
-        self.record.accept_lock(username, body)
+        self.record.accept(LOCK_LAB, username, body)
         return answer
 
     def execution_for(self, username: str, exec_id: int) -> Execution:
@@ -187,28 +178,6 @@ class SimulatorState:
     def running_build(self, lab: Lab) -> str | None:
         """Return the build of the device under test; None while it does not answer."""
         return self.testbeds.running_build(lab.device_under_test.ip, self.clock.now())
-
-    def kill_worker_of_execution(self, exec_id: int) -> None:
-        """Kill the worker of an execution: the row stays `Running`, its log stops growing. Raises Refusal (UNKNOWN)."""
-        self.executions.put(self.executions.get(exec_id).lose_worker())
-
-    def kill_workers_of_testbed(self, testbed: str) -> None:
-        """Kill the workers of a testbed's upgrade: the status stays `PROGRESS`, `updated_at` stops moving.
-
-        Raises:
-            Refusal: (UNKNOWN).
-
-        """
-        self.testbeds.kill_workers(self.lab(testbed), self.clock.now())
-
-    def revive_workers_of_testbed(self, testbed: str) -> None:
-        """Revive the workers of a testbed's upgrade.
-
-        Raises:
-            Refusal: (UNKNOWN); (INVALID) if none died.
-
-        """
-        self.testbeds.revive_workers(self.lab(testbed))
 
     def _busy(self, lab: Lab, now: float) -> bool:
         if self.locks.holder(lab.name) is not None or self.executions.in_flight_on(lab.name) is not None:

@@ -21,7 +21,7 @@ LOOKED_AT_MAX_CHARACTERS = 100_000
 """Length of the end of a traceback that is parsed; the deepest frame comes last."""
 
 _SECTION = re.compile(r"^-{3,} .+ -{3,}$", re.MULTILINE)
-_TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _MESSAGE = re.compile(r"E(?: {3}\s*(\S.*)?)?")
 _LOCATION = re.compile(r"(\S.*?:\d+)(: \w[\w.]*)?")
 _FRAME = re.compile(r"(\S.*?:\d+): in \S.*")
@@ -48,10 +48,16 @@ def failing_line(test: ReportedTest) -> FailingLine | None:
     """Return the failing line of a test; None if it did not fail or has no traceback."""
     if test.outcome not in {"failed", "error", "rerun"}:
         return None
-    section = _SECTION.search(test.log)
-    traceback = test.log[: section.start()] if section else test.log
-    lines = [_TERMINAL.sub("", line).rstrip() for line in traceback[-LOOKED_AT_MAX_CHARACTERS:].split("\n")]
+    lines, _ = split_log(test.log)
     return _from_pytest(lines) or _from_python(lines) or _from_text(lines)
+
+
+def split_log(log: str) -> tuple[list[str], str]:
+    """Return the lines of a log's traceback, without colours, and the output captured below it, as it came."""
+    section = _SECTION.search(log)
+    end = section.start() if section else len(log)
+    lines = log[:end][-LOOKED_AT_MAX_CHARACTERS:].split("\n")
+    return [TERMINAL.sub("", line).rstrip() for line in lines], log[end:]
 
 
 def _from_pytest(lines: Sequence[str]) -> FailingLine | None:

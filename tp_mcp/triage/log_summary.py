@@ -11,6 +11,7 @@ By default pytest lists here failures and errors, in the order of the run.
 import re
 from dataclasses import dataclass
 
+from tp_mcp.triage.failing_line import TERMINAL
 from tp_mcp.triage.test_report import Outcome, Phase, ReportedTest, cut_id
 
 _HEADING = re.compile(r"^=+ short test summary info =+$", re.MULTILINE)
@@ -26,7 +27,6 @@ _OUTCOMES: dict[str, Outcome] = {
 }
 # Marks a part of a log that was never seen, or not kept.
 _MISSING = re.compile(r"\[\.\.\. .* \.\.\.\]")
-_TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Summary:
 
 def read_summary(log: str) -> Summary:
     """Parse the short summary at the end of a log; its beginning or parts of it may be missing."""
-    text = _TERMINAL.sub("", log).replace("\r\n", "\n")
+    text = TERMINAL.sub("", log).replace("\r\n", "\n")
     headings = list(_HEADING.finditer(text))
     body = text[headings[-1].end() :] if headings else text
     end = _END.search(body)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TypeAlias
 
-from tp_mcp.triage.report_parser import Outcome, ReportedTest
+from tp_mcp.triage.test_report import BROKEN, Outcome, ReportedTest
 
 OutcomesByTest: TypeAlias = Mapping[str, Outcome]
 
@@ -16,8 +16,7 @@ FLAKY_MIN_CHANGES = 2
 EXECUTIONS_LOOKED_AT = 20
 """Number of earlier executions that are compared."""
 
-_BROKEN = frozenset({"failed", "error"})
-_COUNTED = frozenset({"failed", "error", "passed"})
+_COUNTED = BROKEN | {"passed"}
 
 
 class Recurrence(StrEnum):
@@ -117,4 +116,4 @@ def _record(test_id: str, earlier: Sequence[EarlierExecution]) -> Iterator[tuple
     for execution in earlier[:EXECUTIONS_LOOKED_AT]:
         outcome = execution.outcomes.get(test_id)
         if outcome in _COUNTED:
-            yield execution, outcome in _BROKEN
+            yield execution, outcome in BROKEN

@@ -53,13 +53,7 @@ RULES: tuple[Rule, ...] = (
         "lab-equipment",
         Kind.ENVIRONMENT,
         "chain",
-        (
-            r"traffic generator",
-            r"\bpdu\b",
-            r"power strip",
-            r"terminal server",
-            r"jump ?host",
-        ),
+        (r"traffic generator", r"\bpdu\b", r"power strip", r"terminal server", r"jump ?host"),
     ),
     Rule(
         "dns",
@@ -136,82 +130,35 @@ RULES: tuple[Rule, ...] = (
         "disk-full",
         Kind.ENVIRONMENT,
         "chain",
-        (
-            r"no space left on device",
-            r"disk quota exceeded",
-            r"read-only file system",
-        ),
+        (r"no space left on device", r"disk quota exceeded", r"read-only file system"),
     ),
-    Rule(
-        "licence-server",
-        Kind.ENVIRONMENT,
-        "chain",
-        (
-            r"licen[cs]e server",
-            r"floating licen[cs]e",
-        ),
-    ),
+    Rule("licence-server", Kind.ENVIRONMENT, "chain", (r"licen[cs]e server", r"floating licen[cs]e")),
     # The product, by its output.
     Rule(
         "product-crash",
         Kind.PRODUCT,
         "error",
-        (
-            r"segfault",
-            r"segmentation fault",
-            r"core dumped",
-            r"kernel panic",
-            r"signal 11\b",
-            r"watchdog",
-        ),
+        (r"segfault", r"segmentation fault", r"core dumped", r"kernel panic", r"signal 11\b", r"watchdog"),
     ),
     Rule(
         "product-crash-in-log",
         Kind.PRODUCT,
         "output",
-        (
-            r"segfault",
-            r"segmentation fault",
-            r"core dumped",
-            r"kernel panic",
-            r"watchdog (?:bite|reset|timeout)",
-        ),
+        (r"segfault", r"segmentation fault", r"core dumped", r"kernel panic", r"watchdog (?:bite|reset|timeout)"),
     ),
     Rule(
         "product-refusal",
         Kind.PRODUCT,
         "error",
-        (
-            r"command fail",
-            r"command parse error",
-            r"failed with code",
-            r"return code -?\d",
-        ),
+        (r"command fail", r"command parse error", r"failed with code", r"return code -?\d"),
     ),
     Rule("product-critical-log", Kind.PRODUCT, "error", (r"\blevel=(?:critical|alert|emergency)",)),
-    Rule(
-        "timeout",
-        Kind.ENVIRONMENT,
-        "chain",
-        (
-            r"^\w*Timeout\w*\b",
-            r"\btimed out\b",
-            r"pytest-timeout",
-        ),
-    ),
+    Rule("timeout", Kind.ENVIRONMENT, "chain", (r"^\w*Timeout\w*\b", r"\btimed out\b", r"pytest-timeout")),
     Rule("unreadable-output", Kind.TEST, "error", (r"^(?:KeyError|IndexError)\b",)),
     # The phase, if no text matches.
     Rule("fixture-setup", Kind.ENVIRONMENT, "phase", (r"^setup$",)),
     Rule("collection", Kind.TEST, "phase", (r"^collect$",)),
-    Rule(
-        "failed-check",
-        Kind.PRODUCT,
-        "error",
-        (
-            r"^\w*Assertion\w*\b",
-            r"^Failed\b",
-        ),
-    ),
+    Rule("failed-check", Kind.PRODUCT, "error", (r"^\w*Assertion\w*\b", r"^Failed\b")),
 )
 """All rules, by priority."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tp_mcp.triage.report_parser import Phase, ReportedTest
+from tp_mcp.triage.test_report import BROKEN, Phase, ReportedTest
 from tp_mcp.triage.traceback import Frame, Traceback, read_traceback
 
 TEXT_MAX_CHARACTERS = 4_000
@@ -133,7 +133,7 @@ class Failure:
 
 def failures_of(tests: Sequence[ReportedTest]) -> tuple[Failure, ...]:
     """Return the failed rows of a report, including errors, with their parsed logs."""
-    return tuple(Failure(test, read_traceback(test.log)) for test in tests if test.outcome in {"failed", "error"})
+    return tuple(Failure(test, read_traceback(test.log)) for test in tests if test.outcome in BROKEN)
 
 
 def without_parameters(text: str, test: ReportedTest) -> str:

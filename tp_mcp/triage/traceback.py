@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tp_mcp.triage.failing_line import LOOKED_AT_MAX_CHARACTERS
+from tp_mcp.triage.failing_line import TERMINAL, split_log
 
 CAPTURED_MAX_CHARACTERS = 60_000
 """Length of the end of the captured output that is searched: the last output is closest to the failure."""
 
-_SECTION = re.compile(r"^-{3,} .+ -{3,}$", re.MULTILINE)
-_TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _MESSAGE = re.compile(r"E(?: {1,}(\S.*)?)?")
 _LOCATION = re.compile(r"(\S.*?):(\d+): ?(?:[\w.]+)?")
+_LEADING_LOCATION = re.compile(r"^\S+:\d+: ")
 _FRAME = re.compile(r"(\S.*?):(\d+): in (\S.*)")
 _NATIVE_FRAME = re.compile(r'(?: {2}[|] )? {2}File "(.+)", line (\d+), in (.+)')
 _DEFINED = re.compile(r"[> ] {3}\s*(?:async )?def (\w+)")
@@ -74,20 +73,18 @@ class Traceback:
 
 def read_traceback(log: str) -> Traceback:
     """Parse the log of a failed row."""
-    section = _SECTION.search(log)
-    text, captured = (log[: section.start()], log[section.start() :]) if section else (log, "")
-    lines = [_TERMINAL.sub("", line).rstrip() for line in text[-LOOKED_AT_MAX_CHARACTERS:].split("\n")]
+    lines, captured = split_log(log)
     blocks = list(_blocks(lines)) or list(_native_blocks(lines))
     if not blocks:
         first = next((line.strip() for line in lines if line.strip()), "")
-        blocks = [[_after_location(first)]] if first else []
+        blocks = [[_LEADING_LOCATION.sub("", first)]] if first else []
     exception, message = _named(blocks[-1]) if blocks else ("", "")
     return Traceback(
         exception=exception,
         message=message,
         causes=tuple(line for block in blocks[:-1] for line in block),
         frames=tuple(_frames(lines)),
-        captured=_TERMINAL.sub("", captured[-CAPTURED_MAX_CHARACTERS:]),
+        captured=TERMINAL.sub("", captured[-CAPTURED_MAX_CHARACTERS:]),
     )
 
 
@@ -137,7 +134,3 @@ def _named(block: Sequence[str]) -> tuple[str, str]:
         bare = "AssertionError" if first.startswith("assert ") else ""
         return bare, "\n".join([first, *rest])
     return name, "\n".join(line for line in (first[match.end() :].strip(), *rest) if line)
-
-
-def _after_location(line: str) -> str:
-    return re.sub(r"^\S+:\d+: ", "", line)

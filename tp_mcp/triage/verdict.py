@@ -8,6 +8,7 @@ from tp_mcp.results.text import count_of, shorten
 from tp_mcp.triage.clusters import Cluster
 from tp_mcp.triage.recurrence import EarlierExecution, EarlierResults, OutcomesByTest, Recurrence, by_recurrence
 from tp_mcp.triage.rules import Kind
+from tp_mcp.triage.test_report import BROKEN
 
 MOST_OF_A_RUN = 0.5
 """Part of the tests that ran from which one reason counts as a shared cause."""
@@ -80,7 +81,7 @@ def verdict(triage: Triage) -> str:
         )
     first = triage.clusters[0]
     recurrence = triage.recurrence(first)
-    about = f"{_kind_words(first)}{f'; {recurrence}' if recurrence else ''}"
+    about = f"{first.decision.kind}{f'; {recurrence}' if recurrence else ''}"
     if len(triage.clusters) == 1:
         return f"{count_of(triage.failed, 'test')} of {triage.ran} failed for one reason: {reason(first)} ({about})."
     return (
@@ -154,28 +155,23 @@ def _infrastructure(cluster: Cluster) -> str:
     return "infrastructure" if cluster.decision.kind in {Kind.ENVIRONMENT, Kind.UNKNOWN} else "a shared part"
 
 
-def _kind_words(cluster: Cluster) -> str:
-    return str(cluster.decision.kind)
-
-
 def _brief_of(triage: Triage, cluster: Cluster) -> str:
     recurrence = triage.recurrence(cluster)
-    about = ", ".join(part for part in (_kind_words(cluster), recurrence) if part)
+    about = ", ".join(part for part in (cluster.decision.kind, recurrence) if part)
     return f"{len(cluster.test_ids)} x {reason(cluster)} ({about})"
 
 
 NAMED_MAX = 2
 NAME_MAX_CHARACTERS = 90
-_BROKEN = frozenset({"failed", "error"})
 
 
 def rerun_words(of: EarlierExecution, outcomes: OutcomesByTest) -> str:
     """Return the changes of a rerun against the execution that it repeats, as a sentence."""
-    again = [test_id for test_id, outcome in of.outcomes.items() if outcome in _BROKEN and test_id in outcomes]
+    again = [test_id for test_id, outcome in of.outcomes.items() if outcome in BROKEN and test_id in outcomes]
     if not again:
         return f"It repeats execution {of.exec_id}, but none of the tests that failed there ran."
     passing = [test_id for test_id in again if outcomes[test_id] == "passed"]
-    failing = [test_id for test_id in again if outcomes[test_id] in _BROKEN]
+    failing = [test_id for test_id in again if outcomes[test_id] in BROKEN]
     other = len(again) - len(passing) - len(failing)
     parts = [
         f"{len(passing)} pass now{_named(passing)}" if passing else "",

@@ -38,26 +38,16 @@ class SeenProcess:
 
 def read_processes(exec_id: int, trace: Path, calls: Path) -> Iterator[SeenProcess]:
     """Yield the processes in bash's trace and in the notes of the pytest command; none if a file is missing."""
-    for line in _lines(calls):
+    for line in calls.read_text("utf-8").splitlines() if calls.exists() else ():
         call = json.loads(line)
         yield SeenProcess(exec_id, PYTEST, tuple(call["argv"]))
         if call["redirected"]:
             yield SeenProcess(exec_id, REDIRECTION, tuple(call["redirected"]))
-    for command in _traced(trace):
+    commands = trace.read_text("utf-8", errors="replace").split(TRACE_MARK) if trace.exists() else ()
+    for command in commands:
         words = _words(command)
         if words and words[0] != "pytest":
             yield SeenProcess(exec_id, COMMAND, words)
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").splitlines() if path.exists() else []
-
-
-def _traced(path: Path) -> Iterator[str]:
-    if path.exists():
-        for part in path.read_text("utf-8", errors="replace").split(TRACE_MARK):
-            if command := part.strip():
-                yield command
 
 
 def _words(command: str) -> tuple[str, ...]:

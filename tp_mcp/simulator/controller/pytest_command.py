@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-_OUTCOMES = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
-
 
 class CountsPlugin:
     """Writes the planned number of tests and the outcomes so far, after every test."""
@@ -38,7 +36,7 @@ class CountsPlugin:
     def pytest_runtest_logreport(self, report: "pytest.TestReport") -> None:
         """Count an outcome."""
         if report.when == "call" and not hasattr(report, "wasxfail"):
-            self._counts[_OUTCOMES[report.outcome]] += 1
+            self._counts[report.outcome] += 1
         elif report.when != "call" and report.failed:
             self._counts["errors"] += 1
         elif report.when == "setup" and report.skipped and not hasattr(report, "wasxfail"):

@@ -191,22 +191,13 @@ class Testbeds:
 
     def _row(self, ip: str, now: float) -> dict[str, Any]:
         task = self._shown(ip, now)
-        if task is None:
-            return {
-                "ip": ip,
-                "status": UNKNOWN,
-                "last_task_type": None,
-                "last_build_number": None,
-                "updated_at": None,
-                "log_tail": "",
-            }
         return {
             "ip": ip,
-            "status": task.status(now),
-            "last_task_type": task.mode,
-            "last_build_number": task.shown_build,
-            "updated_at": iso(task.updated_at(now)),
-            "log_tail": task.log_tail(now),
+            "status": task.status(now) if task else UNKNOWN,
+            "last_task_type": task and task.mode,
+            "last_build_number": task and task.shown_build,
+            "updated_at": task and iso(task.updated_at(now)),
+            "log_tail": task.log_tail(now) if task else "",
         }
 
     def _shown(self, ip: str, now: float) -> UpgradeTask | None:

@@ -145,21 +145,20 @@ class ControlPlane:
 
     async def kill_worker(self, request: "Request") -> "Response":
         """Kill workers."""
-        body = await json_object(request)
+        body, state = await json_object(request), self._platform.state
         if "exec_id" in body:
-            self._platform.workers.look(body["exec_id"])
-            self._platform.state.kill_worker_of_execution(body["exec_id"])
+            state.executions.put(self._platform.workers.look(body["exec_id"]).lose_worker())
         else:
-            self._platform.state.kill_workers_of_testbed(body.get("testbed", ""))
+            state.testbeds.kill_workers(state.lab(body.get("testbed", "")), state.clock.now())
         return JSONResponse(self._platform.time_view())
 
     async def revive_worker(self, request: "Request") -> "Response":
         """Revive dead workers."""
-        body = await json_object(request)
+        body, state = await json_object(request), self._platform.state
         if "exec_id" in body:
             self._platform.workers.revive(body["exec_id"])
         else:
-            self._platform.state.revive_workers_of_testbed(body.get("testbed", ""))
+            state.testbeds.revive_workers(state.lab(body.get("testbed", "")))
         return JSONResponse(self._platform.time_view())
 
     async def reboot_controller(self, request: "Request") -> "Response":

@@ -5,21 +5,15 @@ the request. In process there is none, so the error is raised that a client sees
 library that is loaded, which is `httpx2` or `httpx`, else `ConnectionResetError`.
 """
 
+import asyncio
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from starlette.responses import Response
-
-if TYPE_CHECKING:
-    from starlette.types import Message
-import asyncio
-import sys
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 
 from tp_mcp.simulator.faults import Fault
@@ -39,7 +33,6 @@ from tp_mcp.simulator.wire.responses import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from tp_mcp.simulator.platform import Platform
@@ -48,7 +41,6 @@ CONTROL_PREFIX = "/_sim/"
 DROP_EXTENSION = "tp_simulator.drop"
 _CLIENT_LIBRARIES = ("httpx2", "httpx")
 _SPOILING_AN_ANSWER = frozenset({"truncated", "malformed"})
-_MADE_UP = json.dumps({"status": "Initiating", "detail": "the request was taken"}).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +52,9 @@ class Answer:
     media_type: str | None
 
 
-MADE_UP_ANSWER = Answer(202, _MADE_UP, "application/json")
+MADE_UP_ANSWER = Answer(
+    202, json.dumps({"status": "Initiating", "detail": "the request was taken"}).encode(), "application/json"
+)
 
 
 class FaultLayer:
@@ -137,7 +131,7 @@ async def _spoil(fault: Fault, answer: Answer, scope: "Scope", receive: "Receive
         await _response(fault, scope["path"])(scope, receive, send)
 
 
-def _response(fault: Fault, path: str) -> "Response":
+def _response(fault: Fault, path: str) -> Response:
     match fault.kind:
         case "html":
             return login_page()

@@ -69,8 +69,9 @@ class Endpoints:
 
     async def get_upgrade(self, request: "Request") -> "Response":
         """Show a testbed's upgrade."""
-        username = self._caller(request)
-        return JSONResponse(self._platform.state.upgrade(username, request.path_params["testbed"]))
+        state = self._platform.state
+        lab = state.lab_for(self._caller(request), request.path_params["testbed"])
+        return JSONResponse(state.testbeds.view(lab, state.clock.now()))
 
     async def start_pytest(self, request: "Request") -> "Response":
         """Start an execution."""
