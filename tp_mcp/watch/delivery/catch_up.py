@@ -32,7 +32,7 @@ class CatchingUp:
         self._waited: set[Owner] = set()
 
     async def wait_for(self, owner: Owner) -> None:
-        """Wait for the first polls of a conversation's earlier watches, for a limited time; may raise StoreError."""
+        """Wait up to `CATCH_UP_SECONDS` for the first polls of a conversation's old watches; may raise StoreError."""
         if owner in self._waited or self._clock.now() - self._opened_at > FRESH_SECONDS:
             return
         self._waited.add(owner)
