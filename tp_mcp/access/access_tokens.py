@@ -50,19 +50,15 @@ class TokenStore(Protocol):
 
     async def add(self, token: AccessToken) -> bool:
         """Write a new one; False where one that is not revoked has its name."""
-        ...
 
     async def find(self, token_hash: str) -> AccessToken | None:
         """Return one."""
-        ...
 
     async def revoke(self, name: str, at: float) -> bool:
         """Revoke the one of this name; False where there is none that is not revoked."""
-        ...
 
     async def all(self) -> tuple[AccessToken, ...]:
         """Return every one, oldest first."""
-        ...
 
 
 class Tokens:

@@ -64,7 +64,6 @@ class AuditLog(Protocol):
 
     async def append(self, entry: AuditEntry) -> None:
         """Write a line."""
-        ...
 
     async def append_within(self, entry: AuditEntry, *, limit: int, since: float) -> bool:
         """Write that something is being sent, unless the principal did so `limit` times since a time already.
@@ -75,8 +74,6 @@ class AuditLog(Protocol):
             Whether it was written.
 
         """
-        ...
 
     async def read(self, wanted: AuditFilter) -> tuple[AuditEntry, ...]:
         """Return lines, oldest first."""
-        ...

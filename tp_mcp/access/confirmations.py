@@ -117,19 +117,15 @@ class ConfirmationStore(Protocol):
 
     async def add(self, confirmation: Confirmation) -> None:
         """Write a new one; drops those that expired long ago."""
-        ...
 
     async def get(self, code_hash: str) -> Confirmation | None:
         """Return one."""
-        ...
 
     async def approve(self, code_hash: str, at: float) -> bool:
         """Write that a person approved it; False where it was approved, used or expired by then."""
-        ...
 
     async def use(self, code_hash: str, at: float) -> bool:
         """Write that it is used; False where it was used or expired by then. Of two callers, one gets True."""
-        ...
 
 
 class Confirmations:

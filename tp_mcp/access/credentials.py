@@ -54,19 +54,15 @@ class CredentialStore(Protocol):
 
     async def put(self, credential: StoredCredential) -> None:
         """Write one, instead of what the principal had."""
-        ...
 
     async def get(self, server: str, principal: str) -> StoredCredential | None:
         """Return a principal's."""
-        ...
 
     async def remove(self, server: str, principal: str) -> bool:
         """Drop a principal's; False where there is none."""
-        ...
 
     async def all(self, server: str) -> tuple[StoredCredential, ...]:
         """Return those for one TP, by principal."""
-        ...
 
 
 class Vault:

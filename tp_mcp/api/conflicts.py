@@ -25,11 +25,9 @@ class Reader(Protocol):
 
     async def get_upgrade(self, testbed: str) -> UpgradeStatus:
         """Return the progress of an upgrade."""
-        ...
 
     async def list_executions(self) -> tuple[ExecutionSummary, ...]:
         """Return the user's recent executions."""
-        ...
 
 
 async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> TpBusyError:

@@ -101,27 +101,21 @@ class Tokens(Protocol):
     @property
     def renewable(self) -> bool:
         """Whether a rejected token can be replaced."""
-        ...
 
     def username(self) -> str:
         """Return the TP user name of the credentials; ConfigurationError if they name none."""
-        ...
 
     async def current(self) -> SecretStr:
         """Return an unexpired token."""
-        ...
 
     async def fresh(self) -> SecretStr:
         """Return a token for a write, which does not expire soon if possible."""
-        ...
 
     def drop(self, refused: SecretStr) -> None:
         """Forget a rejected token, so that the next call uses another one if possible."""
-        ...
 
     async def renewed(self, refused: SecretStr) -> SecretStr:
         """Return a token other than the rejected one."""
-        ...
 
 
 class HandedInToken:

@@ -40,7 +40,6 @@ class Identity(Protocol):
 
     def of(self, ctx: ServerRequestContext[Any, Any], /) -> Owner:
         """Return the principal and the conversation of a request."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

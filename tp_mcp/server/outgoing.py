@@ -39,7 +39,6 @@ class SendProgress(Protocol):
 
     async def __call__(self, value: float, total: float | None, message: SafeText, /) -> None:
         """Send one; `total` is None where it is not known."""
-        ...
 
 
 def tool_result(text: SafeText, *, is_error: bool = False) -> CallToolResult:

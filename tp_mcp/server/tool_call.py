@@ -161,7 +161,6 @@ class ProgressReporter:
     """
 
     def __init__(self, send: SendProgress, clock: Clock, redactor: Redactor) -> None:
-        """Prepare to `send` notifications."""
         self._send = send
         self._clock = clock
         self._redactor = redactor

@@ -105,31 +105,24 @@ class TaskKeeper(Protocol):
 
     def requires_tasks(self, tool: str) -> bool:
         """Return whether a tool cannot be called by a client without tasks."""
-        ...
 
     async def call(self, ctx: Context, params: CallToolRequestParams, call_next: CallNext) -> Task | HandlerResult:
         """Call a tool for a client that takes tasks: return a task that can be asked for by now, or the result."""
-        ...
 
     async def get(self, ctx: Context, task_id: str, /) -> Task | None:
         """Return a task to the client that asks for it; None if it has no such task."""
-        ...
 
     async def look(self, ctx: Context, task_id: str, /) -> Task | None:
         """Return the same for a notification, which may never arrive."""
-        ...
 
     async def update(self, ctx: Context, task_id: str, responses: Json, /) -> bool:
         """Pass answers to a task's questions; ignore others. Return False if there is no such task."""
-        ...
 
     async def cancel(self, ctx: Context, task_id: str, /) -> bool:
         """Cancel a task unless it has ended; return False if there is no such task."""
-        ...
 
     def following(self, ctx: Context, task_ids: Sequence[str], /) -> AbstractAsyncContextManager[Changed]:
         """Return a context that reports which of some tasks may have changed."""
-        ...
 
 
 class TaskParams(RequestParams):
@@ -157,7 +150,6 @@ class TasksExtension(Extension):
     identifier = EXTENSION
 
     def __init__(self, keeper: TaskKeeper) -> None:
-        """Answer with the tasks that `keeper` makes and keeps."""
         self._keeper = keeper
 
     def methods(self) -> Sequence[MethodBinding]:

@@ -40,7 +40,6 @@ class TasksListening:
     """
 
     def __init__(self, keeper: TaskKeeper) -> None:
-        """Tell of the tasks that `keeper` keeps."""
         self._keeper = keeper
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
