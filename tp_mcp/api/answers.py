@@ -130,12 +130,7 @@ class Judge:
         return _RESTARTING if self.has_answered else _BASE_URL
 
     def json(self, endpoint: Endpoint, answer: RawAnswer) -> JsonValue:
-        """Return the JSON of a successful answer; None for an empty one, if the endpoint allows it.
-
-        Raises:
-            TpError: one class per failure, as in the error tree.
-
-        """
+        """Return the JSON of a successful answer, None for an allowed empty one; raise TpError otherwise."""
         self.check(endpoint, answer)
         if answer.is_login_page:
             raise self.not_authenticated(endpoint, answer, "TP answered with a login page instead of JSON.")

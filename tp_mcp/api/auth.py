@@ -62,12 +62,7 @@ def secrets_of(credentials: Credentials) -> tuple[SecretStr, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """Claims of a token. They are not verified: TP does that.
-
-    Attributes:
-        expires_at: time of expiry, in seconds since the epoch; None if the token does not expire, or is not a JWT.
-
-    """
+    """Claims of a token, which TP verifies; `expires_at` is in seconds since the epoch, None if it has no expiry."""
 
     username: str | None = None
     expires_at: float | None = None

@@ -93,12 +93,7 @@ class TpClient:
         return type(self)(self._caller, retrying=self._retrying, reads_alone=True)
 
     def acting_as(self, credentials: Credentials) -> Self:
-        """Return a client with another login; it shares this client's connections, which this client closes.
-
-        Raises:
-            ConfigurationError: the token cannot be used.
-
-        """
+        """Return a client with another login over this one's connections; raise ConfigurationError for a bad token."""
         return type(self)(self._caller.acting_as(credentials), retrying=self._retrying)
 
     @property
@@ -125,12 +120,7 @@ class TpClient:
         return _model(UpgradeStatus, endpoints.GET_UPGRADE, value)
 
     async def start_pytest(self, request: PytestRequest) -> ExecutionStarted:
-        """Start a pytest run as `username()`; sent at most once.
-
-        Raises:
-            TpBusyError: another execution holds the lab; the message names it if possible.
-
-        """
+        """Start a pytest run as `username()`, at most once. A TpBusyError names the holder of the lab, if known."""
         user = await self.username()
         try:
             value = await self._json(endpoints.START_PYTEST, body=request.payload(user))

@@ -113,13 +113,7 @@ _NOTHING_SENT = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that is ready to be sent.
-
-    Attributes:
-        path: percent-encoded path below the base URL.
-        secrets: secrets in the call, besides the login.
-
-    """
+    """A call that is ready to be sent: `path` is percent-encoded, and `secrets` are those besides the login."""
 
     endpoint: Endpoint
     path: str

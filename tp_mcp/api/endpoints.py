@@ -107,12 +107,7 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
 
 
 def report_path(report_file_path: str) -> str:
-    """Return a report's path below the base URL, percent-encoded, with a leading slash.
-
-    Raises:
-        InputError: the path is empty, or leads outside TP.
-
-    """
+    """Return a report's path below the base URL, percent-encoded; raise InputError if empty or outside of TP."""
     return GET_REPORT.path.format(report_file_path=quote(guard_report_path(report_file_path), safe="/:"))
 
 

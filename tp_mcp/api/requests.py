@@ -47,12 +47,7 @@ _NEEDS: Mapping[UpgradeMode, str] = {
 
 @dataclass(frozen=True, slots=True)
 class UpgradeRequest:
-    """A checked request for an upgrade of a testbed.
-
-    Attributes:
-        mode: source of the image; of the three following fields only the one for this mode is set.
-
-    """
+    """A checked request for an upgrade of a testbed; of the last three fields only the one for its mode is set."""
 
     testbed: str
     mode: UpgradeMode

@@ -174,12 +174,7 @@ def check_match(match: Match) -> None:
 
 
 def resolve_match(match: Match, roots: Mapping[str, object]) -> Match:
-    """Return a match with the templates in its values filled with their current values.
-
-    Raises:
-        WatchSpecError: a template has no value, or its value is null, infinite, a list or an object.
-
-    """
+    """Return a match with its templates filled; raise WatchSpecError for a missing, null, infinite or nested value."""
     if not OPERATORS[match.operator].takes_templates:
         return match
     expected = getattr(match, match.operator)

@@ -22,13 +22,7 @@ class NotYamlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """A document as plain data.
-
-    Attributes:
-        lines: line of each key and item, from 1, by dotted path.
-        repeated: duplicate keys, which YAML does not allow.
-
-    """
+    """A document as plain data, with the line of each key and item by dotted path, and its duplicate keys."""
 
     value: Any
     lines: dict[str, int]

@@ -116,12 +116,7 @@ class Backend:
         return Redactor() if self._latest is None else self._latest.tp.redactor
 
     async def services(self) -> Services:
-        """Return the services, opening them where they are not open yet.
-
-        Raises:
-            TpMcpError: they cannot be opened; the message gives the reason. The next call tries again.
-
-        """
+        """Return the services, opened if they are not; raise TpMcpError if that fails. The next call tries again."""
         if self.closing:
             raise closing_error()
         if self._services is None:

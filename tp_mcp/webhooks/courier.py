@@ -58,13 +58,7 @@ class Courier:
         claim_seconds: float = CLAIM_SECONDS,
         make_sender: Callable[[Webhook], Sender] = Sender,
     ) -> None:
-        """Prepare.
-
-        Args:
-            deliveries: records what came of each attempt to send an end.
-            claim_seconds: how long an event is one process's.
-
-        """
+        """Prepare; `deliveries` records what came of each attempt to send an end."""
         self._endpoints = endpoints
         self._events = events
         self._outbox = outbox

@@ -44,12 +44,7 @@ class Login:
         self._tokens: dict[tuple[str, ...], _Token] = {}
 
     async def headers(self, settings: Mapping[str, object]) -> dict[str, str]:
-        """Return the headers of the login; exchange a token if there is no valid one.
-
-        Raises:
-            ConnectorError: the exchange was refused, or its answer contains no token.
-
-        """
+        """Return the headers of the login; exchange a token if none is valid; raise ConnectorError if that fails."""
         if self._auth is None:
             return {}
         if self._auth.type == "basic":

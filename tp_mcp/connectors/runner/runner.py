@@ -90,12 +90,7 @@ class ConnectorRunner:
         return tool_answer(tool, raw, self._redactor)
 
     async def test(self) -> str:
-        """Send the test request and return the connector's message.
-
-        Raises:
-            ConnectorError: the settings do not work.
-
-        """
+        """Send the test request and return the connector's message; raise ConnectorError if it fails."""
         test = self.manifest.test
         if test is None:
             return "The connector has no connection test."

@@ -73,12 +73,7 @@ class SettingValues:
 
     @classmethod
     def checked(cls, manifest: Manifest, given: Mapping[str, Any]) -> "SettingValues":
-        """Return the settings with their defaults.
-
-        Raises:
-            ConfigurationError: a setting is missing, unknown, has a wrong type or is not one of its options.
-
-        """
+        """Return the settings with their defaults; raise ConfigurationError if one is missing, unknown or wrong."""
         values = _checked_settings(manifest.settings, given, "")
         instances: dict[str, Mapping[str, Any]] = {}
         for name, setting in manifest.settings.items():
@@ -90,12 +85,7 @@ class SettingValues:
         return cls(values, instances)
 
     def plain(self, instance: JsonValue = None) -> dict[str, Any]:
-        """Return the settings for templates, with readable secrets and the settings of one instance.
-
-        Raises:
-            InvalidArgumentError: the instance is unknown.
-
-        """
+        """Return the settings for templates, secrets readable; raise InvalidArgumentError for an unknown instance."""
         chosen: Mapping[str, Any] = {}
         if self.instances:
             name = next(iter(self.instances)) if instance in (None, "") else str(instance)

@@ -112,13 +112,7 @@ class HttpServing:
     """One application on one listening socket."""
 
     def __init__(self, app: ASGIApp, listening: socket.socket, *, close: Callable[[], Awaitable[None]]) -> None:
-        """Prepare.
-
-        Args:
-            listening: where; closed at the end.
-            close: closes what is behind the application, so that what waits for it is answered.
-
-        """
+        """Prepare; `close` closes what is behind the application, so that what waits for it is answered."""
         self._exchanges = Exchanges(app)
         self._listening = listening
         self._close = close

@@ -77,12 +77,7 @@ class HandshakeSessions:
                 del session.owners[next(iter(session.owners))]
 
     def subscribe(self, ctx: ServerRequestContext[Any, Any], uri: str, owner: Owner) -> None:
-        """Notify this session of changes of a resource, which the owner must be allowed to read.
-
-        Raises:
-            MCPError: it has too many subscriptions already.
-
-        """
+        """Notify this session of a resource that the owner may read; raise MCPError beyond `MAX_SUBSCRIPTIONS`."""
         session = self._of(ctx)
         if uri not in session.subscribed and len(session.subscribed) >= MAX_SUBSCRIPTIONS:
             raise MCPError(INVALID_PARAMS, f"A session may subscribe to {MAX_SUBSCRIPTIONS} resources at most.")

@@ -39,12 +39,7 @@ class Subscriptions:
     """The clients' subscriptions, and the requests that make them."""
 
     def __init__(self, owner_of: Callable[[Context], Owner], read: Callable[[Context, str], Awaitable[object]]) -> None:
-        """Prepare.
-
-        Args:
-            read: reads a resource for a request; raises MCPError with INVALID_PARAMS where there is none for its owner.
-
-        """
+        """Prepare; `read` raises MCPError with INVALID_PARAMS for what the owner of a request may not read."""
         self._owner_of = owner_of
         self._read = read
         self._streams = ListenStreams()

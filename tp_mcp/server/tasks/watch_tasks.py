@@ -32,12 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class TaskContext(ServerRequestContext[Any, Any]):
-    """The context of a call that may become a task.
-
-    Attributes:
-        begin_task: called with a call that did its work; returns whether a task was created for its wait.
-
-    """
+    """The context of a call that may become a task; `begin_task` returns whether one was created for its wait."""
 
     begin_task: BeginTask
 
