@@ -127,6 +127,16 @@ async def test_newer_progress_takes_the_place_of_older_and_an_end_that_of_both(
     assert await claimed(store, NOW + 401) is None
 
 
+async def test_progress_that_waits_is_not_sent_once_the_job_has_ended(store: Storage, make_watch: MakeWatch) -> None:
+    watch = make_watch()
+    await store.outbox.queue([event(watch.id, EventKind.PROGRESS)])
+    await ended(store, watch)
+    found = await claimed(store, NOW + 1)
+    assert found is not None
+    assert found.kind is EventKind.END
+    assert await claimed(store, NOW + 1) is None
+
+
 async def test_events_for_endpoints_that_are_no_more_are_dropped_after_a_while(store: Storage) -> None:
     await store.outbox.queue([event("w_1", endpoint="gone"), event("w_2"), event("w_3", at=NOW + 9, endpoint="gone")])
     assert await store.outbox.drop_forgotten(["chat"], before=NOW + 5) == 1
