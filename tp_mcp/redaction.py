@@ -91,7 +91,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
-    """Takes secrets out of texts: the known ones in their usual encodings, and everything that looks like one.
+    """Removes secrets from text: known secrets in their usual encodings, and anything that looks like a secret.
 
     Attributes:
         secrets: the known ones; read again for each text, so that secrets learnt later count too.

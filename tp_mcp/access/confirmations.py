@@ -125,7 +125,7 @@ class ConfirmationStore(Protocol):
         """Write that a person approved it; False where it was approved, used or expired by then."""
 
     async def use(self, code_hash: str, at: float) -> bool:
-        """Write that it is used; False where it was used or expired by then. Of two callers, one gets True."""
+        """Mark the code as used; False if it was used or has expired. Of two callers at once, one gets True."""
 
 
 class Confirmations:

@@ -1,4 +1,4 @@
-"""Reasons of a 409, found by an additional read whose failure never hides the 409."""
+"""Finds the reason for a 409 with one more read. If that read fails, the 409 is still reported."""
 
 import json
 from typing import Protocol

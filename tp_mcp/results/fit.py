@@ -204,7 +204,7 @@ def _need(size: Size) -> Size:
 
 
 def _how_many(needs: list[Size], room: Size) -> int:
-    """Return for how many sections, from the first on, there is room to say at least a part of each."""
+    """Return how many leading sections fit, at least in part."""
     least = [Size(*(min(part, SECTION_MINIMUM) for part in need)).plus(_GAP_SIZE) for need in needs]
     if room.holds(Size(sum(size.characters for size in least), sum(size.octets for size in least))):
         return len(needs)

@@ -1,4 +1,4 @@
-"""TP's statuses and other short values, made fit for a sentence of ours."""
+"""TP's statuses and other short values, formatted for use in a sentence."""
 
 from tp_mcp.redaction import Redactor, one_line
 from tp_mcp.results.text import shorten

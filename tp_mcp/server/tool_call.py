@@ -43,7 +43,7 @@ BeginTask = Callable[[Call], Awaitable[bool]]
 
 
 def passed_token(ctx: ServerRequestContext[Any, Any]) -> SecretStr | None:
-    """Return it; None where there is none, as over standard input and output."""
+    """Return the TP token sent with the request; None if there is none, as over standard input and output."""
     text = None if ctx.request is None else ctx.request.headers.get(TP_TOKEN_HEADER)
     return SecretStr(text) if text else None
 

@@ -55,7 +55,7 @@ class RequestLog:
         return self._counts.total() if endpoint is None else self._counts[endpoint]
 
     def clear(self) -> None:
-        """Forget all."""
+        """Delete all entries."""
         self._requests.clear()
         self._counts.clear()
 

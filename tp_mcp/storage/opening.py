@@ -1,4 +1,4 @@
-"""Opens everything that is kept in a state directory. The one place that knows the database engines."""
+"""Opens the stores in a state directory. The one place that knows the database engines."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -46,7 +46,7 @@ class RunPytestArguments(ToolArguments):
     argument: Annotated[
         str,
         Field(
-            description="pytest arguments for the dry run and the real run.",
+            description="pytest arguments, when TP collects the tests and when it runs them.",
             examples=["-k 'radius and not flaky' --maxfail=3"],
         ),
     ] = ""

@@ -81,12 +81,10 @@ class MatchArguments(BaseModel):
         Field(description="JMESPath in TP's JSON.", min_length=1, max_length=PATH_MAX_CHARACTERS),
     ]
     equals: Annotated[Scalar | None, Field(description="Expected value.")] = None
-    in_: Annotated[list[Scalar] | None, Field(description="Expected values.", alias="in", min_length=1)] = None
-    matches: Annotated[str | None, Field(description="Regular expression that the value contains.", min_length=1)] = (
-        None
-    )
+    in_: Annotated[list[Scalar] | None, Field(description="Any of these.", alias="in", min_length=1)] = None
+    matches: Annotated[str | None, Field(description="Regular expression to find in the value.", min_length=1)] = None
     exists: Annotated[StrictBool | None, Field(description="Whether the path exists.")] = None
-    gte: Annotated[float | None, Field(description="Minimum.", strict=True, allow_inf_nan=False)] = None
+    gte: Annotated[float | None, Field(description="Least number.", strict=True, allow_inf_nan=False)] = None
 
     @model_validator(mode="after")
     def _one_operator(self) -> "MatchArguments":

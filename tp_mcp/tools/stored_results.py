@@ -42,7 +42,7 @@ _CURSOR = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,6}))?")
 class ReadResultArguments(ToolArguments):
     """Arguments of `read_result`."""
 
-    handle: Annotated[str, Field(description="Id of the stored result.")]
+    handle: Annotated[str, Field(description="Id of the stored result, or log-<exec_id>.")]
     search: Annotated[str, Field(description="Regular expression (RE2) to find in each line.")] = ""
     context: Annotated[int, Field(description="Lines to show around each match.", ge=0, le=MAX_CONTEXT)] = CONTEXT
     head: Annotated[int, Field(description="Number of first lines to show.", ge=0)] = 0

@@ -72,7 +72,7 @@ class NoteArguments(ToolArguments):
         ),
     ] = ""
     until_date: Annotated[
-        str, Field(description="Last day on which the note is valid.", examples=["2026-12-31"], max_length=10)
+        str, Field(description="Last day of the note, as 2026-12-31.", examples=["2026-12-31"], max_length=10)
     ] = ""
 
 

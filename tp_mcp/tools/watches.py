@@ -51,7 +51,7 @@ class ListWatchesArguments(ToolArguments):
 
 
 class WaitForWatchArguments(ToolArguments):
-    """What `wait_for_watch` takes."""
+    """Arguments of `wait_for_watch`."""
 
     watch_id: Annotated[
         tuple[str, ...],
@@ -69,7 +69,7 @@ class WaitForWatchArguments(ToolArguments):
     ] = DEFAULT_WAIT_SECONDS
     until: Annotated[
         Literal["terminal", "first_failure", "change"],
-        Field(description="Wait for the end, for the first failed test or device, or for any change."),
+        Field(description="terminal: the end; first_failure: a failed test or device; change: any change."),
     ] = "terminal"
 
 

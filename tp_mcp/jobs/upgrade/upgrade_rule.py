@@ -71,7 +71,7 @@ def upgrade_baseline(status: UpgradeStatus) -> JsonValue:
 
 
 class UpgradeRule:
-    """Interprets the status of a testbed."""
+    """Interprets a testbed's upgrade status."""
 
     def interpret(self, watch: Watch, answer: JsonValue) -> Interpretation:
         """Return the reading of a status.

@@ -74,7 +74,7 @@ class BoundedProtocol(H11Protocol):
         self.app = droppable
 
     def data_received(self, data: bytes) -> None:
-        """Process a part of a request."""
+        """Process received bytes."""
         super().data_received(data)
         self._bound_headers()
 

@@ -53,7 +53,7 @@ class _Stream:
 
 
 class ListenStreams:
-    """Serves `subscriptions/listen`, and publishes to the streams whose owner may hear of it."""
+    """Serves `subscriptions/listen`, and publishes to the streams whose owner may see it."""
 
     def __init__(self) -> None:
         self._streams: set[_Stream] = set()

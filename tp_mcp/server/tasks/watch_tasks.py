@@ -61,7 +61,7 @@ class WatchTasks:
         return False
 
     async def call(self, ctx: Context, params: CallToolRequestParams, call_next: CallNext) -> Task | HandlerResult:
-        """Make the call without waiting in it; return a task for its wait, or its result."""
+        """Make the call without blocking. Return a task for its wait, or the result if there is nothing to wait for."""
         definition = self._definitions().get(params.name)
         if definition is None or not definition.awaits:
             return await call_next(ctx)

@@ -60,12 +60,12 @@ async def refused(_: "Request", exception: Exception) -> "Response":
 
 
 async def bad_token(_: "Request", exception: Exception) -> "Response":
-    """Put a token that is missing, wrong or expired on the wire."""
+    """Return the response to a missing, wrong or expired token."""
     return unauthorized(str(exception))
 
 
 async def not_found(_: "Request", exception: Exception) -> "Response":
-    """Answer for a path that no endpoint has: HTML, as the framework under TP does."""
+    """Return TP's HTML 404 page for an unknown path."""
     del exception
     return HTMLResponse(NOT_FOUND_PAGE, 404)
 

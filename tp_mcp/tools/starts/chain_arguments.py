@@ -63,8 +63,8 @@ OnDone = Annotated[
     dict[str, JsonValue] | None,
     Field(
         description='Next step after state "done" (a run is done even if tests failed): {"tool": "start_upgrade" or '
-        '"run_pytest", "args": {...}} or {"message": "..."}. {args.x}, {result.x} and {poll.x} are filled in. args can '
-        "have its own on_done and on_fail, up to 3 steps.",
+        '"run_pytest", "args": {...}} or {"message": "..."}. {args.x}, {result.x} and {poll.x} are replaced. args can '
+        "have its own on_done and on_fail, up to 3 more calls.",
     ),
 ]
 OnFail = Annotated[

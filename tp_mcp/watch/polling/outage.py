@@ -75,7 +75,7 @@ class Outage:
             self.away, self.probe = True, None
 
     def answered(self, target: Target, outcome: object) -> bool:
-        """Register that TP answered, if only with an error; return whether that ends an outage."""
+        """Record an answer from TP, even an error; return whether that ends an outage."""
         was_away, self.away = self.away, False
         self.probe, self._rounds = None, 0
         self._failed.clear()
