@@ -55,10 +55,8 @@ def _after_command(text: str) -> str:
 def _continued(lines: list[str], last: int) -> int:
     """Return the index of the first line that belongs to the command no more, `last` being one that does."""
     following = last + 1
-    while following < len(lines) and (_is_one_word(lines[following]) or len(lines[following - 1]) in TERMINAL_WIDTHS):
+    while following < len(lines) and (
+        len(lines[following].split()) == 1 or len(lines[following - 1]) in TERMINAL_WIDTHS
+    ):
         following += 1
     return following
-
-
-def _is_one_word(line: str) -> bool:
-    return len(line.split()) == 1

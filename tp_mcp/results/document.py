@@ -36,7 +36,6 @@ class LogExcerpt:
     Attributes:
         heading: the name of the log, without a colon; may be empty.
         text: the log as it came.
-        source: where it came from, such as "TP".
         exact: keep blank lines at its ends, because the next page continues there.
 
     """

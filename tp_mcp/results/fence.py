@@ -19,12 +19,7 @@ def new_marker() -> str:
 
 
 def mask(text: str, marker: str) -> str:
-    """Return the text without the marker, in whatever case.
-
-    Raises:
-        ValueError: the marker is not one of `new_marker`'s kind.
-
-    """
+    """Return the text without the marker, in any case. Raises ValueError if it is not one of `new_marker`'s kind."""
     if not _MARKER.fullmatch(marker):
         raise ValueError("a marker is 8 to 32 lower-case hexadecimal digits")
     if marker not in text.lower():

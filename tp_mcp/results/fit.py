@@ -136,11 +136,7 @@ class _Part(NamedTuple):
 
 
 def render(
-    document: Document,
-    *,
-    max_characters: int = RESULT_MAX_CHARACTERS,
-    max_bytes: int = RESULT_MAX_BYTES,
-    marker: str,
+    document: Document, *, max_characters: int = RESULT_MAX_CHARACTERS, max_bytes: int = RESULT_MAX_BYTES, marker: str
 ) -> str:
     """Return the document as text that a model can read.
 

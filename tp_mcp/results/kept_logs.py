@@ -212,12 +212,7 @@ class KeptLogs:
         mark = f"[... {dropped:,} bytes were dropped here: only so much of a log is kept ...]\n".encode()
         text = data[:head] + mark + data[begin:]
         state = replace(
-            state,
-            generation=state.generation + 1,
-            length=len(text),
-            head=head,
-            mark=len(mark),
-            dropped=dropped,
+            state, generation=state.generation + 1, length=len(text), head=head, mark=len(mark), dropped=dropped
         )
         self._blobs.write(self._group, _text_name(exec_id, state), text)
         return state

@@ -39,7 +39,6 @@ def telling_lines(lines: Sequence[str], among: Iterable[int] | None = None) -> l
     """Return the indexes of the lines that tell why something failed, the most telling first, else in order.
 
     Args:
-        lines: all lines.
         among: the indexes of those with one of `_MARKS`, in order; None where that is not known.
 
     """

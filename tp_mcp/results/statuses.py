@@ -18,11 +18,11 @@ STATUS_MAX_CHARACTERS = 56
 
 def status_words(status: str) -> str:
     """Return a status as it may stand in a sentence of ours: a known one as it is, any other short and in quotes."""
-    told = one_line(status)
-    if told in KNOWN_STATUSES or not told:
-        return told
-    told = shorten(Redactor().redact(told), STATUS_MAX_CHARACTERS).replace('"', "'")
-    return f'"{told}"'
+    text = one_line(status)
+    if text in KNOWN_STATUSES or not text:
+        return text
+    text = shorten(Redactor().redact(text), STATUS_MAX_CHARACTERS).replace('"', "'")
+    return f'"{text}"'
 
 
 def word(value: object) -> str:

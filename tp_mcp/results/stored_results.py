@@ -57,22 +57,11 @@ class StoredResults:
         self._entry_bytes = entry_bytes
 
     async def keep(self, principal: str, text: str, *, what: str) -> str:
-        """Store a text, and return its id, e.g. "r_v109ds8t6mcg7nv6".
-
-        Raises:
-            StoreFullError: there is no space left.
-            StoreError: it cannot be written for another reason.
-
-        """
+        """Store a text, and return its id, e.g. "r_v109ds8t6mcg7nv6". Raises StoreFullError, or another StoreError."""
         return await anyio.to_thread.run_sync(self._keep, principal, text, what)
 
     async def get(self, principal: str, result_id: str) -> StoredResult:
-        """Return a stored result.
-
-        Raises:
-            InvalidArgumentError: there is none with this id, or it is another principal's; the message is the same.
-
-        """
+        """Return a stored result. Raises InvalidArgumentError, with one message for no result and for another's."""
         stored = await anyio.to_thread.run_sync(self._get, principal, result_id)
         if stored is None:
             raise no_such_result(result_id)

@@ -75,13 +75,10 @@ def _cut(value: JsonValue, cap: int, depth: int) -> JsonValue:
         return kept if len(value) <= most else [*kept, f"[... {len(value) - most:,} more ...]"]
     if isinstance(value, dict):
         names = list(value)[:most]
-        shown = {_cut_name(name, cap): _cut(value[name], cap * 3 // 4, depth - 1) for name in names}
+        room = Size(max(cap, 8), 4 * max(cap, 8))
+        shown = {shorten_middle(name, room): _cut(value[name], cap * 3 // 4, depth - 1) for name in names}
         return shown if len(value) <= most else {**shown, _MORE: f"{len(value) - len(shown):,} more"}
     return value
-
-
-def _cut_name(name: str, cap: int) -> str:
-    return shorten_middle(name, Size(max(cap, 8), 4 * max(cap, 8)))
 
 
 def _written(value: JsonValue) -> str:

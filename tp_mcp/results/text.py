@@ -51,13 +51,7 @@ _UTF8_MAX_OCTETS = 4
 
 
 class Size(NamedTuple):
-    """How long a text is, or may be.
-
-    Attributes:
-        characters: code points.
-        octets: bytes of its UTF-8.
-
-    """
+    """How long a text is, or may be: its code points, and the bytes of its UTF-8."""
 
     characters: int
     octets: int
@@ -150,12 +144,7 @@ def format_duration(seconds: float) -> str:
 
 
 def count_of(number: int, singular: str, plural: str = "") -> str:
-    """Return a number with its noun: "1 test", "1,234 tests".
-
-    Args:
-        plural: the noun for any other number; the singular with an s where it is empty.
-
-    """
+    """Return a number with its noun: "1 test", "1,234 tests". Without a plural, the singular gets an s."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 

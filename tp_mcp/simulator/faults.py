@@ -65,12 +65,7 @@ class Fault:
 
 
 def read_fault(body: Mapping[str, Any], endpoints: frozenset[str], now: float) -> Fault:
-    """Check a request for a fault; `seconds` in it counts from now, in simulated time.
-
-    Raises:
-        Refusal: (INVALID) if it names an unknown endpoint, kind or field.
-
-    """
+    """Check a request; its `seconds` count from now, in simulated time. Raises Refusal (INVALID)."""
     fields = dict(body)
     seconds = fields.pop("seconds", None)
     known = set(Fault.__slots__) - {"until"}

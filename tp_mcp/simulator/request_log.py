@@ -106,13 +106,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedWrite(Write):
-    """A write that TP did.
-
-    Attributes:
-        exec_id: the execution it made or killed; None for any other.
-        tasks: for an upgrade, address and task id of each device.
-
-    """
+    """A write that TP did, with its execution, or the address and task id of each upgraded device."""
 
     exec_id: int | None = None
     tasks: tuple[tuple[str, str], ...] = ()
@@ -120,12 +114,7 @@ class AcceptedWrite(Write):
 
 @dataclass(frozen=True, slots=True)
 class RefusedWrite(Write):
-    """A write that TP refused.
-
-    Attributes:
-        reason: `invalid`, `forbidden`, `unknown`, `conflict` or `unauthorized`.
-
-    """
+    """A write that TP refused; `reason` is that of a `Refusal`, or `unauthorized`."""
 
     reason: str = ""
     message: str = ""
@@ -140,13 +129,7 @@ class StruckWrite(Write):
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """How a job ended.
-
-    Attributes:
-        at: simulated time, in seconds since the epoch.
-        counts: for an execution.
-
-    """
+    """How a job ended, at a simulated time in seconds since the epoch; with counts for an execution."""
 
     status: str
     at: float

@@ -55,13 +55,7 @@ class SimulatorOptions:
 
 
 class SimulatorState:
-    """Labs, users, builds, upgrades, executions, faults, and the requests seen.
-
-    Attributes:
-        testcase_pulls: number of requests for the test tree, each of which is a `git pull`.
-        suite_speed: speed of the waits in the sample tests; None for the speed of TP.
-
-    """
+    """Labs, users, builds, upgrades, executions, faults, and the requests seen."""
 
     def __init__(self, options: SimulatorOptions) -> None:
         self.clock = SimulatedClock(options.speed, start=options.start_time)
@@ -75,6 +69,7 @@ class SimulatorState:
         self.faults = FaultBook()
         self.requests = RequestLog()
         self.record = WriteRecord(self.clock, self.executions, self.testbeds)
+        # Each request for the test tree is a `git pull`.
         self.testcase_pulls = 0
         self.sso_only = options.sso_only
         self.suite_speed = options.suite_speed
@@ -93,12 +88,7 @@ class SimulatorState:
         return user
 
     def lab(self, name: object) -> Lab:
-        """Return a lab by name.
-
-        Raises:
-            Refusal: (INVALID) if `name` is no string; (UNKNOWN) if there is no such lab.
-
-        """
+        """Return a lab. Raises Refusal (INVALID) if `name` is no string, (UNKNOWN) if there is no such lab."""
         if not isinstance(name, str) or not name:
             raise Refusal(Reason.INVALID, "the name of a testbed (string) is required")
         if name not in self.labs:
@@ -106,12 +96,7 @@ class SimulatorState:
         return self.labs[name]
 
     def lab_for(self, username: str, name: object) -> Lab:
-        """Return a lab that `username` may use.
-
-        Raises:
-            Refusal: (INVALID), (UNKNOWN) as for `lab`; (FORBIDDEN) if the user neither owns it nor is in its `usedby`.
-
-        """
+        """Return a lab. Raises Refusal as `lab` does, and (FORBIDDEN) if the user neither owns nor may use it."""
         lab = self.lab(name)
         if not lab.usable_by(username):
             raise Refusal(Reason.FORBIDDEN, f"user '{username}' may not use '{lab.name}'")
@@ -133,12 +118,7 @@ class SimulatorState:
         }
 
     def create_execution(self, username: str, body: dict[str, Any]) -> Execution:
-        """Write the row of a new execution, which the caller has to run.
-
-        Raises:
-            Refusal: if the request is wrong, not allowed, or the lab busy.
-
-        """
+        """Write the row of a new execution, which the caller has to run. Raises Refusal if TP refuses."""
         with self.record.refusing(START_PYTEST, username, body):
             user = _named_user(username, body)
             lab = self.lab_for(username, body.get("lab"))
@@ -147,12 +127,7 @@ class SimulatorState:
         return execution
 
     def lock_lab(self, username: str, body: dict[str, Any]) -> Mapping[str, Any]:
-        """Lock or unlock a lab, and return the answer to the POST.
-
-        Raises:
-            Refusal: if the request is wrong or not allowed, or another user locked the lab.
-
-        """
+        """Lock or unlock a lab, and return the answer to the POST. Raises Refusal if TP refuses."""
         with self.record.refusing(LOCK_LAB, username, body):
             user = _named_user(username, body)
             answer = self.locks.apply(self.lab_for(username, body.get("name")), user, body.get("action"))

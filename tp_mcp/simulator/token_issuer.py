@@ -14,10 +14,7 @@ class User:
     email: str
 
 
-DEFAULT_USERS = (
-    User("demo", "demo-password", "demo@tp.example"),
-    User("rival", "rival-password", "rival@tp.example"),
-)
+DEFAULT_USERS = (User("demo", "demo-password", "demo@tp.example"), User("rival", "rival-password", "rival@tp.example"))
 
 
 _ALGORITHM = "HS256"

@@ -75,13 +75,9 @@ def _from_pytest(lines: Sequence[str]) -> FailingLine | None:
         location = lines[last + 1 + below]
     elif above is not None:
         location = lines[above].rsplit(": in ", 1)[0]
-    return _line(_first_sentence(messages), location)
-
-
-def _first_sentence(messages: Sequence[str]) -> str:
     # A line that ends with a colon introduces the informative one.
     count = 2 if messages and messages[0].endswith(":") else 1
-    return " ".join(messages[:count])
+    return _line(" ".join(messages[:count]), location)
 
 
 def _from_python(lines: Sequence[str]) -> FailingLine | None:

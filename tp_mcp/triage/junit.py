@@ -8,8 +8,7 @@ is not a test case; the property `reruns` counts these attempts.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from xml.etree import ElementTree
 
 from tp_mcp.triage.failing_line import failing_line
@@ -66,40 +65,26 @@ def junit_xml(
     return document
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """Child element of a test case that did not pass."""
-
-    tag: str
-    message: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-
 def _add(suite: ElementTree.Element, test: ReportedTest, allowed: Clean) -> None:
     class_name, name = _names(test.test_id)
     case = ElementTree.SubElement(suite, "testcase", {"classname": allowed(class_name), "name": allowed(name)})
     if test.duration_seconds is not None:
         case.set("time", f"{test.duration_seconds:.3f}")
-    end = _end_of(test)
-    if end is not None:
-        element = ElementTree.SubElement(case, end.tag, {**end.attributes, "message": allowed(end.message)})
-        element.text = allowed(test.log)
-
-
-def _end_of(test: ReportedTest) -> _End | None:
+    kind: dict[str, str] = {}
     match test.outcome:
         case "failed":
-            return _End("failure", _message(test))
+            tag, message = "failure", _message(test)
         case "error":
             where = "collection failure" if test.phase == "collect" else f"failed on {test.phase}"
-            return _End("error", f'{where} with "{_message(test)}"')
+            tag, message = "error", f'{where} with "{_message(test)}"'
         case "skipped":
             found = _SKIPPED.match(test.log)
-            return _End("skipped", found[1] if found else _message(test), {"type": "pytest.skip"})
+            tag, message, kind = "skipped", found[1] if found else _message(test), {"type": "pytest.skip"}
         case "xfailed":
-            return _End("skipped", _message(test), {"type": "pytest.xfail"})
+            tag, message, kind = "skipped", _message(test), {"type": "pytest.xfail"}
         case _:
-            return None
+            return
+    ElementTree.SubElement(case, tag, {**kind, "message": allowed(message)}).text = allowed(test.log)
 
 
 def _message(test: ReportedTest) -> str:

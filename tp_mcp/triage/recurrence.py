@@ -31,12 +31,7 @@ class Recurrence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EarlierExecution:
-    """An earlier execution.
-
-    Attributes:
-        build: build under test; empty if unknown.
-
-    """
+    """An earlier execution; its build is empty if unknown."""
 
     exec_id: int
     build: str
@@ -71,12 +66,7 @@ def outcomes_by_test(tests: Sequence[ReportedTest]) -> dict[str, Outcome]:
 
 
 def earlier_results(test_id: str, earlier: Sequence[EarlierExecution]) -> EarlierResults:
-    """Classify a test that fails now.
-
-    Args:
-        earlier: earlier executions on the testbed, the latest first.
-
-    """
+    """Classify a test that fails now by earlier executions on its testbed, the latest first."""
     record = list(_record(test_id, earlier))
     if not record:
         return EarlierResults(Recurrence.FIRST_SEEN)

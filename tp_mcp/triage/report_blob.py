@@ -18,7 +18,6 @@ from tp_mcp.triage.markup import LogForm
 from tp_mcp.triage.test_report import (
     FETCH_AGAIN,
     TESTS_MAX,
-    Outcome,
     Report,
     ReportedTest,
     cut_id,
@@ -153,7 +152,6 @@ class _Rows:
         self._read: list[ReportedTest] = []
         self._form = form
         # Most rows share a few values: a lookup is faster than parsing.
-        self._outcomes: dict[object, Outcome | None] = {}
         self._durations: dict[object, float | None] = {}
 
     def add_group(self, key: str, rows: list[_Row]) -> None:
@@ -161,18 +159,13 @@ class _Rows:
         group = [
             ReportedTest(test_id, outcome, phase_of(row.testId, key), self._seconds(row.duration), row.log, self._form)
             for row in rows[: TESTS_MAX - len(self._read)]
-            if (outcome := self._outcome(row.result)) is not None
+            if (outcome := outcome_named(row.result)) is not None
         ]
         self._read.extend(worst_first(group))
         self.left_out += len(rows) - len(group)
 
     def report(self, size_bytes: int) -> Report:
         return Report(tuple(self._read), self.left_out, size_bytes)
-
-    def _outcome(self, result: str) -> Outcome | None:
-        if result not in self._outcomes:
-            self._outcomes[result] = outcome_named(result)
-        return self._outcomes[result]
 
     def _seconds(self, duration: object) -> float | None:
         if not isinstance(duration, str):

@@ -37,18 +37,14 @@ def parse_report(document: bytes | str | Path) -> Report:
         OSError: the file cannot be read.
 
     """
-    if isinstance(document, Path):
-        return _parse_file(document)
-    _check_size(len(document))
-    return _parse(document.encode("utf-8", "replace") if isinstance(document, str) else document)
-
-
-def _parse_file(path: Path) -> Report:
-    size = path.stat().st_size
+    if not isinstance(document, Path):
+        _check_size(len(document))
+        return _parse(document.encode("utf-8", "replace") if isinstance(document, str) else document)
+    size = document.stat().st_size
     _check_size(size)
     if size == 0:
         return _parse(b"")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    with document.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         return _parse(mapped)
 
 

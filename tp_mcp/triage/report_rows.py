@@ -32,11 +32,7 @@ _ROW = re.compile(rb'<tbody class="([a-z]{1,20}) results-table-row"[^<>]{0,200}>
 _EXTRA = b'<td class="extra"'
 _NAME = re.compile(rb'<td class="col-name"[^<>]{0,200}>([^<]*)</td>')
 _DURATION = re.compile(rb'<td class="col-duration"[^<>]{0,200}>\s{0,20}(\d{1,12}(?:\.\d{1,9})?)\s{0,20}</td>')
-_PHASE_MARKS: tuple[tuple[str, Phase], ...] = (
-    ("::setup", "setup"),
-    ("::teardown", "teardown"),
-    ("::collect", "collect"),
-)
+_MARKED_PHASES: tuple[Phase, ...] = ("setup", "teardown", "collect")
 
 
 def read_rows(document: Document) -> Report:
@@ -85,9 +81,9 @@ def _test(result: str, row: bytes) -> ReportedTest | None:
 
 
 def _id_and_phase(name: str) -> tuple[str, Phase]:
-    for mark, phase in _PHASE_MARKS:
-        if name.endswith(mark):
-            return name.removesuffix(mark), phase
+    for phase in _MARKED_PHASES:
+        if name.endswith(f"::{phase}"):
+            return name.removesuffix(f"::{phase}"), phase
     return _as_pytest_writes_it(name), "call"
 
 

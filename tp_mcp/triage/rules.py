@@ -28,7 +28,6 @@ class Rule:
     """A rule that recognises one cause.
 
     Attributes:
-        where: place that is examined.
         patterns: regular expressions, case-insensitive; one of them must match within a line.
         one_reason: True if all matching failures share one reason, even if their messages differ.
 

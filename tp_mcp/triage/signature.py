@@ -13,20 +13,12 @@ TEXT_MAX_CHARACTERS = 4_000
 """Limit of a text that is masked; the rest is dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """A kind of text that varies between runs."""
-
-    name: str
-    pattern: re.Pattern[str]
-    stands_for: str
+def _mask(name: str, pattern: str, stands_for: str = "") -> tuple[re.Pattern[str], str]:
+    return re.compile(pattern), stands_for or f"<{name}>"
 
 
-def _mask(name: str, pattern: str, stands_for: str = "") -> Mask:
-    return Mask(name, re.compile(pattern), stands_for or f"<{name}>")
-
-
-MASKS: tuple[Mask, ...] = (
+# Texts that vary between runs, with their replacements.
+_MASKS = (
     _mask("object", r"<([\w.]{1,120})(?: object)? at 0x[0-9a-fA-F]+>", r"<\1>"),
     _mask("url", r"\b[a-z][a-z0-9+.-]{1,10}://[^\s'\"<>)\]]+"),
     _mask("uuid", r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"),
@@ -57,8 +49,8 @@ _SPACES = re.compile(r"[ \t]+")
 def mask(text: str) -> str:
     """Mask addresses, numbers, times, ids, hosts and paths: "server <ip> had <n> errors"."""
     text = text[:TEXT_MAX_CHARACTERS]
-    for each in MASKS:
-        text = each.pattern.sub(each.stands_for, text)
+    for pattern, stands_for in _MASKS:
+        text = pattern.sub(stands_for, text)
     return _SPACES.sub(" ", text).strip()
 
 

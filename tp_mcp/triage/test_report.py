@@ -76,9 +76,9 @@ class Report:
         return tuple(test for test in self.tests if test.outcome in BROKEN)
 
 
-def outcome_named(name: object) -> Outcome | None:
+def outcome_named(name: str) -> Outcome | None:
     """Return the outcome with a name, in any case; None for another name."""
-    return _OUTCOME_OF.get(name.lower()) if isinstance(name, str) else None
+    return _OUTCOME_OF.get(name.lower())
 
 
 def phase_of(row_id: str, test_id: str) -> Phase:

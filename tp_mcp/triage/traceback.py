@@ -28,13 +28,7 @@ _ERROR_NAME = re.compile(r"\w*(?:Error|Exception|Warning|Failed|Interrupt|Exit|T
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A stack frame of a failure.
-
-    Attributes:
-        path: file as pytest shows it, relative to the tests root if it is below it.
-        function: name of the function; empty if the traceback does not show it.
-
-    """
+    """A stack frame of a failure, as pytest shows it; the function is empty if the traceback does not show it."""
 
     path: str
     line: int

@@ -15,18 +15,26 @@ RADIUS_TABLE_LOST = (
     "radiusd: server table not loaded: /data/etc/radius.db has schema 11, expected 12 (migration 0042 was not run)"
 )
 _FAIL = "Command fail. Return code {code}"
+_FIXED_ANSWERS = {
+    "get system performance": [
+        "CPU states: 3% user 2% system 0% nice 95% idle",
+        "Memory states: 38% used",
+        "Uptime: 0 days, 0 hours",
+    ],
+    "get system ntp": ["ntpsync: enable", "server: 10.15.1.1", "synchronized: yes, stratum 3"],
+    "get system ha status": ["Mode: HA A-P", "Primary: node-1", "Secondary: node-2", "sync: in-sync"],
+    "get router info routing-table": [
+        "S* 0.0.0.0/0 [5/0] via 10.15.52.1, mgmt",
+        "C 10.15.52.0/24 is directly connected, mgmt",
+    ],
+}
 _POE_WATTS = 370
 _FAST_FAILOVER_MS = 310
 _SLOW_FAILOVER_MS = 1340
 
 
 class Appliance:
-    """One device's configuration and CLI.
-
-    Args:
-        running: returns number, version and defects of the running build.
-
-    """
+    """One device; `running` returns number, version and defects of its build."""
 
     def __init__(self, hostname: str, running: Callable[[], tuple[str, str, frozenset[str]]]) -> None:
         self._hostname = hostname
@@ -37,11 +45,7 @@ class Appliance:
         self._failovers = 0
         self._commands: dict[str, Callable[[list[str]], list[str]]] = {
             "get system status": self._status,
-            "get system performance": self._performance,
             "get system interface": self._interface,
-            "get system ntp": self._ntp,
-            "get system ha status": self._ha_status,
-            "get router info routing-table": self._routes,
             "get log event": self._log_events,
             "show switch vlan": self._show_vlans,
             "config switch vlan add": self._add_vlan,
@@ -74,7 +78,10 @@ class Appliance:
         if refused := self._switching.refused(line):
             return refused
         for length in range(len(words), 0, -1):
-            if command := self._commands.get(" ".join(words[:length])):
+            name = " ".join(words[:length])
+            if name in _FIXED_ANSWERS:
+                return _FIXED_ANSWERS[name]
+            if command := self._commands.get(name):
                 return command(words[length:])
         return [f"command parse error before '{words[0] if words else ''}'", _FAIL.format(code=-61)]
 
@@ -91,24 +98,12 @@ class Appliance:
             "System time: Fri May 29 21:26:50 2026",
         ]
 
-    def _performance(self, _: list[str]) -> list[str]:
-        return ["CPU states: 3% user 2% system 0% nice 95% idle", "Memory states: 38% used", "Uptime: 0 days, 0 hours"]
-
     def _interface(self, words: list[str]) -> list[str]:
         known = {"mgmt": "10.15.52.152/24", "internal": "192.168.1.99/24", "port5": "0.0.0.0/0"}
         names = words or list(known)
         if unknown := [name for name in names if name not in known]:
             return [f"entry not found in datasource: '{unknown[0]}'", _FAIL.format(code=-3)]
         return [f"== [ {name} ] ip: {known[name]} status: up" for name in names]
-
-    def _ntp(self, _: list[str]) -> list[str]:
-        return ["ntpsync: enable", "server: 10.15.1.1", "synchronized: yes, stratum 3"]
-
-    def _ha_status(self, _: list[str]) -> list[str]:
-        return ["Mode: HA A-P", "Primary: node-1", "Secondary: node-2", "sync: in-sync"]
-
-    def _routes(self, _: list[str]) -> list[str]:
-        return ["S* 0.0.0.0/0 [5/0] via 10.15.52.1, mgmt", "C 10.15.52.0/24 is directly connected, mgmt"]
 
     def _log_events(self, _: list[str]) -> list[str]:
         lines = ["level=notice msg='system started'"]

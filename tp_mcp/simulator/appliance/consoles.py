@@ -10,13 +10,7 @@ HOST = "127.0.0.1"
 
 
 class Consoles:
-    """One listening console per requested lab.
-
-    Args:
-        running: returns number, version and defects of the build of a lab's device under test; None while it does not
-            answer.
-
-    """
+    """One console per requested lab; `running` is None while its device under test does not answer."""
 
     def __init__(self, running: Callable[[Lab], tuple[str, str, frozenset[str]] | None]) -> None:
         self._running = running

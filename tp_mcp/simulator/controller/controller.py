@@ -119,13 +119,12 @@ class Controller:
     def snapshot(self, run: Run) -> Snapshot:
         """Return a run's log and counts."""
         size, tail = _tail(run.directory / "log", LOG_TAIL_BYTES)
-        return Snapshot(_counts_so_far(run.directory / "counts"), size, tail)
+        so_far = run.directory / "counts"
+        counts = Counts(**json.loads(so_far.read_text("utf-8"))) if so_far.exists() else None
+        return Snapshot(counts, size, tail)
 
     def result(self, run: Run, exit_status: int) -> tuple[str, Snapshot]:
-        """Return the terminal status and last snapshot of a run that ended by itself.
-
-        The counts are those of pytest's summary line.
-        """
+        """Return the last status and snapshot of an ended run; the counts are those of pytest's summary line."""
         snapshot = self.snapshot(run)
         _, tail = _tail(run.directory / "log", SUMMARY_TAIL_BYTES)
         counts = parse_summary(tail)
@@ -134,12 +133,7 @@ class Controller:
         return DONE if ended else FAILED, Snapshot(counts, snapshot.log_size, snapshot.log_tail)
 
     async def collect(self) -> list[str]:
-        """Return the ids of all tests, from a real `pytest --collect-only`.
-
-        Raises:
-            RuntimeError: if pytest could not collect them.
-
-        """
+        """Return all tests' ids, from a real `pytest --collect-only`. Raises RuntimeError if that fails."""
         self._install()
         directory = self._workdir / "mirror"
         directory.mkdir(exist_ok=True)
@@ -222,10 +216,6 @@ def parse_summary(log: str) -> Counts | None:
     )
 
 
-def _counts_so_far(path: Path) -> Counts | None:
-    return Counts(**json.loads(path.read_text("utf-8"))) if path.exists() else None
-
-
 def _tail(path: Path, limit: int) -> tuple[int, str]:
     if not path.exists():
         return 0, ""
@@ -233,11 +223,6 @@ def _tail(path: Path, limit: int) -> tuple[int, str]:
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - limit))
         return size, log.read(limit).decode("utf-8", errors="replace")
-
-
-def expand(testcase: str, tests_root: str | PurePath) -> str:
-    """Return a pytest id under the tests root; a leading slash is optional. Quotes are kept."""
-    return f"{tests_root}/{testcase.removeprefix('/')}"
 
 
 def script_lines(
@@ -253,7 +238,7 @@ def script_lines(
 
     Nothing is quoted, because TP quotes nothing: a shell acts on its syntax in the values.
     """
-    ids = [expand(one, tests_root) for one in testcase]
+    ids = [f"{tests_root}/{one.removeprefix('/')}" for one in testcase]
     dry = ["pytest", *ids, argument, "--collect-only"]
     real = ["pytest", *ids, argument, f"--html={report}", "--rack-file", str(rack_file), extra_pytest_options]
     return " ".join(part for part in dry if part), " ".join(part for part in real if part)
@@ -263,12 +248,7 @@ PREFIX = "tp-simulator-"
 
 
 def new_scratch_directory(parent: Path | None = None) -> Path:
-    """Make a scratch directory named after this process, and remove those that killed processes left.
-
-    Args:
-        parent: its parent; by default the system's directory for temporary files.
-
-    """
+    """Make a scratch directory named after this process, and remove those that killed processes left."""
     where = Path(tempfile.gettempdir()) if parent is None else parent
     for left in where.glob(f"{PREFIX}*"):
         match = re.fullmatch(rf"{PREFIX}(\d+)-\w+", left.name)

@@ -62,12 +62,7 @@ class Workers:
                 self.look(execution.exec_id)
 
     async def cancel(self, exec_id: int) -> Execution:
-        """End a running execution; its row stays, as `Cancelled`.
-
-        Raises:
-            Refusal: (UNKNOWN); (INVALID) if it has ended already.
-
-        """
+        """End an execution as `Cancelled`. Raises Refusal (UNKNOWN), or (INVALID) if it has ended already."""
         table, now = self._state.executions, self._state.clock.now()
         execution = self.look(exec_id)
         if not execution.in_flight:
@@ -83,24 +78,14 @@ class Workers:
         return table.get(exec_id)
 
     async def reboot_controller(self, exec_id: int) -> None:
-        """Reboot the controller under an execution: the run is lost, and the row stays unchanged.
-
-        Raises:
-            Refusal: (UNKNOWN).
-
-        """
+        """Reboot the controller under an execution: its run is lost, its row unchanged. Raises Refusal (UNKNOWN)."""
         table = self._state.executions
         self.look(exec_id)
         table.put(table.get(exec_id).lose_controller())
         await self._stop(exec_id)
 
     def revive(self, exec_id: int) -> None:
-        """Revive the worker of an execution, whose script continued.
-
-        Raises:
-            Refusal: (UNKNOWN); (INVALID) if no worker died, the run is lost, or the row has ended.
-
-        """
+        """Revive a worker whose script continued. Raises Refusal (UNKNOWN), or (INVALID) if nothing can be revived."""
         table, run = self._state.executions, self._controller.process_of(exec_id)
         self.look(exec_id)
         now = self._state.clock.now()

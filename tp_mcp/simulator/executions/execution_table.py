@@ -43,7 +43,9 @@ class ExecutionTable:
         if execution.exec_id not in self._rows:
             self._of_user[execution.user].append(execution.exec_id)
             self._on_lab[execution.lab] += 1
-            self._plan_look(execution)
+            heapq.heappush(self._due, (execution.created_at + SAFETY_NET_SECONDS, execution.exec_id))
+            if execution.played is not None:
+                heapq.heappush(self._due, (execution.played.ends_at, execution.exec_id))
         self._rows[execution.exec_id] = execution
         self._ended_texts.pop(execution.exec_id, None)
         if execution.in_flight:
@@ -69,12 +71,7 @@ class ExecutionTable:
             yield heapq.heappop(self._due)[1]
 
     def create(self, lab: Lab, user: str, body: dict[str, Any], now: float) -> Execution:
-        """Check a request and write its row.
-
-        Raises:
-            Refusal: (INVALID) if a field is missing or of a wrong type; (CONFLICT) if the lab is busy.
-
-        """
+        """Check a request and write its row. Raises Refusal (INVALID), or (CONFLICT) if the lab is busy."""
         testcase = body.get("testcase")
         if not isinstance(testcase, list) or not testcase or not all(isinstance(one, str) and one for one in testcase):
             raise Refusal(Reason.INVALID, "testcase must be a list of at least one pytest id")
@@ -100,8 +97,3 @@ class ExecutionTable:
         if not execution.in_flight:
             self._ended_texts[exec_id] = text
         return text
-
-    def _plan_look(self, execution: Execution) -> None:
-        heapq.heappush(self._due, (execution.created_at + SAFETY_NET_SECONDS, execution.exec_id))
-        if execution.played is not None:
-            heapq.heappush(self._due, (execution.played.ends_at, execution.exec_id))

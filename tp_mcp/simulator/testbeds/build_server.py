@@ -40,12 +40,7 @@ _KNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class BuildServer:
-    """The builds and GA releases that can be asked for.
-
-    Attributes:
-        ga: the build number of the newest GA build, by version.
-
-    """
+    """The builds by number, and the number of each version's newest GA build."""
 
     builds: Mapping[str, Build] = field(default_factory=lambda: {build.number: build for build in _KNOWN})
     ga: Mapping[str, str] = field(default_factory=lambda: {"7.4.9": "0815", "7.6.4": "6950", "7.6.5": "6955"})

@@ -32,7 +32,6 @@ class UpgradeTask:
         build: the build that runs after a success.
         command: the line given to the device, as its session echoes it.
         picked_up_at: when a worker takes it up.
-        ends_at: when the worker writes the terminal status.
         reason: the last line of the log if the upgrade failed.
         died_at: when the worker died; None while it lives.
 

@@ -12,12 +12,7 @@ _UPGRADABLE = ("nac", "ncm")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A network appliance of a lab.
-
-    Attributes:
-        build: the build that runs at the start.
-
-    """
+    """A network appliance of a lab; `build` runs at the start."""
 
     name: str
     ip: str
@@ -44,7 +39,6 @@ class PlayedRuns:
 
     Attributes:
         shortest_seconds: the shortest time in `Running`, in simulated seconds.
-        longest_seconds: the longest.
         failed_share: how many of the runs end `Failed`, between 0 and 1.
 
     Raises:
@@ -133,12 +127,7 @@ DEFAULT_LABS = (
         deployinfo_as_text=True,
         past=PastUpgrade("build", "SUCCESS", 3 * _DAY),
     ),
-    Lab(
-        name="AT33_New_NAC",
-        controller="10.15.70.9",
-        devices=(Device("at33-nac", "10.15.70.2"),),
-        users=("demo",),
-    ),
+    Lab(name="AT33_New_NAC", controller="10.15.70.9", devices=(Device("at33-nac", "10.15.70.2"),), users=("demo",)),
     Lab(
         name="AT52_NCM_Only",
         controller="10.15.72.9",
@@ -172,12 +161,7 @@ class LabLocks:
         return self._holders.get(lab)
 
     def apply(self, lab: Lab, user: str, action: object) -> Mapping[str, Any]:
-        """Lock or unlock a lab for a user, and return the answer to the POST. Repeating a lock or unlock is no error.
-
-        Raises:
-            Refusal: (INVALID) if the action is neither; (CONFLICT) if another user locked the lab.
-
-        """
+        """Lock or unlock a lab, also repeatedly. Raises Refusal (INVALID), or (CONFLICT) for another's lock."""
         if action not in (LOCK, UNLOCK):
             raise Refusal(Reason.INVALID, "action must be 'lock' or 'unlock'")
         holder = self.holder(lab.name)

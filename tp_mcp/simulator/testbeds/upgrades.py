@@ -116,23 +116,13 @@ class Testbeds:
             self._tasks[device.ip] = (replace(task, outcome=lab.past.status),)
 
     def hang_next_upgrade(self, ip: str) -> None:
-        """Make the device hang in the reboot of its next upgrade, which then ends `TIMEOUT`.
-
-        Raises:
-            Refusal: (UNKNOWN) if there is no such device.
-
-        """
+        """Hang in the reboot of the next upgrade, which ends `TIMEOUT`. Raises Refusal (UNKNOWN) for another device."""
         if ip not in self._devices:
             raise Refusal(Reason.UNKNOWN, f"no device '{ip}'")
         self._hanging.add(ip)
 
     def dispatch(self, lab: Lab, order: UpgradeOrder, now: float) -> tuple[UpgradeTask, ...]:
-        """Give the workers one task per target device.
-
-        Raises:
-            Refusal: (INVALID) if the testbed has no device to upgrade; (CONFLICT) if one is in `PROGRESS`.
-
-        """
+        """Give the workers one task per target. Raises Refusal (INVALID) without one, (CONFLICT) in `PROGRESS`."""
         if not lab.targets:
             raise Refusal(Reason.INVALID, f"testbed '{lab.name}' has no device named *nac* or *ncm*")
         for device in lab.targets:
@@ -152,12 +142,7 @@ class Testbeds:
             )
 
     def revive_workers(self, lab: Lab) -> None:
-        """Revive the testbed's workers: the current status of the upgrade is written again.
-
-        Raises:
-            Refusal: (INVALID) if none of the testbed's workers died.
-
-        """
+        """Let dead workers write the status again. Raises Refusal (INVALID) if none of the testbed's workers died."""
         if all(task.died_at is None for device in lab.targets for task in self._tasks[device.ip]):
             raise Refusal(Reason.INVALID, f"testbed '{lab.name}' has no worker that could go on")
         for device in lab.targets:

@@ -32,6 +32,7 @@ is null for an upgrade.
 """
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -56,27 +57,29 @@ if TYPE_CHECKING:
 def routes(platform: "Platform", endpoints: frozenset[str]) -> list[Route]:
     """Return the control plane's routes; `endpoints` are the names a fault may have."""
     control = ControlPlane(platform, endpoints)
-    posts = [
-        control.reset,
-        control.seed,
-        control.advance,
-        control.pause,
-        control.resume,
-        control.speed,
-        control.token,
-        control.expire_tokens,
-        control.kill_worker,
-        control.revive_worker,
-        control.reboot_controller,
-        control.hang_next_upgrade,
-    ]
+    acts = (
+        *(control.advance, control.pause, control.resume, control.speed, control.expire_tokens),
+        *(control.kill_worker, control.revive_worker, control.reboot_controller, control.hang_next_upgrade),
+    )
+
+    def answering_with_time(act: Callable[["Request"], Awaitable[None]]) -> Callable[["Request"], Awaitable[Response]]:
+        async def answer(request: "Request") -> Response:
+            await act(request)
+            return JSONResponse(platform.time_view())
+
+        return answer
+
     return [
         Route("/_sim/state", control.state),
         Route("/_sim/processes", control.processes),
         Route("/_sim/record", control.record),
         Route("/_sim/faults", control.faults, methods=["GET", "POST", "DELETE"]),
         Route("/_sim/requests", control.requests, methods=["GET", "DELETE"]),
-        *(Route(f"/_sim/{post.__name__}", post, methods=["POST"]) for post in posts),
+        *(
+            Route(f"/_sim/{post.__name__}", post, methods=["POST"])
+            for post in (control.reset, control.seed, control.token)
+        ),
+        *(Route(f"/_sim/{act.__name__}", answering_with_time(act), methods=["POST"]) for act in acts),
     ]
 
 
@@ -101,25 +104,21 @@ class ControlPlane:
         seed(self._platform.state, await json_object(request))
         return JSONResponse(self._platform.view())
 
-    async def advance(self, request: "Request") -> "Response":
+    async def advance(self, request: "Request") -> None:
         """Step the time."""
         await self._platform.advance(await _number(request, "seconds"))
-        return JSONResponse(self._platform.time_view())
 
-    async def pause(self, _: "Request") -> "Response":
+    async def pause(self, _: "Request") -> None:
         """Stop the clock."""
         self._platform.state.clock.pause()
-        return JSONResponse(self._platform.time_view())
 
-    async def resume(self, _: "Request") -> "Response":
+    async def resume(self, _: "Request") -> None:
         """Start the clock."""
         self._platform.state.clock.resume()
-        return JSONResponse(self._platform.time_view())
 
-    async def speed(self, request: "Request") -> "Response":
+    async def speed(self, request: "Request") -> None:
         """Set the speed."""
         self._platform.state.clock.set_speed(await _number(request, "speed"))
-        return JSONResponse(self._platform.time_view())
 
     async def token(self, request: "Request") -> "Response":
         """Mint a token for a user, without a password."""
@@ -129,10 +128,9 @@ class ControlPlane:
             raise Refusal(Reason.UNKNOWN, f"no user '{body.get('username')}'")
         return JSONResponse({"token": self._platform.tokens.mint(user, body.get("lifetime_seconds"))})
 
-    async def expire_tokens(self, _: "Request") -> "Response":
+    async def expire_tokens(self, _: "Request") -> None:
         """Expire all tokens."""
         self._platform.tokens.expire_all()
-        return JSONResponse(self._platform.time_view())
 
     async def faults(self, request: "Request") -> "Response":
         """List faults, add one, or take all back."""
@@ -143,33 +141,29 @@ class ControlPlane:
             state.faults.clear()
         return JSONResponse({"faults": state.faults.view()})
 
-    async def kill_worker(self, request: "Request") -> "Response":
+    async def kill_worker(self, request: "Request") -> None:
         """Kill workers."""
         body, state = await json_object(request), self._platform.state
         if "exec_id" in body:
             state.executions.put(self._platform.workers.look(body["exec_id"]).lose_worker())
         else:
             state.testbeds.kill_workers(state.lab(body.get("testbed", "")), state.clock.now())
-        return JSONResponse(self._platform.time_view())
 
-    async def revive_worker(self, request: "Request") -> "Response":
+    async def revive_worker(self, request: "Request") -> None:
         """Revive dead workers."""
         body, state = await json_object(request), self._platform.state
         if "exec_id" in body:
             self._platform.workers.revive(body["exec_id"])
         else:
             state.testbeds.revive_workers(state.lab(body.get("testbed", "")))
-        return JSONResponse(self._platform.time_view())
 
-    async def reboot_controller(self, request: "Request") -> "Response":
+    async def reboot_controller(self, request: "Request") -> None:
         """Reboot the controller."""
         await self._platform.workers.reboot_controller((await json_object(request)).get("exec_id", 0))
-        return JSONResponse(self._platform.time_view())
 
-    async def hang_next_upgrade(self, request: "Request") -> "Response":
+    async def hang_next_upgrade(self, request: "Request") -> None:
         """Make a device hang in its next upgrade."""
         self._platform.state.testbeds.hang_next_upgrade((await json_object(request)).get("ip", ""))
-        return JSONResponse(self._platform.time_view())
 
     async def requests(self, request: "Request") -> "Response":
         """Show or clear the requests."""
@@ -222,7 +216,10 @@ def seed(state: SimulatorState, body: dict[str, Any]) -> None:
     """
     try:
         labs = [_lab(one) for one in body.get("labs", [])]
-        builds = {one["number"]: _build(one) for one in body.get("builds", [])}
+        builds = {
+            one["number"]: Build(one["number"], one["version"], frozenset(one.get("defects", ())))
+            for one in body.get("builds", [])
+        }
         users = [User(**one) for one in body.get("users", [])]
         ga = dict(body.get("ga", {}))
         labs += _played(body["played"], state) if "played" in body else []
@@ -262,7 +259,3 @@ def _names(prefix: str, count: int) -> list[str]:
         raise ValueError(f"played.count must be between 1 and {MOST_PLAYED_LABS}")
     digits = max(_FEWEST_DIGITS, len(str(count)))
     return [f"{prefix}{number:0{digits}}" for number in range(1, count + 1)]
-
-
-def _build(one: dict[str, Any]) -> Build:
-    return Build(one["number"], one["version"], frozenset(one.get("defects", ())))
