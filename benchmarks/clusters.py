@@ -47,7 +47,6 @@ class Score:
         clusters: how many clusters they were put into.
         pure: failures in a cluster most of which has their cause.
         complete: failures in the largest cluster of their cause.
-
     """
 
     runs: int = 0

@@ -114,7 +114,6 @@ class Burst:
         found: when the answer with the end was read, or the call let go, by number.
         framed: when the frame was at the client, by number.
         lengths: how long each text was, by number.
-
     """
 
     found: dict[int, float]

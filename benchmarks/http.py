@@ -117,7 +117,6 @@ class Stalled:
     Attributes:
         waiting: the connections that asked and were not dropped yet.
         drops: how often one was dropped.
-
     """
 
     waiting: set[socket.socket] = field(default_factory=set)

@@ -45,7 +45,6 @@ def seconds_to_answers(command: Sequence[str], state_dir: str) -> Seconds:
 
     Raises:
         RuntimeError: an answer is not one to its request.
-
     """
     began = time.perf_counter()
     with subprocess.Popen(

@@ -39,7 +39,6 @@ class Fault:
         path: its module, below the library.
         line: where the function begins.
         kind: what is changed.
-
     """
 
     path: str
@@ -86,7 +85,6 @@ class Library:
 
         Raises:
             subprocess.CalledProcessError: the package index does not give it.
-
         """
         got = directory / name
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(got)]

@@ -33,7 +33,6 @@ def result_of(process: "subprocess.Popen[str]") -> dict[str, float]:
 
     Raises:
         RuntimeError: it printed nothing.
-
     """
     printed, _ = process.communicate(timeout=LIMIT_SECONDS)
     if not printed:

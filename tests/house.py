@@ -29,7 +29,6 @@ class House:
     Attributes:
         lines: lines of each module, by dotted name.
         imports: the modules of the package that each module imports.
-
     """
 
     lines: Mapping[str, int]

@@ -45,7 +45,7 @@ FENCES = {
     "httpx2": {
         "tp_mcp.api",
         "tp_mcp.connectors.runner",
-        "tp_mcp.webhooks.sender",
+        "tp_mcp.webhooks.courier",
         "tp_mcp.server.auth",
         "tp_mcp.cli",
         "tp_mcp.composition",

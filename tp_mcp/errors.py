@@ -44,7 +44,6 @@ class TpMcpError(Exception):
     Attributes:
         message: description of the error, one or more sentences.
         remedy: how to fix it, or the next step; may be empty.
-
     """
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
@@ -91,7 +90,6 @@ class TpError(TpMcpError):
         may_have_acted: True if the request may have reached TP although no answer came back. The outcome of a write is
             then unknown and must be determined by reading.
         status_code: HTTP status of the answer; None without an answer.
-
     """
 
     def __init__(
@@ -192,7 +190,6 @@ class ConnectorError(TpMcpError):
     Attributes:
         may_have_acted: True if the request may have been carried out although no answer confirmed it.
         status_code: HTTP status of the answer; None without an answer.
-
     """
 
     def __init__(

@@ -95,7 +95,6 @@ class Redactor:
 
     Attributes:
         secrets: the known ones; read again for each text, so that secrets learnt later count too.
-
     """
 
     secrets: Iterable[SecretStr] = ()

@@ -242,7 +242,6 @@ class Settings(BaseSettings):
 
         Raises:
             ConfigurationError: no TP is configured.
-
         """
         if self.base_url is None:
             raise ConfigurationError(
@@ -262,7 +261,6 @@ def load_settings(config_file: Path, *, profile: str | None = None) -> Settings:
 
     Raises:
         ConfigurationError: a setting is wrong; the error names the variable or the place in the file.
-
     """
     try:
         chosen: dict[str, Any] = {} if profile is None else {"profile": profile}

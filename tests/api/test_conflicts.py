@@ -6,7 +6,7 @@ import anyio
 import httpx2
 import pytest
 
-from tp_mcp.api import conflicts as module
+from tp_mcp.api import client as module
 from tp_mcp.api.client import TpClient
 from tp_mcp.api.requests import PytestRequest, UpgradeRequest
 from tp_mcp.errors import TpBusyError

@@ -26,7 +26,6 @@ class Story:
     Attributes:
         shown: by watch, in which conversation which end was shown.
         refused: numbers of the calls whose caller was told that they were refused.
-
     """
 
     shown: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
@@ -42,7 +41,6 @@ class Evidence:
         entries: its inbox entries.
         record: TP's own record of the writes.
         story: what the conversations saw.
-
     """
 
     watches: Sequence[Watch]

@@ -35,7 +35,6 @@ class Conversation:
         labs: labs on which nothing of it is under way.
         numbers: numbers for its calls, each used once.
         quota: how many starts are still to be answered.
-
     """
 
     name: str

@@ -36,7 +36,6 @@ class Plan:
         calm_seconds: how long everything may take to come to its end afterwards.
         conversations: how many take part.
         speed: how many times faster than a real one TP works.
-
     """
 
     seed: int = 0

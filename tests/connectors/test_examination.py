@@ -6,7 +6,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tp_mcp.cli.commands import app
-from tp_mcp.connectors import yaml_lines
+from tp_mcp.connectors import examination
 from tp_mcp.connectors.examination import examine
 
 INSTANCES = {
@@ -110,7 +110,7 @@ def test_what_two_things_are_wrong_about_one_key_is_told_in_one_line(small: dict
 
 
 def test_aliases_that_stand_for_billions_are_refused_before_they_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_lines, "MOST_NODES", 10_000)
+    monkeypatch.setattr(examination, "MOST_NODES", 10_000)
     layers = ["l0: &l0 [a, a, a, a, a, a, a, a, a]"]
     layers.extend(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12))
     (problem,) = examine("\n".join(layers)).problems

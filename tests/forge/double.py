@@ -33,7 +33,6 @@ class Session:
         results: what tools answered, as kept in the conversation.
         status: the ambient line beside the chat; never part of it.
         statuses: every one that was shown.
-
     """
 
     name: str
@@ -94,7 +93,6 @@ class Forge:
             args: its arguments.
             depth: how many further calls may be chained to it.
             whole: a pipeline that asked for no truncation.
-
         """
         try:
             shown = await self._called(session, tool, args, depth)

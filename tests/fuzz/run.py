@@ -46,7 +46,6 @@ class Findings:
         sent: how many writes got to TP.
         tools: how many calls of each tool.
         wrong: what must not be, in words.
-
     """
 
     calls: Counter[str] = field(default_factory=Counter)

@@ -94,7 +94,6 @@ class Fuzzed:
         tool: its name.
         arguments: what it is called with.
         unsendable: some value of it must be refused before anything is sent.
-
     """
 
     tool: str
@@ -112,7 +111,6 @@ class Values:
             seed: what is drawn is drawn from it.
             schemas: of each tool's arguments.
             secrets: passwords to put into restore commands.
-
         """
         self._rng = random.Random(seed)
         self._schemas = schemas
@@ -128,7 +126,6 @@ class Values:
 
         Args:
             known: by argument: values that name something there is.
-
         """
         rng = self._rng
         tool = rng.choice((*self._schemas, *WRITERS * WRITERS_WEIGHT))

@@ -1,7 +1,7 @@
 """The session of a device is shown without the command that holds a password."""
 
 from tests.support.table import table
-from tp_mcp.results.device_log import BEGINNING_LEFT_OUT, COMMAND_LEFT_OUT, FULL_TAIL_CHARACTERS, without_command
+from tp_mcp.results.log_excerpt import BEGINNING_LEFT_OUT, COMMAND_LEFT_OUT, FULL_TAIL_CHARACTERS, without_command
 
 PASSWORD = "Hunter2Secret"
 LINE = f"FSW-AT16 # execute restore image scp /builds/fsw/6957/image.out 10.1.1.1 builder {PASSWORD}"

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from tp_mcp.simulator import Simulator, SimulatorOptions
-from tp_mcp.simulator.controller.processes import SeenProcess
+from tp_mcp.simulator.controller.controller import SeenProcess
 
 LAB = "AT16_Combined_FSW"
 RUN_LIMIT_SECONDS = 30

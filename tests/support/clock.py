@@ -19,7 +19,6 @@ class FakeClock:
             itself, or "an error", where the code under test never sleeps.
         sleepers: the end of each sleep under way, and the event that ends it.
         slept: the length of each sleep so far, in seconds.
-
     """
 
     time: float = NOW

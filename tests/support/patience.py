@@ -12,7 +12,6 @@ async def until(holds: Callable[[], bool | Awaitable[bool]], *, every_seconds: f
 
     Raises:
         TimeoutError: it never held within `PATIENCE_SECONDS`.
-
     """
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not (answer if isinstance(answer := holds(), bool) else await answer):

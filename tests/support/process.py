@@ -102,7 +102,6 @@ async def open_process(
         credentials: the login at TP; the service account's where `own_logins` is set.
         own_logins: whether each principal acts on TP with a login of their own.
         settings: what is configured.
-
     """
     login, timer = PasswordLogin("demo", SecretStr(password)), FakeTimer()
     storage = await open_storage(state_dir, clock=clock)

@@ -37,7 +37,6 @@ class Tp:
         on_start: called with each such request once it was carried out; may answer otherwise, or raise.
         away: whether nothing answers.
         busy: whether every read is answered with a 503 that asks to come back at once.
-
     """
 
     clock: FakeClock

@@ -17,7 +17,6 @@ def table(names: str | tuple[str, ...], rows: Iterable[Any]) -> Callable[[Callab
     Args:
         names: the test's arguments that a row gives; a row is the value itself where it is one name.
         rows: the rows; there has to be one.
-
     """
     columns = (names,) if isinstance(names, str) else names
     listed = [(row,) if isinstance(names, str) else tuple(row) for row in rows]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tp_mcp.errors import ReportError
-from tp_mcp.triage import report_blob, report_rows, test_report
+from tp_mcp.triage import report_blob, report_parser, test_report
 from tp_mcp.triage.failing_line import failing_line
 from tp_mcp.triage.report_parser import Report, parse_report
 from tp_mcp.triage.test_report import TEST_ID_MAX_CHARACTERS
@@ -88,7 +88,7 @@ def test_memory_and_time_stay_within_bounds(name: str) -> None:
 
 
 def test_of_one_test_with_more_rows_than_are_read_the_others_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (report_blob, report_rows, test_report):
+    for module in (report_blob, report_parser, test_report):
         monkeypatch.setattr(module, "TESTS_MAX", 10)
     report = parse_report(HOSTILE["rows and rows"]())
     assert len(report.tests) == 10

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tp_mcp.errors import ReportError
-from tp_mcp.triage import report_rows as rows_module
+from tp_mcp.triage import report_parser as rows_module
 from tp_mcp.triage.markup import LOG_MAX_CHARACTERS
 from tp_mcp.triage.report_parser import ReportedTest, parse_report
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tp_mcp.webhooks.sender import AddressRefusedError, allowed_address
+from tp_mcp.webhooks.courier import AddressRefusedError, allowed_address
 
 PRIVATE = [
     "127.0.0.1",

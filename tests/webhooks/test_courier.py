@@ -23,9 +23,16 @@ from tp_mcp.watch.delivery.delivery_log import Deliveries
 from tp_mcp.watch.delivery.outbox import EventKind, Outgoing
 from tp_mcp.watch.model.reading import Counts, Reading, Verdict
 from tp_mcp.watch.model.watch import Watch, WatchState
-from tp_mcp.webhooks.courier import MAX_AGE_SECONDS, PROGRESS_MAX_AGE_SECONDS, PROGRESS_SECONDS, Courier, backoff
+from tp_mcp.webhooks.courier import (
+    MAX_AGE_SECONDS,
+    PROGRESS_MAX_AGE_SECONDS,
+    PROGRESS_SECONDS,
+    Attempt,
+    Courier,
+    Sender,
+    backoff,
+)
 from tp_mcp.webhooks.events import Events
-from tp_mcp.webhooks.sender import Attempt, Sender
 
 MakeEvent = Callable[..., Outgoing]
 MakeWebhook = Callable[..., Webhook]

@@ -18,8 +18,8 @@ from tests.support.patience import PATIENCE_SECONDS
 from tests.webhooks.conftest import NOW, SECRET, Receiver
 from tp_mcp.settings import Webhook
 from tp_mcp.watch.delivery.outbox import Outgoing
-from tp_mcp.webhooks import sender as sending_module
-from tp_mcp.webhooks.sender import Attempt, Sender
+from tp_mcp.webhooks import courier as sending_module
+from tp_mcp.webhooks.courier import Attempt, Sender
 
 MakeEvent = Callable[..., Outgoing]
 MakeWebhook = Callable[..., Webhook]

@@ -2,7 +2,7 @@
 
 from pydantic import SecretStr
 
-from tp_mcp.webhooks.sender import signed_headers
+from tp_mcp.webhooks.courier import signed_headers
 
 
 def test_a_signature_is_the_one_that_the_schemes_own_example_gives() -> None:

@@ -30,7 +30,6 @@ class AccessToken:
         principal: whose requests are made with it, e.g. `token:alice`.
         created_at: seconds since the epoch.
         expires_at: end of its validity; None if it does not expire.
-
     """
 
     token_hash: str
@@ -77,7 +76,6 @@ class Tokens:
 
         Raises:
             InvalidArgumentError: the name is taken, or something cannot be used.
-
         """
         for what, value in (("name", name), ("user", user)):
             if not _NAME.fullmatch(value):

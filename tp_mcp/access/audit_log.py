@@ -30,7 +30,6 @@ class AuditEntry:
         action: the change; None where the call did not get so far as to tell.
         testbed: the testbed that it would change; empty if unknown.
         detail: in words, or arguments as JSON; secrets are redacted.
-
     """
 
     at: float
@@ -72,7 +71,6 @@ class AuditLog(Protocol):
 
         Returns:
             Whether it was written.
-
         """
 
     async def read(self, wanted: AuditFilter) -> tuple[AuditEntry, ...]:

@@ -29,7 +29,6 @@ class Proposal:
         executions: ids of executions that go on there.
         watches: what else is watched there, in words.
         chain: the steps that follow, in words.
-
     """
 
     action: Action
@@ -97,7 +96,6 @@ class Confirmation:
         plan: the proposal's lines, as they were shown.
         by_person: it counts only once a person has approved it.
         expires_at: seconds since the epoch.
-
     """
 
     code_hash: str
@@ -163,7 +161,6 @@ class Confirmations:
 
         Raises:
             ConfirmationError: it does not confirm this; says why. Only one that was right is used up.
-
         """
         found = await self._store.get(hash_of(code))
         if found is None or (found.principal, found.conversation) != (owner.principal, owner.conversation):

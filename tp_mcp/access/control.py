@@ -60,7 +60,6 @@ class Trail:
         Raises:
             PolicyError: the budget is used up.
             StoreError: it could not be written, so nothing may be sent.
-
         """
         limit = self.control.policy.daily_limit(action)
         now = self.control.clock.now()

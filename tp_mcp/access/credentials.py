@@ -38,7 +38,6 @@ class StoredCredential:
         principal: whose it is, e.g. `token:alice`.
         kind: `password` or `token`.
         created_at: when it was kept, seconds since the epoch.
-
     """
 
     server: str
@@ -76,7 +75,6 @@ class Vault:
 
         Raises:
             ConfigurationError: a key is none.
-
         """
         self._store = store
         self._ciphers = tuple(AESGCM(_decoded(key)) for key in keys)
@@ -95,7 +93,6 @@ class Vault:
             ConfigurationError: no key is configured.
             InvalidArgumentError: it cannot be used.
             StoreError: it could not be written.
-
         """
         if not self._ciphers:
             raise ConfigurationError(

@@ -59,7 +59,6 @@ class Policy:
         daily_upgrades: how many upgrades a principal may start in 24 hours; None for any number.
         daily_runs: how many runs, likewise.
         confirm: what has to be confirmed elsewhere.
-
     """
 
     read_only: bool = False
@@ -97,7 +96,6 @@ class Policy:
             first: who has to confirm the change itself.
             later: each later change and its testbed; None where that is told only once the step before it has ended,
                 so that it may be any.
-
         """
         needs = [first]
         for action, testbed in later:

@@ -117,7 +117,6 @@ class Judge:
     Attributes:
         login_remedy: remedy for a rejected login; names the variables.
         has_answered: True if TP gave a valid answer before, so that address and kind of login are probably right.
-
     """
 
     login_remedy: str

@@ -110,7 +110,6 @@ class Caller:
 
         Raises:
             ConfigurationError: the token cannot be used.
-
         """
         return type(self)(
             self._connection, credentials, self._clock, carried=self._carried, has_answered=self._has_answered
@@ -148,7 +147,6 @@ class Caller:
 
         Raises:
             TpError: one class per failure.
-
         """
         for secret in call.secrets:
             self.secrets.learn(secret)

@@ -1,18 +1,20 @@
 """The client of the TP Automation API: one typed method per endpoint."""
 
+import json
 import ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 from urllib.parse import quote
 
+import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr, ValidationError
 
 from tp_mcp.api import endpoints
+from tp_mcp.api.answers import clean
 from tp_mcp.api.auth import Credentials
 from tp_mcp.api.calls import Caller
-from tp_mcp.api.conflicts import upgrade_under_way, who_holds_the_lab
 from tp_mcp.api.connection import Call, Connection
 from tp_mcp.api.endpoints import ENDPOINTS, Endpoint, report_path, report_url
 from tp_mcp.api.guard import guard_execution_id, guard_name
@@ -22,8 +24,81 @@ from tp_mcp.api.models import Execution, ExecutionStarted, ExecutionSummary, Lab
 from tp_mcp.api.requests import LockAction, PytestRequest, UpgradeRequest
 from tp_mcp.api.test_tree import TestTree, parse_tree
 from tp_mcp.clock import Clock
-from tp_mcp.errors import InvalidArgumentError, TpBusyError, TpForbiddenError, TpNotJsonError
-from tp_mcp.redaction import Secrets
+from tp_mcp.errors import InvalidArgumentError, TpBusyError, TpForbiddenError, TpMcpError, TpNotJsonError
+from tp_mcp.redaction import Redactor, Secrets
+
+COMPANION_SECONDS = 5.0
+"""Time limit of the additional read, in seconds."""
+
+MOST_SHOWN = 5
+"""Limit of the named devices or executions."""
+
+LONGEST_SHOWN = 60
+"""Limit of a repeated word of TP's, in characters."""
+
+
+class Reader(Protocol):
+    """Reads of TP that explain a 409."""
+
+    async def get_upgrade(self, testbed: str) -> UpgradeStatus:
+        """Return the progress of an upgrade."""
+
+    async def list_executions(self) -> tuple[ExecutionSummary, ...]:
+        """Return the user's recent executions."""
+
+
+async def upgrade_under_way(busy: TpBusyError, reader: Reader, testbed: str) -> TpBusyError:
+    """Return `busy` with the progress of the testbed's upgrade."""
+    reason = ""
+    try:
+        with anyio.move_on_after(COMPANION_SECONDS):
+            status = await reader.get_upgrade(testbed)
+            devices = ", ".join(
+                f"{_word(each.ip)} {_word(each.status)}"
+                + (f" (last sign of life {each.updated_at.isoformat()})" if each.updated_at else "")
+                for each in status.per_device[:MOST_SHOWN]
+            )
+            reason = f" The upgrade there has the status {_word(status.status) or 'unknown'}" + (
+                f": {devices}." if devices else "."
+            )
+    except TpMcpError:
+        reason = " Its progress could not be read."
+    return TpBusyError(
+        busy.message + reason,
+        remedy="An upgrade cannot be cancelled. "
+        f"{_watched('get_upgrade', 'testbed', testbed)}; start again at its end.",
+        status_code=busy.status_code,
+    )
+
+
+async def who_holds_the_lab(busy: TpBusyError, reader: Reader, lab: str) -> TpBusyError:
+    """Return `busy` with the user's own executions that hold the lab."""
+    reason = ""
+    remedy = "Wait for its end, or choose another lab with list_labs."
+    try:
+        with anyio.move_on_after(COMPANION_SECONDS):
+            running = [each for each in await reader.list_executions() if each.in_flight and each.lab == lab]
+            if running:
+                ids = ", ".join(f"{each.exec_id} ({_word(each.status)})" for each in running[:MOST_SHOWN])
+                reason = f" It is execution {ids}, of the user who is logged in to TP."
+                watched = _watched("get_execution", "exec_id", running[0].exec_id)
+                remedy = f"{watched}. Cancel it only if your user started it."
+            else:
+                reason = " It is none of your own recent executions."
+    except TpMcpError:
+        reason = " Which execution it is could not be read."
+    return TpBusyError(busy.message + reason, remedy=remedy, status_code=busy.status_code)
+
+
+def _watched(tool: str, argument: str, value: str | int | None) -> str:
+    # Never suggest the read alone: a model would poll with it.
+    watched = f"start_watch(tool={json.dumps(tool)}, args={json.dumps({argument: value}, ensure_ascii=False)})"
+    return f"{watched} watches it to its end"
+
+
+def _word(text: str) -> str:
+    return clean(text, Redactor(), longest=LONGEST_SHOWN)
+
 
 ModelT = TypeVar("ModelT", bound=TpModel)
 
@@ -42,7 +117,6 @@ class TpClient:
     Every method raises one class of `TpError` per failure: `TpRefusedError` (nothing sent), `TpTimeoutError` or
     `TpUnreachableError` (`may_have_acted` says whether a write may have been carried out), `TpNotAuthenticatedError`,
     `TpForbiddenError`, `TpNotFoundError`, `TpBusyError`, `TpRejectedError`, `TpServerFaultError`, `TpNotJsonError`.
-
     """
 
     def __init__(self, caller: Caller, *, retrying: bool = True, reads_alone: bool = False) -> None:
@@ -68,7 +142,6 @@ class TpClient:
 
         Raises:
             ConfigurationError: the base URL, the token or `verify` cannot be used.
-
         """
         return cls(Caller(Connection(base_url, transport=transport, verify=verify), credentials, clock))
 
@@ -143,7 +216,6 @@ class TpClient:
             InputError: the path is empty, or leads outside TP.
             TpNotFoundError: the report does not exist.
             TpNotJsonError: the report is larger than `max_bytes`.
-
         """
         endpoint = endpoints.GET_REPORT
         call = Call(endpoint, report_path(report_file_path), max_bytes=max_bytes)
@@ -189,7 +261,6 @@ class TpClient:
 
         Raises:
             TpBusyError: another user locked it.
-
         """
         name, user = guard_name("lab", lab), await self.username()
         body: dict[str, JsonValue] = {"action": action.value, "user": user, "name": name}
@@ -204,7 +275,6 @@ class TpClient:
 
         Raises:
             InvalidArgumentError: the endpoint is unknown or writes, or an argument is missing, wrong or unknown.
-
         """
         endpoint = ENDPOINTS.get(name)
         if endpoint is None or name not in readable():

@@ -30,7 +30,6 @@ class Pool:
     Args:
         wait_seconds: longest wait for a free transport, in seconds.
         idle_seconds: idle time after which a transport is closed, in seconds.
-
     """
 
     def __init__(
@@ -152,7 +151,6 @@ class Connection:
             TpTimeoutError: no complete answer came within the endpoint's time limit.
             TpUnreachableError: the connection broke.
             TpNotJsonError: the answer is too large, or cannot be decoded.
-
         """
         endpoint = call.endpoint
         try:
@@ -236,7 +234,6 @@ def checked_base_url(base_url: str) -> str:
 
     Raises:
         ConfigurationError: it is not an http or https URL, or contains a login, a query or a fragment.
-
     """
     try:
         parts = urlsplit(base_url.strip())

@@ -39,7 +39,6 @@ class Endpoint:
         path: path below the base URL; `{name}` stands for a percent-encoded argument.
         kind: effect; a POST that only reads is a read.
         timeout_seconds: time limit of one exchange, from the first byte sent to the last one received, in seconds.
-
     """
 
     name: str

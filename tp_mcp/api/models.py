@@ -34,7 +34,6 @@ class DeviceUpgrade(TpModel):
         status: `PROGRESS`, `SUCCESS`, `FAILURE` or `TIMEOUT`.
         updated_at: latest sign of life of the worker.
         log_tail: last 2 KB of the SSH session.
-
     """
 
     ip: Text = ""
@@ -50,7 +49,6 @@ class UpgradeStatus(TpModel):
 
     Attributes:
         status: `UNKNOWN`, `PROGRESS`, `SUCCESS` or `FAILURE`.
-
     """
 
     testbed: Text = ""
@@ -79,7 +77,6 @@ class Execution(TpModel):
         pass_count: number of passed tests; like the other counts, None if unknown.
         report_file_path: path of the report below the base URL; empty without a report.
         log_size: size of the log so far, in bytes; `log_tail` is its last 4 KB.
-
     """
 
     exec_id: Whole = Field(default=None, validation_alias=AliasChoices("exec_id", "id"))
@@ -140,7 +137,6 @@ class Lab(TpModel):
     Attributes:
         status: `Available` or `Running`.
         devices: devices in `deployinfo`, in the order of `dev1`, `dev2`, ...
-
     """
 
     name: str = Field(min_length=1)

@@ -72,7 +72,6 @@ class UpgradeRequest:
         Raises:
             InvalidArgumentError: a value is wrong or missing, or does not belong to the mode.
             UnsafeArgumentError: a value could be misinterpreted.
-
         """
         name = guard_name("testbed", testbed)
         if mode not in tuple(UpgradeMode):
@@ -121,7 +120,6 @@ class PytestRequest:
         testcase: test ids, quoted for the shell.
         argument: pytest arguments of the dry run and the real run.
         extra_pytest_options: pytest arguments of the real run only.
-
     """
 
     lab: str
@@ -147,7 +145,6 @@ class PytestRequest:
         Raises:
             InvalidArgumentError: a value is wrong or missing.
             UnsafeArgumentError: a shell or pytest could misinterpret a value.
-
         """
         return cls(
             lab=guard_name("lab", lab),

@@ -19,7 +19,6 @@ class TestTree:
         files: paths of test files below the tests root.
         ids: complete pytest ids, such as `dir/file.py::Class::test`.
         left_out: number of skipped nodes: malformed, too deep, or beyond `MOST_NODES`.
-
     """
 
     # Keeps pytest from collecting this class because of its name.

@@ -27,7 +27,6 @@ def read_token(answer: RawAnswer, judge: Judge) -> SecretStr:
         TpNotJsonError: a success without a token, a refusal that is not TP's own, or a redirect to the same page on
             another host.
         TpError: as for other calls.
-
     """
     good = 200 <= answer.status < 300
     if answer.status in (404, 405) or (good and answer.is_html):
@@ -197,7 +196,6 @@ class MintedTokens:
 
     Args:
         mint: requests a token from TP, once.
-
     """
 
     renewable = True

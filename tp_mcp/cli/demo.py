@@ -136,7 +136,6 @@ def watch_id(text: str) -> str:
 
     Raises:
         ValueError: the text has none.
-
     """
     return _found(r"\[(w_\w+)\]", text)
 
@@ -146,7 +145,6 @@ def execution_id(text: str) -> int:
 
     Raises:
         ValueError: the text has none.
-
     """
     return int(_found(r"execution (\d+)", text))
 

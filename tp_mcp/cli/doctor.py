@@ -41,7 +41,6 @@ class Finding:
         mark: the result.
         what: the subject of the check and its result, for a person.
         remedy: the suggested fix; empty if nothing is wrong.
-
     """
 
     mark: Mark

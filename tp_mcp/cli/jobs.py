@@ -78,7 +78,6 @@ class Follower:
         owner: who follows.
         console: shows it; with a progress bar only on a terminal.
         waiting: the scope of the waiting; to cancel it ends the command.
-
     """
 
     services: Services
@@ -100,7 +99,6 @@ class Follower:
         Raises:
             WatchNotFoundError: there is no such watch.
             StoreError: the store failed.
-
         """
         watch = await self.services.watches.registry.get(watch_id, self.owner)
         if not watch.state.ended and not self.services.watches.registry.looks_at(watch):
@@ -171,7 +169,6 @@ class Following:
     Attributes:
         profile: which profile of the configuration file to use.
         max_wait: seconds to wait at most; None for as long as it takes.
-
     """
 
     profile: str | None = None
@@ -185,7 +182,6 @@ class JobCommand(Generic[Arguments]):
     Attributes:
         tool: the tool whose arguments it takes; the audit log names it.
         start: starts the job.
-
     """
 
     tool: ToolDefinition[Arguments]
@@ -203,7 +199,6 @@ class Unconfirmed:
     Attributes:
         text: the plan, for the person who confirms it.
         code: confirms it.
-
     """
 
     text: str
@@ -226,7 +221,6 @@ def start(
         following: how to follow the job.
         yes: confirm the plan, if it has to be confirmed.
         confirm: the code of a plan that was shown before.
-
     """
 
     async def work(follower: Follower) -> int | Unconfirmed:

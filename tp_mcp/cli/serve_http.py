@@ -42,7 +42,6 @@ def authentication_of(
 
     Raises:
         ConfigurationError: authentication is not configured, or not enough for the address.
-
     """
     only_this_machine = ipaddress.ip_address(http.host).is_loopback
     if http.no_auth:

@@ -45,7 +45,6 @@ async def open_configured(options: ServeOptions, clock: Clock) -> AsyncIterator[
 
     Raises:
         TpMcpError: the configuration is wrong, or something cannot be opened.
-
     """
     settings = load_settings(config_file(), profile=options.profile)
     if options.connector is not None:
@@ -137,7 +136,6 @@ async def open_services(
         ConfigurationError: a setting cannot be used.
         ManifestError: the connector manifest cannot be used.
         StoreError: the store cannot be opened.
-
     """
     manifest = _manifest(settings.connector)
     endpoint_secrets = tuple(webhook.secret for webhook in settings.webhooks.values())
@@ -240,7 +238,6 @@ def embedded_url(process_id: int, mark: str) -> str:
     Args:
         process_id: the process's id, which an earlier process may have had.
         mark: distinguishes the embedded TP from the one of that earlier process.
-
     """
     return f"http://simulator-{process_id}-{mark}.invalid"
 

@@ -26,7 +26,6 @@ class HttpOptions:
         host: address to listen on.
         port: port to listen on; 0 for any free one.
         no_auth: whether everybody on this machine may use it.
-
     """
 
     host: str = DEFAULT_HOST
@@ -45,7 +44,6 @@ class ServeOptions:
         toolsets: names of further tools to offer; None for the configured ones.
         connector: a connector manifest of the user's own; None for the configured one, or TP's.
         http: where to serve over HTTP; None for standard input and output.
-
     """
 
     profile: str | None = None

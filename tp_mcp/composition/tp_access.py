@@ -40,7 +40,6 @@ def tp_access(settings: Settings, *, own_logins: bool = False) -> TpAccess:
 
     Raises:
         ConfigurationError: no TP is configured, or no login, or the authority's file cannot be used.
-
     """
     base_url = settings.require_base_url()
     none_given = settings.username is None and settings.password is None and settings.token is None
@@ -53,7 +52,6 @@ def vault_of(settings: Settings, storage: Storage, *, server: str, clock: Clock)
 
     Raises:
         ConfigurationError: the encryption key is not usable.
-
     """
     return Vault(storage.credentials, keys_in(settings.encryption_key), server=server, clock=clock)
 

@@ -62,7 +62,6 @@ class Ground:
         principals: gives each principal a login of their own; None where `client` serves everybody.
         heartbeat_seconds: how often this process shows the others on its store that it is alive; None where no other
             process has the same watches.
-
     """
 
     client: TpClient
@@ -89,7 +88,6 @@ class Assembly:
         poller: has to be started, and closed at the end.
         chains: starts the steps that follow ends.
         recorder: keeps the results of ended executions.
-
     """
 
     services: Services

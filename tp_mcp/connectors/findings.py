@@ -19,7 +19,6 @@ class Finding(NamedTuple):
         key: path of its key, joined by dots; empty for the whole file.
         what: problem, and allowed values.
         line: line number; None for the line of the key.
-
     """
 
     key: str

@@ -58,7 +58,6 @@ def render_follow_up_args(follow_up: FollowUp, roots: Mapping[str, object]) -> d
     Raises:
         WatchSpecError: templates without a value, each with its argument; or arguments beyond
             `ARGUMENTS_MAX_CHARACTERS`. Nothing is cut, because a cut argument would be a different one.
-
     """
     rendered: dict[str, object] = {}
     problems: list[str] = []

@@ -60,7 +60,6 @@ class Match(ManifestModel):
         matches: regular expression that must be found in the text; never a template.
         exists: whether the value must be present and not null.
         gte: lower bound of a number; never a template.
-
     """
 
     path: Annotated[str, StringConstraints(min_length=1)]
@@ -104,7 +103,6 @@ class FollowUp(ManifestModel):
         mode: `chat` (needs `message`) or `tool` (needs `tool`).
         message: template text.
         args: arguments of the call; templates are filled at the end of the watch.
-
     """
 
     mode: Literal["chat", "tool"]
@@ -140,7 +138,6 @@ class AsyncBlock(ManifestModel):
         not_started_after_sec: time after which a job that no worker picked up is reported as not started, in seconds;
             Forge ignores this key.
         on_fail: action when the job failed or the watch reached a limit.
-
     """
 
     poll: str
@@ -163,7 +160,6 @@ class Request(ManifestModel):
     Attributes:
         body_form: fields of a form, or one template for all of them.
         capture_response_headers: names of answer headers that are shown before the body.
-
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -194,7 +190,6 @@ class ToolManifest(ManifestModel):
         items_path: dotted path of the list of items in the answer, which replaces the answer.
         response_fields: dotted paths of the fields that are kept, in the answer or in each item.
         async_block: watch on the job (`async` in a manifest); None if the tool starts no job.
-
     """
 
     description: Annotated[str, StringConstraints(min_length=1)]
@@ -232,7 +227,6 @@ class Auth(ManifestModel):
         exchange_auth_header: complete `Authorization` header of the exchange.
         bearer_path: dotted path of the token in the exchange's answer.
         expires_path: dotted path of its lifetime, in seconds, or in milliseconds if the path says so.
-
     """
 
     type: Literal["basic", "bearer-token-exchange"]

@@ -31,7 +31,6 @@ class Operator:
         meets: returns whether a found JSON value meets the value of the operator.
         problem: returns the problem of an operator's value; None if it is valid.
         takes_templates: whether templates in the value are filled when the watch is created.
-
     """
 
     meets: Callable[[object, Any], bool]

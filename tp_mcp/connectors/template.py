@@ -84,7 +84,6 @@ def template_problems(value: object, allowed_roots: Collection[str]) -> tuple[st
     Args:
         value: text, or lists and mappings of texts; other values contain no templates.
         allowed_roots: roots that have a value at the time of evaluation, out of `ROOTS`.
-
     """
     allowed = [root for root in ROOTS if root in allowed_roots]
     problems: list[str] = []
@@ -133,7 +132,6 @@ def render_value(value: object, roots: Mapping[str, object]) -> object:
     Raises:
         WatchSpecError: a template has no value, or is null inside a longer text, or a text exceeds
             `STRICT_MAX_CHARACTERS`.
-
     """
     if isinstance(value, str):
         return _render_strictly(value, roots)

@@ -38,7 +38,6 @@ class RunTests:
         left_out: number of unreadable rows of the report.
         log_size: size of the kept log, in bytes; None if it was not used.
         log_unknown: number of bytes of that log that TP never showed or that were not kept.
-
     """
 
     tests: tuple[ReportedTest, ...] = field(repr=False)
@@ -75,7 +74,6 @@ class Analysis:
         triage: its failures by reason, compared with earlier executions.
         notes: the principal's notes, by signature id.
         now: time of the analysis, in seconds since the epoch.
-
     """
 
     execution: Execution
@@ -100,7 +98,6 @@ class Analysis:
 
         Raises:
             InvalidArgumentError: no cluster has it; the error lists the existing ones.
-
         """
         for cluster in self.triage.clusters:
             if name in {signature.id for signature in cluster.signatures}:
@@ -124,7 +121,6 @@ class EndedExecutions:
         clock: current time.
         server: base URL of TP.
         client_of: returns the client with a principal's login; None if `client` serves all principals.
-
     """
 
     client: TpClient
@@ -144,7 +140,6 @@ class EndedExecutions:
             InputError: TP shows no report, or a path outside TP.
             TpError: the report could not be fetched.
             ReportError: the report could not be parsed.
-
         """
         return await self.reports.read(exec_id, execution, client=self.client, principal=principal, max_bytes=max_bytes)
 
@@ -172,7 +167,6 @@ class EndedExecutions:
             ReportError: the execution has not ended, or its report cannot be parsed.
             TpError: TP did not return the execution or its report.
             StoreError: the history cannot be used.
-
         """
         if self.client_of is not None:
             reader = replace(self, client=await self.client_of(principal), client_of=None)
@@ -197,7 +191,6 @@ class EndedExecutions:
                 analysed.
             TpError: TP did not return the execution or the baseline.
             StoreError: the history cannot be used.
-
         """
         execution = await read_execution(self.client, self.logs, exec_id, principal)
         _require_ended(exec_id, execution)
@@ -217,7 +210,6 @@ class EndedExecutions:
         Raises:
             InputError, ReportError, TpError: the baseline cannot be analysed.
             StoreError: the history cannot be used.
-
         """
         # On a thread: clustering thousands of failures takes seconds.
         clusters = await anyio.to_thread.run_sync(clusters_of, tests.tests)
@@ -274,7 +266,6 @@ async def read_log_tests(execution: Execution, error: TpMcpError, log: KeptLog |
         execution: TP's row of the execution, with the end of its log.
         error: why there is no report.
         log: kept log; None to use the end that TP shows.
-
     """
     if isinstance(error, InputError | TpNotFoundError):
         problem = "TP has no report of it"

@@ -61,7 +61,6 @@ class Recorder:
             store: store of the watches.
             clock: current time.
             task_group: task group for the recording.
-
         """
         self._executions = executions
         self._store = store

@@ -34,7 +34,6 @@ class Run:
         build: build under test; empty if unknown.
         ended_at: time of its end, in seconds since the epoch.
         outcomes: outcome of each test, by id.
-
     """
 
     server: str
@@ -54,7 +53,6 @@ class Upgrade:
         testbed: testbed.
         at: time that TP shows, in seconds since the epoch.
         build: installed build; empty if unknown.
-
     """
 
     server: str
@@ -75,7 +73,6 @@ class Note:
         made_at: time of the note, in seconds since the epoch.
         until_build: build that ends the note; empty if none does.
         until_at: time that ends the note, in seconds since the epoch; None if none does.
-
     """
 
     principal: str
@@ -111,7 +108,6 @@ def unpacked(data: bytes) -> dict[str, Outcome]:
 
     Raises:
         StoreCorruptError: the data is damaged.
-
     """
     try:
         text = zlib.decompressobj().decompress(data, PACKED_MAX_BYTES)
@@ -154,7 +150,6 @@ class History(Protocol):
 
         Raises:
             InputError: the principal has too many notes.
-
         """
         ...
 

@@ -52,7 +52,6 @@ class ReportCache:
             InputError: TP shows no report, or a path outside TP.
             TpError: the report could not be fetched.
             ReportError: the report could not be parsed.
-
         """
         path = execution.report_file_path
         key = (principal, exec_id, path, execution.end_timestamp)

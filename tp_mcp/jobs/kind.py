@@ -42,7 +42,6 @@ class JobKind(ABC, Generic[Request]):
         start_notes: sentences for the result of a start.
         advice: the next step after a start that no chain follows, in a sentence.
         usual: how long such a job usually takes, in a sentence, where no earlier job shows it.
-
     """
 
     name: ClassVar[str]
@@ -78,7 +77,6 @@ class JobKind(ABC, Generic[Request]):
 
         Raises:
             TpError: TP refused, was not reached, or did not answer.
-
         """
 
     def same_arguments(self, request: Request) -> dict[str, JsonValue]:
@@ -98,7 +96,6 @@ class JobKind(ABC, Generic[Request]):
 
         Raises:
             TpError: TP could not be asked, and the job cannot be watched without it.
-
         """
         return None
 
@@ -111,7 +108,6 @@ class JobKind(ABC, Generic[Request]):
 
         Raises:
             ManifestError: the manifest does not say it, or not in a way that can be used here.
-
         """
         return spec_of(async_block(manifest, self.tool), rule=self.name, history=duration_groups)
 
@@ -120,7 +116,6 @@ class JobKind(ABC, Generic[Request]):
 
         Raises:
             TpNotJsonError: the answer lacks what is needed to poll the job. TP may have started it all the same.
-
         """
         block = async_block(manifest, self.tool)
         try:
@@ -152,7 +147,6 @@ def async_block(manifest: Manifest, tool: str) -> AsyncBlock:
 
     Raises:
         ManifestError: the manifest has no such tool, it has no `async` block, or one that cannot be used here.
-
     """
     entry = manifest.tools.get(tool)
     if entry is None or entry.async_block is None:
@@ -176,7 +170,6 @@ def spec_of(block: AsyncBlock, *, rule: str, history: tuple[str, ...] = ()) -> W
         block: the tool's block.
         rule: the name of the rule that interprets the answers.
         history: the groups of jobs that take about as long, see `JobKind.duration_groups`.
-
     """
     return WatchSpec(
         tool=block.poll,
@@ -199,7 +192,6 @@ def poll_args(block: AsyncBlock, *, args: Mapping[str, JsonValue], result: JsonV
 
     Raises:
         WatchSpecError: the answer lacks a value that the manifest takes from it.
-
     """
     rendered = render_mapping(block.poll_args, {"args": args, "result": result})
     # A template that is filled from JSON is JSON.

@@ -35,7 +35,6 @@ class KeepingReader:
             reader: reads.
             logs: where ends of logs are kept.
             task_group: where they are kept; when it is cancelled, those that wait are kept all the same.
-
         """
         self._reader = reader
         self._logs = logs
@@ -47,7 +46,6 @@ class KeepingReader:
 
         Raises:
             TpError: there was no answer that could be read.
-
         """
         answer = await self._reader.read(tool, args, identity)
         exec_id = args.get("exec_id")
@@ -78,7 +76,6 @@ async def read_execution(client: TpClient, logs: KeptLogs, exec_id: int, princip
 
     Raises:
         TpError: it could not be read.
-
     """
     execution = await client.get_execution(exec_id)
     await logs.take_in(exec_id, _tail_of(execution), reader=principal)
@@ -123,7 +120,6 @@ class TpReader:
         Args:
             client: speaks to TP with the configured login.
             client_of: gives the client of an identity; None where the configured login serves everybody.
-
         """
         self._client = client.without_retries()
         self._client_of = client_of
@@ -133,7 +129,6 @@ class TpReader:
 
         Raises:
             TpError: there was no answer that could be read.
-
         """
         client = self._client if self._client_of is None else (await self._client_of(identity)).without_retries()
         return await client.read_json(tool, args)

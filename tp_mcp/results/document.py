@@ -20,7 +20,6 @@ class ItemList:
         items: one text each; an item may have several lines.
         rest: how to get the items that were left out, such as "list_testcases with offset 20"; may be empty.
         source: where the items came from, such as "TP's report"; they are fenced then. Empty where they are our words.
-
     """
 
     heading: str
@@ -37,7 +36,6 @@ class LogExcerpt:
         heading: the name of the log, without a colon; may be empty.
         text: the log as it came.
         exact: keep blank lines at its ends, because the next page continues there.
-
     """
 
     heading: str
@@ -57,7 +55,6 @@ class Document:
         sections: the facts behind it, the most important first.
         next_step: the recommended next action; may be empty.
         full: the complete document, where the tool left something out of this one; the complete one is stored.
-
     """
 
     conclusion: str

@@ -38,7 +38,6 @@ def fence(text: str, marker: str, *, label: str = "log", source: str = "TP") -> 
 
     Raises:
         ValueError: the marker is not one of `new_marker`'s kind.
-
     """
     body = mask(clean(text), marker)
     opening = mask(f"<<<{one_line(label)} ", marker) + marker

@@ -151,7 +151,6 @@ def render(
 
     Raises:
         ValueError: a limit is below `MINIMUM_LIMIT`, or the marker is not one of `new_marker`'s kind.
-
     """
     limit = Size(max_characters, max_bytes)
     if min(limit) < MINIMUM_LIMIT:

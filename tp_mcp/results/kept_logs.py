@@ -38,7 +38,6 @@ class LogLimits:
     Attributes:
         tail_bytes: how much of its end is kept at least.
         slack_bytes: by how much it may grow beyond both before its middle is dropped.
-
     """
 
     head_bytes: int = 500_000
@@ -54,7 +53,6 @@ class Tail:
         text: the last 4 KB.
         size: bytes of the whole log; None where TP does not say.
         final: whether the run has ended, so that nothing follows.
-
     """
 
     text: str
@@ -72,7 +70,6 @@ class KeptLog:
         size: bytes of TP's log, at the last look.
         missing: bytes that TP never showed.
         dropped: bytes that were dropped from its middle.
-
     """
 
     text: str
@@ -116,7 +113,6 @@ class KeptLogs:
         Args:
             server: the base URL of this TP.
             mask: removes secrets and invisible characters from texts that are stored.
-
         """
         self._blobs = blobs
         self._group = server
@@ -131,7 +127,6 @@ class KeptLogs:
 
         Args:
             reader: a principal who has seen this tail, and may read the log; nothing waits then.
-
         """
         if not reader and not self._is_news(exec_id, tail):
             return

@@ -43,7 +43,6 @@ class Known:
         end: bytes of TP's log that are known.
         last: the last stored lines.
         whole_line: whether the known part ends between two lines.
-
     """
 
     end: int = 0
@@ -60,7 +59,6 @@ class Addition:
         end: as in `Known`, afterwards.
         missing: bytes that TP never showed.
         whole_line: as in `Known`.
-
     """
 
     text: str
@@ -82,7 +80,6 @@ def stitch(known: Known, tail: str, size: int | None, shown: Shown, *, final: bo
         size: bytes of the whole log; None where TP does not say.
         shown: removes secrets and control sequences from lines.
         final: whether nothing follows, so that a last line without a line break is taken too.
-
     """
     raw = tail[-TAIL_MAX_CHARACTERS:]
     if size is None:

@@ -33,7 +33,6 @@ class StoredResult:
     Attributes:
         what: a short description, e.g. "a result of get_execution".
         version: changes when places in the text change.
-
     """
 
     what: str
@@ -50,7 +49,6 @@ class StoredResults:
         Args:
             mask: removes secrets and invisible characters from texts that are stored.
             entry_bytes: the largest text; the middle of a larger one is left out, with a mark.
-
         """
         self._blobs = blobs
         self._mask = mask

@@ -25,7 +25,6 @@ class Page:
         first_line: the line that it begins in.
         last_line: the line that it ends in.
         lines: how many lines the whole text has.
-
     """
 
     text: str
@@ -46,7 +45,6 @@ class Matches:
         end: where the search continues; None where everything was searched.
         searched: how many lines were searched.
         first_line: the line that the search began in.
-
     """
 
     text: str
@@ -62,7 +60,6 @@ def page(text: str, begin: int, room: Size, *, stop: int | None = None) -> Page:
     Args:
         room: the largest part; four characters at least.
         stop: the latest end; the end of the text where None.
-
     """
     stop = len(text) if stop is None else stop
     # No more than could fit: the text may be large.
@@ -110,7 +107,6 @@ def search(
         room: the largest result.
         context: number of lines to show before and after each.
         goes_on: returns whether there is time left; called after each line.
-
     """
     first = text.count("\n", 0, begin) + 1
     shown: list[str] = []

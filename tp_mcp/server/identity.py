@@ -49,7 +49,6 @@ class ProcessIdentity:
     Attributes:
         principal: the user of the process, e.g. `local:alice`.
         conversation: the conversation that its environment names; None where it names none.
-
     """
 
     principal: str

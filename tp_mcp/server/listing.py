@@ -35,7 +35,6 @@ class Listing:
     Attributes:
         default: the tools that are offered unless the operator removes them.
         toolsets: further tools that the operator can add, by the name of their set.
-
     """
 
     default: Tools

@@ -55,7 +55,6 @@ async def kept_text(
         inbox: what is appended; it is no part of `max_characters`, but of what a result may have in all.
         max_characters: the tool's typical size, for a document; an error has its own limit.
         keep: keeps a text and returns its handle; a StoreError is said in the result.
-
     """
     appended = f"\n\n{inbox}" if inbox else ""
     if isinstance(outcome, TpMcpError):
@@ -90,7 +89,6 @@ def inbox_text(
     Args:
         entries: the ends, or the first of them.
         total: how many there are in all; None where `entries` are all.
-
     """
     shown = entries[:INBOX_MAX_ENTRIES]
     if not shown:

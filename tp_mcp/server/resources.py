@@ -42,7 +42,6 @@ class ResourceDefinition:
         name: short, of `[a-z0-9_]`.
         read: returns the document for an id (empty if the URI has none). Raises the same WatchNotFoundError or
             InputError for a missing resource and for another principal's.
-
     """
 
     uri: str
@@ -148,7 +147,6 @@ async def read_resource(uri: str, *, backend: Backend, owner: Owner) -> list[Rea
     Raises:
         ResourceNotFoundError: no resource has this URI, or it is another principal's; the message is the same.
         ResourceError: the resource could not be read; the message gives the reason.
-
     """
     definition, identifier = _found(uri)
     try:

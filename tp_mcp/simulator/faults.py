@@ -49,7 +49,6 @@ class Fault:
         match: strikes only paths that contain it.
         times: number of requests that it strikes; None for all.
         until: simulated time at which it ends, in seconds since the epoch.
-
     """
 
     endpoint: str

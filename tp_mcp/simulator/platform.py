@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from tp_mcp.simulator.appliance.consoles import Consoles
+from tp_mcp.simulator.appliance.appliance import Consoles
 from tp_mcp.simulator.controller.controller import Controller, new_scratch_directory
 from tp_mcp.simulator.controller.workers import Workers
 from tp_mcp.simulator.executions.execution import Execution, read_exec_id

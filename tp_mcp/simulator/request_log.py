@@ -25,7 +25,6 @@ class SeenRequest:
         path: decoded, without the query.
         endpoint: the name that faults use; '' if no endpoint has this path.
         at: simulated time, in seconds since the epoch.
-
     """
 
     method: str
@@ -92,7 +91,6 @@ class Write:
         asked: the other fields of the body.
         at: simulated time, in seconds since the epoch.
         real_at: real time, in seconds since the epoch.
-
     """
 
     number: int

@@ -25,7 +25,7 @@ class Simulator(Platform):
     @functools.cached_property
     def app(self) -> "ASGIApp":
         """The ASGI application, to serve in process or on a port."""
-        from tp_mcp.simulator.wire.application import build_application  # noqa: PLC0415 - starlette loads slowly
+        from tp_mcp.simulator.wire.tp_routes import build_application  # noqa: PLC0415 - starlette loads slowly
 
         return build_application(self)
 
@@ -41,7 +41,6 @@ async def serve_simulator(options: SimulatorOptions, *, host: str, port: int, on
 
     Raises:
         OSError: if the port cannot be listened on.
-
     """
     listening = socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
     base_url = f"http://{host}:{listening.getsockname()[1]}"

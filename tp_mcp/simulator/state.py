@@ -41,7 +41,6 @@ class SimulatorOptions:
         start_time: the simulated time at the start, in seconds since the epoch; the real time when None.
 
     The users are `demo` (password `demo-password`) and `rival` (password `rival-password`).
-
     """
 
     speed: float = DEFAULT_SPEED

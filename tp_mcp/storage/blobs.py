@@ -46,7 +46,6 @@ class BlobLimits:
         age_seconds: how long a blob is kept that is written no more.
         group_blobs: most blobs of one group; None for no limit.
         group_bytes: most bytes of one group's blobs; None for no limit.
-
     """
 
     all_bytes: int

@@ -39,7 +39,6 @@ class Storage:
         history: results of ended executions, upgrades, notes and reruns; its file is opened when it is first used.
         stored_results: results that were too large to show.
         logs: logs of executions.
-
     """
 
     watches: WatchStore
@@ -80,7 +79,6 @@ async def open_storage(
 
     Raises:
         StoreError: it cannot be used; says why and the way out.
-
     """
     clock = clock or SystemClock()
     database = await _open_sqlite(directory / STORE_FILE, MIGRATIONS)

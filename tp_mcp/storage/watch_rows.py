@@ -91,7 +91,6 @@ def row_to_watch(row: Row) -> Watch:
 
     Raises:
         StoreCorruptError: the row does not hold a watch.
-
     """
     try:
         return _row_to_watch(row)

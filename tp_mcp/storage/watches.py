@@ -108,7 +108,6 @@ class WatchStore(InboxTable, LeaseTable, DeliveryTable):
         Args:
             database: the open database.
             events_of_end: returns the events to send of an end; they are written in its transaction. It must not raise.
-
         """
         super().__init__(database)
         self._events_of_end = events_of_end

@@ -78,7 +78,6 @@ async def start_run(arguments: RunPytestArguments, call: Call, *, note: str = ""
     Raises:
         InputError: the guard refuses an argument.
         QuestionForUser: the client's user has to answer first.
-
     """
     request = _checked(arguments, call)
 
@@ -132,7 +131,6 @@ async def check_run(arguments: RunPytestArguments, call: Call, unknown: frozense
         InputError: the run would be refused.
         PolicyError: the operator does not allow the run.
         TpError: TP could not be asked.
-
     """
     _checked(arguments, call)
     if "lab" not in unknown:

@@ -97,7 +97,6 @@ class MatchArguments(BaseModel):
 
         Raises:
             WatchSpecError: its path or its pattern cannot be used.
-
         """
         match = Match.model_validate({"path": self.path, **self._given()})
         check_match(match)
@@ -179,7 +178,6 @@ async def watch_job(arguments: StartWatchArguments, call: Call) -> StartOutcome:
         InputError: an argument is wrong.
         TpError: TP does not know the job, or could not be asked.
         QuestionForUser: the client's user has to answer first.
-
     """
     if arguments.fail_match is not None and arguments.done_match is None:
         raise InvalidArgumentError(

@@ -73,7 +73,6 @@ async def kept_under(handle: str, owner: Owner, services: Services) -> StoredRes
 
     Raises:
         InvalidArgumentError: there is none, or it is another principal's.
-
     """
     exec_id = execution_of(handle)
     if exec_id is None:

@@ -12,8 +12,8 @@ from tp_mcp.api.requests import UpgradeMode, UpgradeRequest
 from tp_mcp.errors import InvalidArgumentError
 from tp_mcp.jobs.kinds import UPGRADES
 from tp_mcp.jobs.upgrade.upgrade_rule import POLL_TOOL, UNDER_WAY, upgrade_job
-from tp_mcp.results.device_log import without_command
 from tp_mcp.results.document import Document, LogExcerpt, Paragraph
+from tp_mcp.results.log_excerpt import without_command
 from tp_mcp.results.statuses import status_words, word
 from tp_mcp.tools.framework import watch_documents
 from tp_mcp.tools.framework.arguments import ToolArguments
@@ -89,7 +89,6 @@ async def start_upgrade_job(arguments: StartUpgradeArguments, call: Call) -> Sta
     Raises:
         InputError: the guard refuses an argument.
         QuestionForUser: the client's user has to answer first.
-
     """
     request = _checked(arguments)
     if request.command is not None:
@@ -113,7 +112,6 @@ async def check_upgrade(arguments: StartUpgradeArguments, call: Call, unknown: f
         InputError: the upgrade would be refused.
         PolicyError: the operator does not allow the upgrade.
         TpError: TP could not be asked.
-
     """
     if arguments.mode == UpgradeMode.COMMAND.value or arguments.command:
         raise InvalidArgumentError(

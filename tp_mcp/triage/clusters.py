@@ -86,7 +86,6 @@ class Cluster:
         decision: kind of cause that most of the failures have.
         decided_by: failure whose line led to the decision.
         trouble: most informative line that most of the failures quote; empty if there is none.
-
     """
 
     failures: tuple[Failure, ...]

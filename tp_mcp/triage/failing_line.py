@@ -37,7 +37,6 @@ class FailingLine:
         message: first line of the deepest error, such as "AssertionError: assert 1 == 2", and the next line if it ends
             with a colon. Data from outside.
         location: `path:line: Exception` or `path:line`; empty if the traceback has none.
-
     """
 
     message: str

@@ -35,7 +35,6 @@ def junit_xml(
         timestamp: start time, in ISO 8601; empty if unknown.
         properties: names and values of properties of the suite. Characters that XML forbids are removed everywhere.
         clean: removes secrets from a text of the report.
-
     """
 
     def allowed(text: str) -> str:

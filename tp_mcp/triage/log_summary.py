@@ -37,7 +37,6 @@ class Summary:
         tests: one row for each line, in order, with the line's message as log. The phase of an error is unknown: it is
             "setup", or "collect" if the id is a file's.
         complete: True if the summary is there from beginning to end without a gap.
-
     """
 
     tests: tuple[ReportedTest, ...]

@@ -46,7 +46,6 @@ class EarlierResults:
         since: for a new failure the latest execution in which it passed; for a known one the first in which it failed.
         failed: number of earlier executions in which it failed.
         ran: number of earlier executions in which it passed or failed.
-
     """
 
     __test__ = False

@@ -78,7 +78,6 @@ def read_blob(document: Document, start: int) -> Report:
 
     Raises:
         ReportError: the data is cut off, damaged, or larger than that of any report.
-
     """
     end = document.find(b'"', start)
     if end < 0:

@@ -30,7 +30,6 @@ class Rule:
     Attributes:
         patterns: regular expressions, case-insensitive; one of them must match within a line.
         one_reason: True if all matching failures share one reason, even if their messages differ.
-
     """
 
     name: str
@@ -172,7 +171,6 @@ class Decision:
         rule: name of the matching rule; empty if none matched.
         line: matching line; empty if the phase matched, or nothing.
         one_reason: True if all failures that match this rule share one reason.
-
     """
 
     kind: Kind

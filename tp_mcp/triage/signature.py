@@ -79,7 +79,6 @@ class Signature:
     Attributes:
         message: masked message.
         frame: deepest frame in the tests' own code, as `path::function`, without a line number.
-
     """
 
     exception: str

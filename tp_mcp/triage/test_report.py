@@ -38,7 +38,6 @@ class ReportedTest:
         duration_seconds: duration, with the precision of the report; None if the report has an unknown format.
         markup: traceback and captured output as stored in the report; use `log` instead.
         form: encoding of `markup`.
-
     """
 
     test_id: str
@@ -63,7 +62,6 @@ class Report:
         tests: rows in the order of the report; the rows of one test are adjacent, the worst outcome first.
         left_out: number of rows that were skipped: beyond the limit, or with an unknown outcome.
         size_bytes: upper bound of the part of the file that is kept in memory for the logs.
-
     """
 
     tests: tuple[ReportedTest, ...]

@@ -50,7 +50,6 @@ class Traceback:
         causes: lines of the earlier exceptions in the chain.
         frames: stack frames, the deepest last.
         captured: output of the test.
-
     """
 
     exception: str

@@ -34,7 +34,6 @@ class Triage:
         clusters: failures by reason, the largest cluster first.
         earlier: executions to compare with, the latest first.
         counted: number of tests that ran according to TP, if `outcomes` only has failures; else None.
-
     """
 
     exec_id: int

@@ -122,7 +122,6 @@ class WatchRegistry:
                 who has left.
             StoreError: the intent could not be saved; nothing was sent.
             WatchLimitError: there are too many watches; nothing was sent.
-
         """
         attempt = _Attempt(self._new(intent, WatchState.STARTING))
         return await self._outlasting(attempt, lambda: self._start(attempt, send))

@@ -22,7 +22,6 @@ class Store(InboxStore, LeaseStore, DeliveryStore, Protocol):
         Raises:
             WatchError: it is a chain step that has begun already.
             WatchLimitError: the owner's principal has too many watches or unseen ends already.
-
         """
         ...
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from tp_mcp.server.http.exchanges import DROP_EXTENSION, STOPPING, Exchanges
+from tp_mcp.server.http.serving import DROP_EXTENSION, STOPPING, Exchanges
 
 IN_TIME = 5.0
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}

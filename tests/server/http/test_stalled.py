@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tp_mcp.server.http.exchanges import DROP_EXTENSION, Exchanges
-from tp_mcp.server.http.serving import HttpServing, listen
+from tp_mcp.server.http.serving import DROP_EXTENSION, Exchanges, HttpServing, listen
 
 HOST = "127.0.0.1"
 CHUNK = b"x" * 65_536

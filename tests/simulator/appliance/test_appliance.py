@@ -3,8 +3,7 @@ import asyncio
 import pytest
 
 from tests.support.patience import PATIENCE_SECONDS
-from tp_mcp.simulator.appliance.appliance import RADIUS_TABLE_LOST, Appliance
-from tp_mcp.simulator.appliance.consoles import HOST, Consoles
+from tp_mcp.simulator.appliance.appliance import HOST, RADIUS_TABLE_LOST, Appliance, Consoles
 from tp_mcp.simulator.testbeds.lab import DEFAULT_LABS
 
 

@@ -28,7 +28,6 @@ def guard_name(name: str, value: object) -> str:
     Raises:
         InvalidArgumentError: not a string, empty, too long, or with spaces around it.
         UnsafeArgumentError: it contains a slash, `..`, quotes or shell syntax.
-
     """
     text = guard_text(name, value, longest=LONGEST_NAME)
     if not text or text != text.strip():
@@ -49,7 +48,6 @@ def guard_build_number(value: object) -> str:
 
     Raises:
         InvalidArgumentError: it is a number instead of a string, or contains other characters.
-
     """
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**10:
         raise InvalidArgumentError(
@@ -90,7 +88,6 @@ def guard_report_path(value: object) -> str:
     Raises:
         InvalidArgumentError: not a string, or empty because the run has no report yet.
         UnsafeArgumentError: the path leads outside the base URL.
-
     """
     text = guard_text("report_file_path", value, longest=LONGEST_REPORT_PATH)
     path = text.removeprefix("/")

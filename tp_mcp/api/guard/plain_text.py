@@ -25,7 +25,6 @@ def guard_text(name: str, value: object, *, longest: int) -> str:
     Raises:
         InvalidArgumentError: it is not a string, or too long.
         UnsafeArgumentError: it contains an unprintable character.
-
     """
     if not isinstance(value, str):
         raise InvalidArgumentError(

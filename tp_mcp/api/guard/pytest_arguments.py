@@ -24,7 +24,6 @@ def check_expression(name: str, option: str, text: str) -> None:
 
     Raises:
         InvalidArgumentError: pytest would reject it, or it contains a call such as `device(serial=1)`.
-
     """
     depth = 0
     wants_name = True
@@ -91,7 +90,6 @@ def check_value(name: str, option: Option, spelling: str, value: str) -> None:
     Raises:
         InvalidArgumentError: the option does not take this value; the error names valid ones.
         UnsafeArgumentError: the value is a path outside the tests root.
-
     """
     what = f"{name}: the value of {spelling}"
     if option.takes in _SHAPES:
@@ -132,7 +130,6 @@ class PytestArguments:
     Attributes:
         carried: spelling that is sent; bash turns it into exactly `argv`.
         argv: arguments that pytest receives.
-
     """
 
     carried: str = ""
@@ -161,7 +158,6 @@ def guard_pytest_arguments(
         UnsafeArgumentError: shell syntax, an unbalanced quote, a control character, an option that loads, writes or
             runs something else, or a word that starts with `@`.
         ConfigurationError: `extra_allowed_options` contains an option that cannot be allowed.
-
     """
     _check_allowed(extra_allowed_options)
     text = guard_text(name, value, longest=LONGEST_ARGUMENTS)

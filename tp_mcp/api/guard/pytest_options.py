@@ -51,7 +51,6 @@ class Option:
         names: all spellings, such as `-x` and `--exitfirst`.
         choices: allowed values, for CHOICE.
         most: greatest allowed number, for WHOLE_NUMBER, NUMBER and WORKERS.
-
     """
 
     names: tuple[str, ...]

@@ -38,7 +38,6 @@ class RestoreCommand:
     Attributes:
         path: absolute path of the image on `host`.
         password: password on `host`; never part of this object's representation.
-
     """
 
     path: str
@@ -62,7 +61,6 @@ def guard_restore_command(command: object) -> RestoreCommand:
     Raises:
         InvalidArgumentError: not a string, too long, or not the eight words of such a line.
         UnsafeArgumentError: a control character, more than one line, or a part with a forbidden character.
-
     """
     if not isinstance(command, str) or not command.strip():
         raise InvalidArgumentError("command must be a line of text, which is missing.", remedy=_REMEDY)
@@ -126,7 +124,6 @@ def guard_image(command: RestoreCommand, *, hosts: tuple[str, ...], paths: tuple
 
     Raises:
         UnsafeArgumentError: the source is not allowed; the error names allowed ones, or the setting.
-
     """
     if not hosts:
         raise UnsafeArgumentError(

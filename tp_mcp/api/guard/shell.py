@@ -23,7 +23,6 @@ def split(name: str, text: str) -> tuple[str, ...]:
 
     Raises:
         UnsafeArgumentError: a special character outside quotes, a `$` or a backtick in double quotes, or an open quote.
-
     """
     words: list[str] = []
     word: list[str] | None = None

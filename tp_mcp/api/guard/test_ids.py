@@ -37,7 +37,6 @@ def guard_test_ids(values: object) -> tuple[str, ...]:
     Raises:
         InvalidArgumentError: not a list, an empty list, too many ids, or a malformed id.
         UnsafeArgumentError: an id outside the tests root, or one that pytest reads as an option or a file name.
-
     """
     return tuple(_carried(each) for each in intended_ids(values))
 
@@ -73,7 +72,6 @@ def check_id(name: str, value: object) -> str:
     Raises:
         InvalidArgumentError: it is malformed.
         UnsafeArgumentError: a shell or pytest could misinterpret it.
-
     """
     text = guard_text(name, value, longest=LONGEST_TEST_ID)
     names, bracket, parameters = text.partition("[")
@@ -110,7 +108,6 @@ def check_path(name: str, value: str) -> str:
         InvalidArgumentError: it is empty, or starts with `tests/`.
         UnsafeArgumentError: it is an option, a file of arguments, or a path outside the tests root, or contains a
             character that a shell could act on.
-
     """
     text = guard_text(name, value, longest=LONGEST_TEST_ID)
     path = text.removeprefix("/").removesuffix("/")

@@ -50,7 +50,6 @@ class ToolAnswer:
     Attributes:
         headers: requested headers that the answer has.
         value: answer, or the part of it that the tool returns.
-
     """
 
     status: int

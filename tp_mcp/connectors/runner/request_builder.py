@@ -49,7 +49,6 @@ def prepared(request: Request, parameters: Mapping[str, Parameter], roots: Roots
         UnsafeArgumentError: an argument would change the target of the request.
         ConfigurationError: a setting cannot be part of the URL.
         WatchSpecError: a text exceeds the limit.
-
     """
     try:
         return _prepared(request, parameters, roots)

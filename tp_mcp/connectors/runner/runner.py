@@ -13,9 +13,8 @@ from tp_mcp.connectors.findings import nearest_words
 from tp_mcp.connectors.manifest import Manifest, ToolManifest
 from tp_mcp.connectors.runner.answer import RawAnswer, ToolAnswer, tool_answer, words_of
 from tp_mcp.connectors.runner.request_builder import Prepared, as_text, prepared
-from tp_mcp.connectors.runner.request_login import Login
 from tp_mcp.connectors.runner.template_values import INSTANCE_ARGUMENT, SettingValues, checked_arguments
-from tp_mcp.connectors.runner.transfer import DEFAULT_TIMEOUT_SECONDS, Transfer
+from tp_mcp.connectors.runner.transfer import DEFAULT_TIMEOUT_SECONDS, Login, Transfer
 from tp_mcp.connectors.template import look_up
 from tp_mcp.errors import ConnectorError, InvalidArgumentError
 from tp_mcp.redaction import Redactor, Secrets
@@ -35,7 +34,6 @@ class ConnectorRunner:
 
     Raises:
         ConfigurationError: a setting is missing, unknown or has a wrong type.
-
     """
 
     def __init__(
@@ -74,7 +72,6 @@ class ConnectorRunner:
         Raises:
             InputError: the tool is unknown, or its arguments are invalid; nothing was sent.
             ConnectorError: there was no answer, or an unsuccessful one.
-
         """
         tool = self.manifest.tools.get(name)
         if tool is None:

@@ -22,7 +22,6 @@ def checked_arguments(
 
     Raises:
         InvalidArgumentError: an argument is missing, unknown, has a wrong type or is not one of its options.
-
     """
     for name in given:
         if name not in parameters:
@@ -65,7 +64,6 @@ class SettingValues:
     Attributes:
         values: settings by name; secrets are `SecretStr`.
         instances: settings of each instance by its name, the first is the default; empty without instances.
-
     """
 
     values: Mapping[str, Any]

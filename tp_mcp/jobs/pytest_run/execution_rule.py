@@ -35,7 +35,6 @@ class ExecutionBaseline:
         lab: the lab that it runs on; None if unknown.
         highest_exec_id: the highest execution id; a run that is started later has a higher one. None if unknown.
         only_collects: the run lists tests and runs none.
-
     """
 
     lab: str | None = None
@@ -117,7 +116,6 @@ class ExecutionRule:
 
         Raises:
             TpNotJsonError: the answer has not the shape that TP promises.
-
         """
         execution = parsed(Execution, answer)
         if not execution.status:
@@ -152,7 +150,6 @@ class ExecutionRule:
 
         Raises:
             TpNotJsonError: the answer has not the shape that TP promises.
-
         """
         baseline = _baseline(watch)
         if baseline.highest_exec_id is None:

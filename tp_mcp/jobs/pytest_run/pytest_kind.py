@@ -45,7 +45,6 @@ class RunRequest:
     Attributes:
         sent: the request as TP gets it, its test ids quoted for a shell.
         test_ids: the test ids as pytest gets them: without a leading slash, and not quoted.
-
     """
 
     sent: PytestRequest

@@ -36,7 +36,6 @@ class UpgradeBaseline:
     Attributes:
         updated_at: when each device last changed.
         underway: devices whose upgrade was still under way. Its end moves `updated_at` as well.
-
     """
 
     updated_at: dict[str, str | None] = field(default_factory=dict)
@@ -78,7 +77,6 @@ class UpgradeRule:
 
         Raises:
             TpNotJsonError: the answer has not the shape that TP promises.
-
         """
         status = _status(answer)
         targets = _targets(watch, status)
@@ -108,7 +106,6 @@ class UpgradeRule:
 
         Raises:
             TpNotJsonError: the answer has not the shape that TP promises.
-
         """
         status = _status(answer)
         if watch.job in taken:

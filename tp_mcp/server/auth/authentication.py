@@ -65,7 +65,6 @@ class Authentication:
     Attributes:
         address: the server's URL as clients see it, `/mcp` included; what tokens of an identity provider are for.
         issuer: the identity provider that clients are referred to; None if there is none.
-
     """
 
     verifier: Verifier

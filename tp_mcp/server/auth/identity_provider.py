@@ -39,7 +39,6 @@ class Provider:
         audience: what `aud` of those for this server is, or is among.
         keys_url: where its public keys are (JWKS).
         claim: the claim that names the user; one value must always be the same user.
-
     """
 
     issuer: str

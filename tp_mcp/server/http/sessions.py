@@ -38,7 +38,6 @@ class _Session:
         had_stream: it had a stream of its own, which a client keeps open as long as it lives.
         idle_since: when the last one ended.
         ended: its client ended it.
-
     """
 
     open: int = 0

@@ -65,7 +65,6 @@ class ListenStreams:
 
         Raises:
             MCPError: there are too many streams already.
-
         """
         of_principal = sum(stream.owner.principal == owner.principal for stream in self._streams)
         if len(self._streams) >= MAX_STREAMS or of_principal >= MAX_STREAMS_OF_PRINCIPAL:

@@ -63,7 +63,6 @@ class Task:
         result: the result of the call in the protocol's form; only for a completed task.
         error: code and message; only for a failed task.
         input_requests: the questions to the client, by key; only if input is required.
-
     """
 
     id: str

@@ -9,18 +9,64 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from tp_mcp.simulator.controller.processes import LEFT_BEHIND, TRACE_MARK, SeenProcess, read_processes
 from tp_mcp.simulator.executions.execution import Execution
 from tp_mcp.simulator.executions.snapshot import DONE, FAILED, LOG_TAIL_BYTES, Counts, Snapshot
+
+TRACE_MARK = "\x1e"
+
+PYTEST = "pytest"
+COMMAND = "command"
+REDIRECTION = "redirection"
+LEFT_BEHIND = "left-behind"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenProcess:
+    """A process of an execution.
+
+    Attributes:
+        kind: `pytest` (a call of the pytest command, `argv` exactly as it was received, without the command's name),
+            `command` (any other simple command that bash ran, as it traced it), `redirection` (`argv` are the
+            streams of pytest that did not go to the log), `left-behind` (a process was still there when the script
+            ended).
+        argv: the words.
+    """
+
+    exec_id: int
+    kind: str
+    argv: tuple[str, ...]
+
+
+def read_processes(exec_id: int, trace: Path, calls: Path) -> Iterator[SeenProcess]:
+    """Yield the processes in bash's trace and in the notes of the pytest command; none if a file is missing."""
+    for line in calls.read_text("utf-8").splitlines() if calls.exists() else ():
+        call = json.loads(line)
+        yield SeenProcess(exec_id, PYTEST, tuple(call["argv"]))
+        if call["redirected"]:
+            yield SeenProcess(exec_id, REDIRECTION, tuple(call["redirected"]))
+    commands = trace.read_text("utf-8", errors="replace").split(TRACE_MARK) if trace.exists() else ()
+    for command in commands:
+        words = _words(command)
+        if words and words[0] != "pytest":
+            yield SeenProcess(exec_id, COMMAND, words)
+
+
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:
+        return tuple(command.split())
+
 
 COLLECT_LIMIT_SECONDS = 60.0
 SUMMARY_TAIL_BYTES = 8192

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from typing import Any
 
-from tp_mcp.simulator.appliance.consoles import HOST, Consoles
+from tp_mcp.simulator.appliance.appliance import HOST, Consoles
 from tp_mcp.simulator.controller.controller import Controller
 from tp_mcp.simulator.executions.execution import Execution
 from tp_mcp.simulator.executions.snapshot import CANCELLED, FAILED, INITIATING_SECONDS, RUNNING, Snapshot

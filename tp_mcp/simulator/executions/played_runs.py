@@ -40,7 +40,6 @@ class PlayedRun:
         ends_at: when it becomes `status`.
         reached: how many of them have ended at the end.
         failed: how many of those fail.
-
     """
 
     lab: str

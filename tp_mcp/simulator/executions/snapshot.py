@@ -39,7 +39,6 @@ class Snapshot:
         counts: None before the tests are collected.
         log_size: bytes of the log.
         log_tail: its last 4 KB.
-
     """
 
     counts: Counts | None

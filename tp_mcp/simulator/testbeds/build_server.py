@@ -16,7 +16,6 @@ class Build:
         number: as the build server spells it; leading zeros matter.
         defects: names of its defects: `radius-schema` (the RADIUS server table is not loaded after the
             reboot), `poe-unit` (the PoE budget is shown in milliwatts but labelled as watts), and those of `switching`.
-
     """
 
     number: str

@@ -34,7 +34,6 @@ class UpgradeTask:
         picked_up_at: when a worker takes it up.
         reason: the last line of the log if the upgrade failed.
         died_at: when the worker died; None while it lives.
-
     """
 
     celery_id: str

@@ -43,7 +43,6 @@ class PlayedRuns:
 
     Raises:
         ValueError: if these make no sense.
-
     """
 
     shortest_seconds: float = 30.0
@@ -68,7 +67,6 @@ class Lab:
         past: its last upgrade; None if there never was one.
         played: how its executions are played; None if a real pytest runs.
         targets: the devices that an upgrade of this testbed includes.
-
     """
 
     name: str

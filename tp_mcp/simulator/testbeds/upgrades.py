@@ -40,7 +40,6 @@ class UpgradeOrder:
         answered_build: `build_number` in the answer of the POST.
         shown_build: `last_build_number` in later GETs.
         reason: why it will fail, '' when it will not.
-
     """
 
     mode: str
@@ -58,7 +57,6 @@ def read_order(body: dict[str, Any], server: BuildServer) -> UpgradeOrder:
 
     Raises:
         Refusal: (INVALID) if the mode is unknown, or one of its fields is missing.
-
     """
     mode = body.get("mode")
     match mode:

@@ -212,7 +212,6 @@ def seed(state: SimulatorState, body: dict[str, Any]) -> None:
 
     Raises:
         Refusal: (INVALID) if it is not of the shape above; nothing was added then.
-
     """
     try:
         labs = [_lab(one) for one in body.get("labs", [])]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from starlette.applications import Starlette
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -11,7 +12,19 @@ from tp_mcp.simulator.executions.execution import read_exec_id
 from tp_mcp.simulator.refusals import Reason, Refusal
 from tp_mcp.simulator.request_log import KILL_EXECUTION, LOCK_LAB, START_PYTEST, START_UPGRADE, UNAUTHORIZED
 from tp_mcp.simulator.token_issuer import BadTokenError
-from tp_mcp.simulator.wire.responses import bearer, error, json_object, login_page, login_redirect, written
+from tp_mcp.simulator.wire import control_plane
+from tp_mcp.simulator.wire.fault_layer import FaultLayer
+from tp_mcp.simulator.wire.responses import (
+    bad_token,
+    bearer,
+    error,
+    json_object,
+    login_page,
+    login_redirect,
+    not_found,
+    refused,
+    written,
+)
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -158,3 +171,14 @@ class Endpoints:
         if not isinstance(user, str) or not user:
             raise Refusal(Reason.INVALID, "user (string) is required")
         return user
+
+
+def build_application(platform: "Platform") -> FaultLayer:
+    """Return the application of one simulated TP."""
+    of_tp = routes(platform)
+    application = Starlette(
+        routes=[*control_plane.routes(platform, frozenset(route.name for route in of_tp)), *of_tp],
+        exception_handlers={Refusal: refused, BadTokenError: bad_token, 404: not_found},
+    )
+    application.router.redirect_slashes = False
+    return FaultLayer(application, platform, of_tp)

@@ -38,7 +38,6 @@ def prepare_file(path: Path, *, mounts: Path = MOUNTS) -> None:
     Raises:
         StoreLocationError: the directory cannot be made or written, or lies on a network file system, where the locks
             that SQLite relies on do not hold.
-
     """
     try:
         path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
@@ -119,7 +118,6 @@ class Write(Generic[Result]):
     Attributes:
         work: writes, in a transaction that is open.
         done: its result, once that is on the disk.
-
     """
 
     work: Callable[[sqlite3.Connection], Result]
@@ -206,7 +204,6 @@ class Connection:
 
         Raises:
             StoreError: the file cannot be used; says why and the way out.
-
         """
         opening = self._thread.submit(self._open)
         try:
@@ -222,7 +219,6 @@ class Connection:
 
         Raises:
             StoreError: SQLite could not do it.
-
         """
         db = self._db
         if db is None:
@@ -242,7 +238,6 @@ class Connection:
 
         Raises:
             StoreError: SQLite could not do it; nothing of it was written.
-
         """
         db = self._db
         if db is None:
@@ -309,7 +304,6 @@ def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> No
 
     Raises:
         StoreVersionError: the file was written by a newer version.
-
     """
     known = len(migrations)
     if _version(db) == known:

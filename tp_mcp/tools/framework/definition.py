@@ -40,7 +40,6 @@ class Call:
         id: identifies the call in the audit log.
         detached: the call never waits, because its result can come later as a task.
         awaits: the watches that the call would wait for; the tool adds them.
-
     """
 
     owner: Owner
@@ -72,7 +71,6 @@ class ToolDefinition(Generic[Arguments]):
             of the arguments whose values are not known yet. None for other tools.
         typical_characters: length of its result; the rest is stored and can be read with `read_result`.
         likely: for a tool that a chain can call: well-formed values for arguments that are not known yet.
-
     """
 
     name: str
@@ -94,7 +92,6 @@ class ToolDefinition(Generic[Arguments]):
         Raises:
             InvalidArgumentError: an argument is wrong; the message names it, its value and the allowed values.
             TpMcpError: any error of the tool.
-
         """
         if not self.destructive:
             return await self.run(self.parse(raw), call)
@@ -118,7 +115,6 @@ class ToolDefinition(Generic[Arguments]):
         Raises:
             InvalidArgumentError: an argument is wrong.
             TpMcpError: any error of `work`.
-
         """
         trail = call.services.access.trail(call.owner, self.name, call.id)
         return await _audited(trail, raw, lambda: work(self.parse(raw), call), summary)
@@ -128,7 +124,6 @@ class ToolDefinition(Generic[Arguments]):
 
         Raises:
             InvalidArgumentError: an argument is wrong.
-
         """
         try:
             return self.arguments.model_validate(raw)
@@ -154,7 +149,6 @@ async def _audited(
     Raises:
         StoreError: the request could not be logged, so nothing was sent.
         TpMcpError: any error of `work`.
-
     """
     await trail.write(Event.ASKED, _arguments(raw))
     try:

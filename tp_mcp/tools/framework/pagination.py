@@ -15,7 +15,6 @@ def offset_of(cursor: str, count: int) -> int:
 
     Raises:
         InvalidArgumentError: the cursor did not come from this list.
-
     """
     if not cursor:
         return 0

@@ -23,7 +23,6 @@ class Said:
     Attributes:
         code: the code of the question.
         answer: the user's decision.
-
     """
 
     code: str
@@ -43,7 +42,6 @@ class Asker(Protocol):
 
         Raises:
             QuestionForUser: the answer comes with the next round of this call.
-
         """
         ...
 
@@ -54,7 +52,6 @@ class QuestionForUser(Exception):  # noqa: N818 -- not an error: it ends this ro
     Attributes:
         question: the text of the question.
         code: returns with the answer.
-
     """
 
     def __init__(self, question: SafeText, code: str) -> None:

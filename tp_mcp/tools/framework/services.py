@@ -39,7 +39,6 @@ class Tp:
         redactor: removes the secrets of the process and of this login from texts.
         principals: gives each principal a login of their own; None if all use the configured login.
         acting: the principal's login; None if this is not the login of one principal.
-
     """
 
     client: TpClient
@@ -79,7 +78,6 @@ class Watches:
         tasks: tasks by which clients ask for results later.
         max_wait_seconds: longest wait of one call.
         pace: factor of the watches' intervals.
-
     """
 
     store: Store
@@ -112,7 +110,6 @@ class Starts:
         allowed_pytest_options: pytest options that the operator allows beyond the known ones.
         image_hosts: hosts from which a restore command may load an image; empty to refuse all restore commands.
         image_paths: allowed directories on these hosts; empty to allow all.
-
     """
 
     manifest: Manifest

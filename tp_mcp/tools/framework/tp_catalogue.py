@@ -44,7 +44,6 @@ class Catalogue:
         clock: the time.
         testcases_ttl_seconds: age up to which the test tree is not read again, in seconds.
         cached: the test tree, which the catalogues of all users share.
-
     """
 
     client: TpClient
@@ -57,7 +56,6 @@ class Catalogue:
 
         Raises:
             TpError: the request to TP failed.
-
         """
         return await self.client.list_labs()
 
@@ -66,7 +64,6 @@ class Catalogue:
 
         Raises:
             TpError: the request to TP failed.
-
         """
         max_age = (
             self.testcases_ttl_seconds if max_age_seconds is None else min(max_age_seconds, self.testcases_ttl_seconds)
@@ -89,7 +86,6 @@ class Catalogue:
         Raises:
             InvalidArgumentError: this user has no such lab; the remedy names similar ones.
             TpError: the request to TP failed.
-
         """
         try:
             labs = await self.labs()
@@ -123,7 +119,6 @@ class Catalogue:
         Raises:
             InvalidArgumentError: a test does not exist; the remedy names similar ones.
             TpError: the request to TP failed.
-
         """
         try:
             unknown = _unknown(test_ids, await self.tests())

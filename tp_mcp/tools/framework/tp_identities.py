@@ -35,7 +35,6 @@ class Acting:
         kept: whether the principal has a stored login, which also works after the call.
         service_account: whether a service account can poll instead.
         principal: the principal's name.
-
     """
 
     client: TpClient
@@ -52,7 +51,6 @@ class Acting:
 
         Raises:
             PolicyError: the only login is a token that came with the request.
-
         """
         if self.kept:
             return
@@ -81,7 +79,6 @@ class Principals:
             vault: the stored logins.
             service_account: whether a service account is configured.
             learnt: collects each secret, so that logs can redact it.
-
         """
         self._client = client.only_reading()
         self._vault = vault

@@ -42,7 +42,6 @@ def check_wait(seconds: float, call: Call) -> None:
 
     Raises:
         InvalidArgumentError: the time exceeds the configured limit.
-
     """
     most = call.services.watches.max_wait_seconds
     if seconds > most:
@@ -88,7 +87,6 @@ def wait_document(
         call: the call that waited.
         seconds: length of the wait; 0 if it did not wait.
         until: the end of the wait.
-
     """
     if len(watches) > 1:
         return _several(before, watches, call, seconds=seconds, until=until)

@@ -134,7 +134,6 @@ async def delivery_notes(watches: Sequence[Watch], call: Call, *, name_conversat
         watches: the watches.
         call: the call that lists them.
         name_conversations: also say to which conversation each belongs.
-
     """
     ids = [watch.id for watch in watches if watch.state.ended]
     try:

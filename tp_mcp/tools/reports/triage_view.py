@@ -120,7 +120,6 @@ def tests_to_rerun(analysis: Analysis, cluster: str | None) -> tuple[str, ...]:
 
     Raises:
         InputError: nothing failed, the cluster does not exist, or pytest cannot select any of its tests by id.
-
     """
     if not analysis.triage.clusters:
         raise InputError(

@@ -82,7 +82,6 @@ class _Step:
         arguments: its arguments, with stand-ins for those whose values are not known yet.
         unknown: the names of the arguments with stand-ins.
         check: checks the step; raises the error that refuses it.
-
     """
 
     where: str
@@ -100,7 +99,6 @@ class RequestedChain:
         chain: None if no call follows and this one follows none.
         messages: the caller's own messages by `on_done` and `on_fail`.
         given: `on_done` and `on_fail` as the caller gave them.
-
     """
 
     id: str = field(default_factory=new_watch_id)
@@ -134,7 +132,6 @@ class RequestedChain:
             InputError: a step would be refused; names the step and the reason.
             PolicyError: the operator does not allow a step.
             TpError: TP could not be asked.
-
         """
         for step in self._steps:
             try:
@@ -165,7 +162,6 @@ def requested_chain(
     Raises:
         InvalidArgumentError: a step cannot be used; names the step and the reason.
         PolicyError: no login could carry the chain on once the call is over.
-
     """
     if call.follows is not None:
         link, chain = next_chain(call.follows)
@@ -199,7 +195,6 @@ class ToolStarter:
 
         Raises:
             TpMcpError: it was refused.
-
         """
         link, _ = next_chain(parent)
         # No client waits for the result: the inbox reports the end.
@@ -222,7 +217,6 @@ async def begun(watch_id: str, call: Call) -> Watch:
 
     Raises:
         WatchNotFoundError: there is no such watch, or it has not begun; then the error names the watch it waits for.
-
     """
     try:
         return await call.services.watches.registry.get(watch_id, call.owner)
@@ -260,7 +254,6 @@ class _Reading:
             before: the arguments of the call that it follows.
             open_names: the names of those whose values are not known yet.
             depth: the number of calls between the first one and the end of this one.
-
         """
         if not isinstance(given, dict) or not _shape_is_right(given):
             raise InvalidArgumentError(

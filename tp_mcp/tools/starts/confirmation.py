@@ -55,7 +55,6 @@ class NeedsConfirmation:
         code: confirms just this plan.
         by_person: a person has to approve the code at a terminal first.
         protected: the testbed that asks for a person; empty for one that a later step of the chain is for.
-
     """
 
     plan: Proposal
@@ -70,7 +69,6 @@ class Planned:
 
     Attributes:
         plan: the plan, with everything that concerns it.
-
     """
 
     plan: Proposal
@@ -104,7 +102,6 @@ async def permitted(
         ConfirmationError: it has to be confirmed, and was not.
         TpError: the plan could not be made because TP could not be asked.
         StoreError: it could not be written down.
-
     """
     control = call.services.access
     control.policy.check(change.action, change.testbed)
@@ -137,7 +134,6 @@ async def permitted_to_follow(call: Call, change: Change, *, confirm: str | None
         ConfirmationError: it has to be confirmed, and was not.
         TpError: the plan could not be made because TP could not be asked.
         StoreError: it could not be written down.
-
     """
     control = call.services.access
     need = control.policy.need_of_all(Need.NOBODY, change.later)
@@ -152,7 +148,6 @@ async def proposed(call: Call, change: Change) -> Proposal:
     Raises:
         InvalidArgumentError: there is no such lab.
         TpError: TP could not be asked.
-
     """
     services = call.services
     lab = await services.tp.catalogue.require_lab("testbed", change.testbed)

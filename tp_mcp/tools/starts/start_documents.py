@@ -24,7 +24,6 @@ async def start_document(outcome: StartOutcome, call: Call, *, max_wait_seconds:
 
     Raises:
         TpMcpError: the start was refused.
-
     """
     match outcome:
         case Started():

@@ -42,7 +42,6 @@ class Started:
         watch: watches the job.
         notes: facts for the caller while the job goes on, each in a sentence.
         advice: the next step, in a sentence; may be empty.
-
     """
 
     watch: Watch
@@ -57,7 +56,6 @@ class AlreadyStarted:
     Attributes:
         watch: the watch that the first call made.
         only_watched: both calls ask for a watch of another's job, so there was nothing to send.
-
     """
 
     watch: Watch
@@ -70,7 +68,6 @@ class Refused:
 
     Attributes:
         error: the reason. Nothing was started, unless the error says that this is not known.
-
     """
 
     error: TpMcpError
@@ -91,7 +88,6 @@ class ObservedJob:
         testbed: the testbed that it is on; empty for none.
         baseline: the state before, which the kind's rule compares with.
         notes: sentences for the result.
-
     """
 
     title: str
@@ -148,7 +144,6 @@ async def start_job(
 
     Raises:
         QuestionForUser: the client's user has to answer first; the call comes again with the answer.
-
     """
     services = call.services
     check_wait(max_wait_seconds, call)
@@ -232,7 +227,6 @@ async def observe_job(
 
     Raises:
         QuestionForUser: the client's user has to answer first; the call comes again with the answer.
-
     """
     await chain.check(call)
     if chain.later and (plan := await _permitted_to_follow(chain, call, tool, arguments, confirm)) is not None:

@@ -67,7 +67,6 @@ class Reading:
         detail: one line for a person; may be empty.
         took_seconds: duration of the job by TP's own timestamps; None if they do not show it.
         broken: whether some part of the job, a test or a device, has failed; others may go on.
-
     """
 
     verdict: Verdict

@@ -31,7 +31,6 @@ class WatchSpec:
         on_done: message template for a good end; `on_fail` for any other end.
         progress: message template for a watch that goes on, if the rule has no texts of its own.
         history: groups of jobs whose durations show how long this one usually takes, the closest first.
-
     """
 
     tool: str

@@ -38,7 +38,6 @@ class Owner:
         exact: whether the key names one conversation; otherwise two chats may share it (same user, same project
             directory), and an end counts as seen only after a later call names it.
         also: a shared key whose ends are shown in this conversation too. Owners that differ only in it are equal.
-
     """
 
     principal: str
@@ -137,7 +136,6 @@ class Watch:
         kind: the kind of job, as `tp_mcp.jobs.kinds` registers it; empty for a watch of something else.
         testbed: the testbed that the job is on; empty where it is on none, or that is not known.
         unwritten: a sentence that its end could not be saved yet, and why; else empty. In memory only.
-
     """
 
     id: str

@@ -72,7 +72,6 @@ class Poller:
             rng: source of phases and back-off.
             leases: decides which targets this process may poll; None if no other process shares the store.
             identity_of: returns the login that polls a tool for a principal; None if all use the configured one.
-
         """
         rng = random.Random() if rng is None else rng  # noqa: S311 -- spreads load, guards nothing
         self._clock = clock
