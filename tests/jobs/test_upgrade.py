@@ -170,6 +170,7 @@ def test_an_answer_that_is_no_status_settles_nothing(upgrade_watch: Callable[...
         UpgradeRule().settle(upgrade_watch(None), {"error": "no such testbed"}, taken=())
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_addresses_is_small_whatever_tp_sends(
     upgrade_watch: Callable[..., Watch], follow: Callable[..., list[Watch]]
 ) -> None:

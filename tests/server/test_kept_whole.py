@@ -97,6 +97,7 @@ async def test_what_a_tool_left_out_itself_is_kept_too(tmp_path: Path) -> None:
     assert read == whole == "Conclusion.\n\nall of it"
 
 
+@pytest.mark.slow
 async def test_what_is_too_large_to_be_kept_whole_says_so(tmp_path: Path) -> None:
     text, whole, _ = await cut_and_read(Document("Done.", (LogExcerpt("Log", "line\n" * 1_700_000),)), 2_000, tmp_path)
     assert len(whole) > 8_400_000

@@ -34,6 +34,8 @@ from tp_mcp.webhooks.courier import (
 )
 from tp_mcp.webhooks.events import Events
 
+pytestmark = pytest.mark.slow
+
 MakeEvent = Callable[..., Outgoing]
 MakeWebhook = Callable[..., Webhook]
 MakeWatch = Callable[..., Watch]

@@ -16,6 +16,8 @@ from tp_mcp.server.auth.identity_provider import Provider, TokenChecker
 from tp_mcp.server.auth.rate_limit import Limiting, RateLimit
 from tp_mcp.server.identity import HttpIdentity
 
+pytestmark = pytest.mark.slow
+
 PUBLIC = "https://tp-mcp.example/mcp"
 IDENTITY = HttpIdentity(principal_of=authenticated)
 ERAS = pytest.mark.parametrize("mode", ["legacy", "auto"])

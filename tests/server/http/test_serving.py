@@ -11,6 +11,8 @@ from tests.support.process import LAB
 from tp_mcp.server.http.capacity import MAX_BODY_BYTES, READY_SECONDS
 from tp_mcp.server.rendering import INBOX_HEADING
 
+pytestmark = pytest.mark.slow
+
 BUILD = {"testbed": LAB, "mode": "build", "build_number": "6955"}
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 

@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from tp_mcp.server.http.serving import DROP_EXTENSION, Exchanges, HttpServing, listen
 
+pytestmark = pytest.mark.slow
+
 HOST = "127.0.0.1"
 CHUNK = b"x" * 65_536
 CHUNKS = 200
