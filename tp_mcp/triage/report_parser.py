@@ -99,7 +99,7 @@ def _as_pytest_writes_it(name: str) -> str:
 
 __all__ = ["REPORT_MAX_BYTES", "Outcome", "Phase", "Report", "ReportedTest", "parse_report"]
 
-REPORT_MAX_BYTES = 100_000_000
+REPORT_MAX_BYTES = 128_000_000
 """Limit of a report, in bytes, when it is fetched and when it is parsed; a text counts its characters."""
 
 WITH_DATA = 4
