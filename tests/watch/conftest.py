@@ -188,6 +188,18 @@ class World:
         return [entry.watch_id for entry in await self.store.real.unseen(owner)]
 
 
+async def advance(seconds: float, *worlds: Any) -> None:
+    """Let time pass in every process alike, in steps no longer than a heartbeat."""
+    clock = worlds[0].clock
+    end = clock.time + seconds
+    while clock.time < end:
+        due = [at for world in worlds for at in (world.timer.at,) if at is not None]
+        due += [at for at, _ in clock.sleepers]
+        clock.move_to(max(clock.time, min([*due, end])))
+        for world in worlds:
+            await world.advance(0)
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()

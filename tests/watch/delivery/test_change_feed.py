@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.watch.conftest import advance
 from tp_mcp.errors import StoreError
 from tp_mcp.watch.delivery.change_feed import SUBSCRIBED_SECONDS, WAITING_SECONDS
 from tp_mcp.watch.model.watch import Watch, WatchState
@@ -108,18 +109,6 @@ async def test_a_store_that_cannot_be_looked_at_is_looked_at_again(open_world: O
         here.store.fail("ends_after")
         await here.advance(2)
         assert listener.ends() == [watch.id]
-
-
-async def advance(seconds: float, *worlds: Any) -> None:
-    """Let time pass in every process alike, in steps no longer than a heartbeat."""
-    clock = worlds[0].clock
-    end = clock.time + seconds
-    while clock.time < end:
-        due = [at for world in worlds for at in (world.timer.at,) if at is not None]
-        due += [at for at, _ in clock.sleepers]
-        clock.move_to(max(clock.time, min([*due, end])))
-        for world in worlds:
-            await world.advance(0)
 
 
 async def test_an_end_that_another_process_writes_is_noticed_while_somebody_waits(

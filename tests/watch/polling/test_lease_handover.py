@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.watch.conftest import advance
 from tp_mcp.errors import ConfigurationError, StoreError, TpMcpError, TpNotAuthenticatedError, TpUnreachableError
 from tp_mcp.watch.lifecycle.state_machine import SILENCE_BEFORE_TIMEOUT_SECONDS
 from tp_mcp.watch.model.lease import HEARTBEAT_SECONDS, LEFT_TO_ITS_MAKER_SECONDS, RETAKE_SECONDS
@@ -19,18 +20,6 @@ RULES: Any = {"process": "me", "at": NOW, "lifetime": 10.0}
 
 def polls(job: str, *worlds: Any) -> list[float]:
     return sorted(at for world in worlds for at in world.reader.asked(job))
-
-
-async def advance(seconds: float, *worlds: Any) -> None:
-    """Let time pass in every process alike, in steps no longer than a heartbeat."""
-    clock = worlds[0].clock
-    end = clock.time + seconds
-    while clock.time < end:
-        due = [at for world in worlds for at in (world.timer.at,) if at is not None]
-        due += [at for at, _ in clock.sleepers]
-        clock.move_to(max(clock.time, min([*due, end])))
-        for world in worlds:
-            await world.advance(0)
 
 
 async def test_two_processes_poll_each_target_once(open_world: Any, make_watch: MakeWatch) -> None:
